@@ -1,0 +1,105 @@
+"""Accepting: events become pending notices.
+
+One generation per event, one slot per recipient and class. Whether a person rests is asked here once, to give a new
+slot its first due instant; nothing of it shows in the answer (L2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from relay.core.batch import Bypass, Remembered
+from relay.core.draft import Draft
+from relay.core.errors import IdempotencyMismatch
+from relay.core.events import HOUR, Accepted, Authority, Event, EventClass, Request
+from relay.core.gate import Deferred, Gate
+from relay.core.people import Person
+from relay.core.slots import Slot
+from relay.core.tenants import Tenant
+
+REQUEST_LIFE: Final = 86400.0
+"""Seconds for which an Idempotency-Key is remembered."""
+
+
+def accept(draft: Draft, tenant: Tenant, events: Sequence[Event], request: Request | None) -> Accepted:
+    """Take events, or repeat the answer of the request that did. Raises IdempotencyMismatch."""
+    if request is not None and (before := _remembered(draft, request)) is not None:
+        return before
+    accepted = unknown = 0
+    for event in events:
+        taken = _take(draft, tenant, event)
+        accepted += taken
+        unknown += len(event.users) - taken
+        if event.authority is not None:
+            _record_bypass(draft, tenant, event, event.authority)
+    answer = Accepted(accepted, unknown)
+    if request is not None:
+        draft.batch.requests[request.key] = Remembered(request.body, answer, draft.now)
+    return answer
+
+
+def _remembered(draft: Draft, request: Request) -> Accepted | None:
+    known = draft.batch.requests.get(request.key) or draft.people.remembered.get(request.key)
+    if known is None or known.at + REQUEST_LIFE <= draft.now:
+        return None
+    if known.body != request.body:
+        raise IdempotencyMismatch("the Idempotency-Key was used with another body")
+    return known.answer
+
+
+def _take(draft: Draft, tenant: Tenant, event: Event) -> int:
+    """Add one event to the slots of its recipients; return how many notices have a device to wake."""
+    name = event.event_class.name
+    draft.batch.generation += 1
+    generation = draft.batch.generation
+    by_key = draft.people.by_key
+    taken = 0
+    for key in event.users:
+        person = by_key.get(key)
+        if person is None or not person.phones or person.tenant is not tenant:
+            continue
+        slot = draft.slot(person, name)
+        if slot is None:
+            due = _first_due(draft, person, event.event_class)
+            slot = Slot(generation, generation, 1, 0, draft.now, event.at, due, event.expires_at, due)
+            draft.put_slot(person, name, slot)
+        elif slot.total == slot.booked:
+            _revive(draft, person, slot, event, generation)
+        else:
+            slot.merge(generation, event.at, event.expires_at)
+        taken += 1
+    if taken:
+        draft.account((tenant.name, name)).accepted += taken
+    return taken
+
+
+def _revive(draft: Draft, person: Person, slot: Slot, event: Event, generation: int) -> None:
+    """An event for a slot that has nothing pending starts it anew, but keeps who was woken for what."""
+    slot.merge(generation, event.at, event.expires_at)
+    slot.expires_at = event.expires_at
+    slot.first_at = draft.now
+    slot.tried = False
+    slot.due_at = slot.reachable_at = _first_due(draft, person, event.event_class)
+
+
+def _first_due(draft: Draft, person: Person, event_class: EventClass) -> float:
+    table = draft.tables(person, draft.now)
+    decision = Gate(person.tenant.jitter).ask(table, person.key, event_class, draft.now)
+    return decision.until if isinstance(decision, Deferred) else draft.now
+
+
+def _record_bypass(draft: Draft, tenant: Tenant, event: Event, authority: Authority) -> None:
+    name = event.event_class.name
+    earlier = [*draft.people.bypasses.get((tenant.name, name, authority.role), ()), *_in_batch(draft, name, authority)]
+    recent = sum(1 for at in earlier if at > draft.now - HOUR)
+    draft.batch.bypasses.append(
+        Bypass(
+            tenant.name, name, draft.now, authority.key_id, authority.role, authority.reason, tuple(event.users),
+            over_rate=recent >= event.event_class.rate_per_hour,
+        )
+    )  # fmt: skip
+
+
+def _in_batch(draft: Draft, name: str, authority: Authority) -> list[float]:
+    return [b.at for b in draft.batch.bypasses if b.event_class == name and b.role == authority.role]

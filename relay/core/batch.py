@@ -1,0 +1,95 @@
+"""What one commit writes: the only thing a store is ever asked to change.
+
+All rows are the state after the batch, keyed; None deletes. A batch is one transaction, carries the epoch of its writer
+and fails whole when that is stale. Counters (`generation`, `revision`) are high-water marks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from relay.core.books import Account, AccountKey
+from relay.core.devices import Device, RestRecord
+from relay.core.events import Accepted
+from relay.core.private import DeviceKey, UserKey
+from relay.core.slots import Slot
+
+SlotKey = tuple[UserKey, str]
+
+
+@dataclass(frozen=True, slots=True)
+class PersonRecord:
+    tenant: str
+    sealed_id: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """Answer of a request with an Idempotency-Key, kept for 24 h. `body` is a hash."""
+
+    body: bytes
+    answer: Accepted
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bypass:
+    """Append-only record of an accepted piercing event; written in the accept's own commit."""
+
+    tenant: str
+    event_class: str
+    at: float
+    key_id: str
+    role: str
+    reason: str
+    recipients: tuple[UserKey, ...] = field(repr=False)
+    over_rate: bool
+    """More than the class's hourly rate for this role."""
+
+
+class Parting(StrEnum):
+    """Why a device left the relay without its owner's delete; the word the backend reads in the feedback."""
+
+    DEAD = "dead"
+    EVICTED = "evicted"
+    """Over the tenant's device limit: registered longest ago."""
+    MOVED = "moved"
+    """Its token was registered for another device."""
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """A device the backend should forget. `sealed` holds the backend's own ids (core/records.py)."""
+
+    seq: int
+    tenant: str
+    user: UserKey
+    device: DeviceKey
+    parting: Parting
+    reason: str
+    at: float
+    sealed: bytes = field(repr=False)
+
+
+@dataclass(slots=True)
+class Batch:
+    now: float
+    epoch: int = 0
+    slots: dict[SlotKey, Slot | None] = field(default_factory=dict)
+    people: dict[UserKey, PersonRecord] = field(default_factory=dict)
+    devices: dict[DeviceKey, tuple[UserKey, Device | None]] = field(default_factory=dict)
+    rests: dict[UserKey, RestRecord | None] = field(default_factory=dict)
+    requests: dict[bytes, Remembered] = field(default_factory=dict)
+    bypasses: list[Bypass] = field(default_factory=list)
+    feedback: list[Feedback] = field(default_factory=list)
+    accounts: dict[AccountKey, Account] = field(default_factory=dict)
+    """New values of the accounts the batch touches."""
+    generation: int = 0
+    revision: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        return not (
+            self.slots or self.people or self.devices or self.rests or self.requests or self.bypasses or self.feedback
+        )

@@ -1,0 +1,203 @@
+"""A draft: what one commit will change, worked out beside the working set.
+
+    draft = Draft(people, now, tables)                    # an empty batch
+    accept(draft, …); settle(draft, …); put_rest(draft, …)  # read through it, write into draft.batch
+    store.commit(draft.batch)                             # durable, or nothing
+    draft.apply()                                         # now it is true in memory too
+
+The working set is never changed before the commit: a commit that fails is simply forgotten, and no wakeup leaves for an
+event that was not accepted. Rejected: changing memory first and undoing on failure (every reader would have to know
+what is not yet true), and increments in SQL (the store would have to know the rules).
+
+The rules themselves are in accepting.py, settling.py and editing.py; here is only reading and writing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from relay.core.batch import Batch, Feedback, Parting, PersonRecord
+from relay.core.books import Account, AccountKey
+from relay.core.devices import Device, RestRecord
+from relay.core.flight import Flight
+from relay.core.gate import RestTable
+from relay.core.people import People, Person
+from relay.core.private import DeviceKey, TokenHash, UserKey
+from relay.core.slots import Slot
+from relay.core.tenants import Tenant
+
+Tables = Callable[[Person, float], RestTable | None]
+"""Compiled rest of a person at an instant; None: no rules (core/tables.py)."""
+
+
+class Draft:
+    """One batch in the making."""
+
+    __slots__ = (
+        "_devices", "_feedback_seq", "_persons", "_touched", "batch", "landed", "now", "people", "read", "tables",
+        "tokens",
+    )  # fmt: skip
+
+    def __init__(self, people: People, now: float, tables: Tables) -> None:
+        self.people = people
+        self.now = now
+        self.tables = tables
+        self.batch = Batch(now, generation=people.generation, revision=people.revision)
+        self.tokens: dict[TokenHash, tuple[UserKey, DeviceKey] | None] = {}
+        self.landed: list[Flight] = []
+        """Flights whose verdict is in this batch."""
+        self.read: list[Person] = []
+        """Persons whose `seen` is in this batch."""
+        self._persons: dict[UserKey, Person] = {}
+        """Persons this batch creates."""
+        self._devices: dict[UserKey, dict[DeviceKey, Device]] = {}
+        self._touched: dict[UserKey, Person] = {}
+        self._feedback_seq = people.feedback_seq
+
+    # --- people and devices
+
+    def find(self, user: UserKey) -> Person | None:
+        return self._persons.get(user) or self.people.by_key.get(user)
+
+    def person(self, tenant: Tenant, user: UserKey, sealed_id: bytes) -> Person:
+        """The person, created if new."""
+        person = self.find(user)
+        if person is None:
+            person = self._persons[user] = Person(tenant, user, sealed_id)
+            self.batch.people[user] = PersonRecord(tenant.name, sealed_id)
+            self._touched[user] = person
+        return person
+
+    def devices_of(self, person: Person) -> dict[DeviceKey, Device]:
+        """Devices as this batch leaves them; for reading."""
+        return self._devices.get(person.key, person.devices)
+
+    def phones_of(self, person: Person) -> tuple[Device, ...]:
+        """Those of them that can be woken."""
+        changed = self._devices.get(person.key)
+        return person.phones if changed is None else person.tenant.phones(changed.values())
+
+    def put_device(self, person: Person, device: Device) -> None:
+        self._own_devices(person)[device.key] = device
+        self.batch.revision += 1
+        self.batch.devices[device.key] = (person.key, device)
+
+    def drop_device(self, person: Person, device: Device) -> None:
+        self._own_devices(person).pop(device.key, None)
+        self.batch.revision += 1
+        self.batch.devices[device.key] = (person.key, None)
+        self.drop_token(device)
+
+    def _own_devices(self, person: Person) -> dict[DeviceKey, Device]:
+        self._touched[person.key] = person
+        own = self._devices.get(person.key)
+        if own is None:
+            own = self._devices[person.key] = dict(person.devices)
+        return own
+
+    def token_owner(self, token: TokenHash) -> tuple[UserKey, DeviceKey] | None:
+        return self.tokens[token] if token in self.tokens else self.people.tokens.get(token)
+
+    def drop_token(self, device: Device) -> None:
+        owner = self.token_owner(device.token_hash)
+        if owner is not None and owner[1] == device.key:
+            self.tokens[device.token_hash] = None
+
+    def tell(self, person: Person, device: Device, parting: Parting, reason: str) -> None:
+        """Leave a feedback record for the backend."""
+        self._feedback_seq += 1
+        self.batch.feedback.append(
+            Feedback(
+                self._feedback_seq, person.tenant.name, person.key, device.key, parting, reason, self.now, device.sealed
+            )
+        )
+
+    # --- rest
+
+    def rest(self, user: UserKey) -> RestRecord | None:
+        if user in self.batch.rests:
+            return self.batch.rests[user]
+        person = self.people.by_key.get(user)
+        return person.rest if person is not None else None
+
+    def put_rest(self, person: Person, record: RestRecord | None) -> None:
+        self._touched[person.key] = person
+        self.batch.rests[person.key] = record
+
+    # --- slots and accounts
+
+    def slot(self, person: Person, name: str) -> Slot | None:
+        """The slot as this batch leaves it, ready to be changed; None if there is none."""
+        key = (person.key, name)
+        slots = self.batch.slots
+        if key in slots:
+            return slots[key]
+        committed = person.slots.get(name)
+        if committed is None:
+            return None
+        self._touched[person.key] = person
+        slot = slots[key] = committed.copy()
+        return slot
+
+    def slots_of(self, person: Person) -> list[tuple[str, Slot]]:
+        """All slots of a person as this batch leaves them, ready to be changed."""
+        names = sorted(person.slots.keys() | person.tenant.classes.keys())
+        return [(name, slot) for name in names if (slot := self.slot(person, name)) is not None]
+
+    def put_slot(self, person: Person, name: str, slot: Slot | None) -> None:
+        self._touched[person.key] = person
+        self.batch.slots[(person.key, name)] = slot
+
+    def account(self, key: AccountKey) -> Account:
+        """The account as this batch leaves it, ready to be changed."""
+        account = self.batch.accounts.get(key)
+        if account is None:
+            account = self.batch.accounts[key] = Account()
+            account.add(self.people.books.of(key))
+        return account
+
+    # --- after the commit
+
+    def apply(self) -> list[Person]:
+        """Make the committed batch true in memory; return the persons whose next wakeup must be worked out anew."""
+        people, batch = self.people, self.batch
+        people.generation, people.revision, people.feedback_seq = batch.generation, batch.revision, self._feedback_seq
+        people.by_key.update(self._persons)
+        for key, devices in self._devices.items():
+            people.by_key[key].have(devices)
+        for token, owner in self.tokens.items():
+            if owner is None:
+                people.tokens.pop(token, None)
+            else:
+                people.tokens[token] = owner
+        self._apply_slots()
+        self._apply_rests()
+        people.remembered.update(batch.requests)
+        people.books.accounts.update(batch.accounts)
+        people.remember_bypasses(batch.bypasses)
+        for person in self.read:
+            person.hold.seen()
+            self._touched[person.key] = person
+        for flight in self.landed:
+            flight.person.flights.discard(flight.device.key)
+            self._touched[flight.person.key] = flight.person
+        return list(self._touched.values())
+
+    def _apply_slots(self) -> None:
+        by_key = self.people.by_key
+        for (key, name), slot in self.batch.slots.items():
+            slots = by_key[key].slots
+            if slot is None:
+                slots.pop(name, None)
+            else:
+                slots[name] = slot
+
+    def _apply_rests(self) -> None:
+        """An edit of the rest asks the gate anew for what waits; an echo keeps its morning."""
+        for key, record in self.batch.rests.items():
+            person = self.people.by_key[key]
+            person.rest = record
+            person.table = None
+            for slot in person.slots.values():
+                if not slot.is_echo:
+                    slot.due_at = min(slot.due_at, self.now)

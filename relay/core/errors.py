@@ -1,0 +1,73 @@
+"""What the relay refuses, and why. Each class holds the data its answer needs; none holds an id, a token or a rule."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One fault of an input: where (`events[3].user`), and a sentence that says what is wrong there."""
+
+    path: str
+    sentence: str
+
+
+class RelayError(Exception):
+    """Root of all errors the relay raises on purpose."""
+
+
+class Refused(RelayError):
+    """The input cannot be taken as it is; nothing of it was applied."""
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__("; ".join(f"{p.path}: {p.sentence}" for p in problems))
+        self.problems = problems
+
+
+class TooManyRecipients(RelayError):
+    """More recipients in one request, or for one piercing class, than the limit allows."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"more than {limit} recipients in one request")
+        self.limit = limit
+
+
+class NotFound(RelayError):
+    """The named thing does not exist (any more)."""
+
+
+class VersionConflict(RelayError):
+    """If-Match names another version than the stored one."""
+
+    def __init__(self, current: int | None) -> None:
+        super().__init__("the document was changed by somebody else meanwhile")
+        self.current = current
+
+
+class IdempotencyMismatch(RelayError):
+    """The Idempotency-Key was used within 24 h with another body."""
+
+
+class DeviceLimitReached(RelayError):
+    """The user has as many devices as the tenant allows, and the configuration says to refuse more."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"this user already has {limit} devices")
+        self.limit = limit
+
+
+class Overloaded(RelayError):
+    """Too much is waiting; nothing of the request was taken. `retry_after` in whole seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("too much is waiting")
+        self.retry_after = retry_after
+
+
+class Unavailable(RelayError):
+    """The store cannot commit now; nothing of the request was taken. `retry_after` in whole seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("the store cannot commit now")
+        self.retry_after = retry_after

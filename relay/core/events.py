@@ -1,0 +1,86 @@
+"""What comes in: events, and the classes that say how they are treated.
+
+A class is configuration, not code. `message` and `roster` wait for the end of rest; `alarm` pierces it and therefore
+needs a role, a reason code and an Idempotency-Key, has a cap on recipients and a rate above which it is flagged in its
+record (an alarm is never refused for its rate: a wrong refusal costs more than a wrong ring), and leaves an append-only
+record in the commit that accepts it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from relay.core.private import UserKey
+
+HOUR: Final = 3600.0
+DAY: Final = 86400.0
+NEVER: Final = float("inf")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventClass:
+    """How events of one kind are treated. Times in seconds."""
+
+    name: str
+    pierces: bool = False
+    """Goes out in rest too, and ignores holds."""
+    cancellable: bool = True
+    """`seen` cancels what is pending."""
+    deadline: float = 7 * DAY
+    """Counted from the first instant at which the user is reachable; then the slot expires."""
+    roles: frozenset[str] = frozenset()
+    """Who may send a piercing class."""
+    reasons: frozenset[str] = frozenset()
+    """Reason codes a piercing event must choose from."""
+    recipients: int = 25_000
+    """Most recipients of one event."""
+    rate_per_hour: int = 60
+    """Piercing events per hour and role above which each is flagged in its record."""
+
+
+DEFAULT_CLASSES: Final = (
+    EventClass(name="message"),
+    EventClass(name="roster"),
+    EventClass(name="alarm", pierces=True, cancellable=False, deadline=HOUR),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """Who sends a piercing event, and why: codes from configured lists, never free text."""
+
+    key_id: str
+    role: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event for one or many recipients. Instants in UTC seconds."""
+
+    event_class: EventClass
+    users: Sequence[UserKey]
+    """Recipients; one who stands twice is woken once and counted twice."""
+    at: float
+    """When it happened, by the backend's clock (default: arrival); `seen` compares with it."""
+    expires_at: float = NEVER
+    """When the message itself ceases to exist (`at + ttl`)."""
+    authority: Authority | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Identity of a request for 24 h: a keyed hash of its Idempotency-Key, and a hash of its body."""
+
+    key: bytes
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What a 202 says. `accepted`: notices (event, recipient) taken; `unknown`: recipients with nobody to wake."""
+
+    accepted: int
+    unknown: int

@@ -1,0 +1,119 @@
+"""Fan-out: who is to be woken now, and the last look before it happens. Pure decisions about one person.
+
+`consider` answers for a person whose time has come: which devices are owed a wakeup, which slots have expired, and when
+to ask again. `depart` is the last look, taken while the bytes are being made: it asks the gate once more, names what
+the wakeup stands for, and takes in everything that has come meanwhile (one request settles every slot of that user that
+the gate lets through at that instant).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from relay.core.events import NEVER
+from relay.core.flight import Claim, Flight
+from relay.core.gate import Deferred, Gate, RestTable
+from relay.core.people import Person
+from relay.core.slots import Slot
+
+
+class Considered(NamedTuple):
+    flights: list[Flight]
+    """New wakeups; their devices are marked as in flight."""
+    expired: list[str]
+    """Classes whose slot is past its deadline."""
+    again_at: float
+    """When to consider the person next, if nothing else happens; infinite when only events or verdicts can."""
+
+
+def consider(person: Person, now: float, table: RestTable | None) -> Considered:
+    """Work out what is due for a person. Moves `due_at` of what the gate defers; changes nothing else of a slot."""
+    expired: list[str] = []
+    again_at = NEVER
+    ready: dict[bytes, Flight] = {}
+    for name, slot in person.slots.items():
+        event_class = person.tenant.class_of(name)
+        expiry = slot.expiry(event_class)
+        if expiry <= now:
+            expired.append(name)
+            continue
+        start = slot.due_at
+        if not event_class.pierces and slot.generation > person.left_generation:
+            start = max(start, person.hold.until)
+        if start <= now:
+            start = _ask(person, name, slot, now, table)
+        if start > now:
+            again_at = min(again_at, start, expiry)
+            continue
+        again_at = min(again_at, expiry, _owed(person, slot, now, ready, urgent=event_class.pierces))
+    return Considered(list(ready.values()), expired, again_at)
+
+
+def _ask(person: Person, name: str, slot: Slot, now: float, table: RestTable | None) -> float:
+    """Ask the gate; return when the slot may go (now, or its release)."""
+    decision = Gate(person.tenant.jitter).ask(table, person.key, person.tenant.class_of(name), now)
+    if not isinstance(decision, Deferred):
+        slot.tried = True
+        return now
+    slot.due_at = decision.until
+    if not slot.tried:
+        slot.reachable_at = decision.until
+    return decision.until
+
+
+def _owed(person: Person, slot: Slot, now: float, ready: dict[bytes, Flight], *, urgent: bool) -> float:
+    """Add the devices owed this slot to `ready`; return when the next backed-off one may be tried."""
+    again_at = NEVER
+    for phone in person.phones:
+        if not slot.owed(phone.key):
+            continue
+        flight = ready.get(phone.key)
+        if flight is not None:
+            flight.urgent = flight.urgent or urgent
+        elif phone.key not in person.flights:
+            if phone.not_before > now:
+                again_at = min(again_at, phone.not_before)
+            else:
+                person.flights.add(phone.key)
+                ready[phone.key] = Flight(person, phone, urgent=urgent)
+    return again_at
+
+
+def depart(flight: Flight, now: float, table: RestTable | None) -> bool:
+    """Last look at the gate. True: the wakeup may leave now and carries its claims and life; False: it must not.
+
+    Call `left` when the bytes are handed over.
+    """
+    person, device = flight.person, flight.device
+    current = person.devices.get(device.key)
+    if current is not device:
+        if current is None or current.token_hash != device.token_hash:
+            return False
+        flight.device = current
+    gate = Gate(person.tenant.jitter)
+    claims: list[Claim] = []
+    flight.life = 0
+    flight.echo_at = None
+    for name, slot in person.slots.items():
+        if not slot.owed(device.key):
+            continue
+        event_class = person.tenant.class_of(name)
+        expiry = slot.expiry(event_class)
+        if expiry <= now:
+            continue
+        decision = gate.ask(table, person.key, event_class, now, expiry)
+        if isinstance(decision, Deferred):
+            continue
+        claims.append(Claim(name, slot.generation, slot.total))
+        flight.life = max(flight.life, decision.life)
+        flight.echo_at = flight.echo_at or decision.echo_at
+    flight.claims = tuple(claims)
+    return bool(claims)
+
+
+def left(flight: Flight, now: float) -> None:
+    """The bytes of the wakeup were handed over: hold newer events of this user."""
+    newest = max(claim.generation for claim in flight.claims)
+    if newest > flight.person.left_generation:
+        flight.person.left_generation = newest
+        flight.person.hold.left(now)

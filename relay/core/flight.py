@@ -1,0 +1,59 @@
+"""A wakeup on its way: one request to one device, from the fan-out to the booked verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from relay.core.devices import Device
+from relay.core.people import Person
+
+
+class Claim(NamedTuple):
+    """One slot a wakeup stands for: the generation and the total it had when the bytes left."""
+
+    event_class: str
+    generation: int
+    total: int
+
+
+class Flight:
+    """Opaque tag of a request on the wire. `claims`, `life` and `echo_at` are set by the last look at the gate."""
+
+    __slots__ = ("claims", "device", "echo_at", "life", "person", "urgent")
+
+    def __init__(self, person: Person, device: Device, *, urgent: bool) -> None:
+        self.person = person
+        self.device = device
+        self.urgent = urgent
+        self.claims: tuple[Claim, ...] = ()
+        self.life = 0
+        self.echo_at: float | None = None
+
+    def __repr__(self) -> str:
+        return f"<Flight of {self.person.tenant.name}, {len(self.claims)} claims>"
+
+
+class Fate(StrEnum):
+    """What a verdict means for the device's debt. ACCEPTED has its own path; it is all of the traffic."""
+
+    RETRY = "retry"
+    """Try again, not before an instant; the attempt counts."""
+    GIVE_UP = "give_up"
+    """Never for these claims; the device stays. Our request was wrong, not the device."""
+    DEAD = "dead"
+    """The token is dead; delete the device if it is still the one that was asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """Verdict over one flight that was not accepted. Instants in UTC seconds."""
+
+    flight: Flight
+    fate: Fate
+    reason: str
+    not_before: float = 0.0
+    """For RETRY."""
+    dead_since: float | None = None
+    """For DEAD: when the provider found the token invalid; None when it does not say."""

@@ -1,0 +1,119 @@
+"""The gate: may this class wake this user now? The answer is a reason and an instant, never a bare bool.
+
+Asked when a slot is created or falls due, and again last thing before the bytes leave, on every retry too (I2). It
+refuses when rest begins within ten seconds: what is written now may reach the phone then. A class that pierces always
+passes, with a life bounded by its own deadline. Release after rest is `end of rest + jitter`, so that 30,000 phones
+do not ring in the second after 06:00; the jitter is a stable hash of user and day (R12), so that asking twice does not
+move it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import blake2b
+from typing import Final, Protocol
+
+from relay.core.events import NEVER, EventClass
+from relay.core.life import life
+from relay.core.private import UserKey
+
+MARGIN: Final = 10.0
+"""Seconds before a rest in which nothing is sent any more."""
+
+
+class Rest(Protocol):
+    """What a rest table says of an instant, in UTC seconds."""
+
+    @property
+    def resting(self) -> bool: ...
+    @property
+    def until(self) -> float | None:
+        """End of the current rest; None when reachable, or when no end is known."""
+    @property
+    def next_start(self) -> float | None:
+        """Start of the next rest; None when resting or none is known."""
+
+
+class RestTable(Protocol):
+    """Compiled rest of one user (schedules/table.py)."""
+
+    @property
+    def stale_at(self) -> float: ...
+    def at(self, now: float) -> Rest: ...
+
+
+class Why(StrEnum):
+    """Every reason for which something may or may not go out now."""
+
+    REACHABLE = "reachable"
+    PIERCES = "pierces"
+    REST = "rest"
+    REST_SOON = "rest_soon"
+    ENDLESS_REST = "endless_rest"
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """May go out now. `life` in seconds from the ladder; `echo_at` (UTC seconds) when rest cut it short, else None."""
+
+    why: Why
+    life: int
+    echo_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """Not now. `until` is the release, infinite for a rest without end."""
+
+    why: Why
+    until: float
+
+
+Decision = Passed | Deferred
+
+
+def jitter(user: UserKey, release: float, width: float) -> float:
+    """Stable delay in [0, width) of a release on the day of `release` (R12)."""
+    if width <= 0:
+        return 0.0
+    seed = blake2b(user + int(release // 86400).to_bytes(8, "big"), digest_size=4).digest()
+    return int.from_bytes(seed, "big") / 2**32 * width
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Decides for the users of one tenant. `width`: seconds over which releases are spread."""
+
+    width: float
+
+    def ask(
+        self, table: RestTable | None, user: UserKey, event_class: EventClass, now: float, expiry: float = NEVER
+    ) -> Decision:
+        """`expiry` (UTC seconds) bounds the life: a wakeup for nothing need not be kept."""
+        if event_class.pierces:
+            return Passed(Why.PIERCES, life(min(event_class.deadline, expiry - now)))
+        if table is None:
+            return Passed(Why.REACHABLE, life(expiry - now))
+        rest = table.at(now)
+        if rest.resting:
+            return self._deferred(Why.REST, user, rest.until)
+        start = rest.next_start
+        if start is None:
+            return Passed(Why.REACHABLE, life(expiry - now))
+        if start - now <= MARGIN:
+            return self._deferred(Why.REST_SOON, user, table.at(start).until)
+        return self._passed(table, user, start, now, expiry)
+
+    def _passed(self, table: RestTable, user: UserKey, start: float, now: float, expiry: float) -> Passed:
+        wanted = life(expiry - now)
+        step = life(min(start, expiry) - now)
+        if step == wanted:
+            return Passed(Why.REACHABLE, step)
+        end = table.at(start).until
+        return Passed(Why.REACHABLE, step, None if end is None else end + jitter(user, end, self.width))
+
+    def _deferred(self, why: Why, user: UserKey, end: float | None) -> Deferred:
+        if end is None:
+            return Deferred(Why.ENDLESS_REST, NEVER)
+        return Deferred(why, end + jitter(user, end, self.width))

@@ -1,0 +1,98 @@
+"""The working set: everybody the relay knows, in memory. The store is its journal, read at start.
+
+What stands here is committed. Only `Draft.apply` changes slots, devices and rest records, after the commit that wrote
+them; so a wakeup never leaves for an event that was not accepted, and a failed commit needs no undoing. Beside it each
+person carries what need not survive a restart: the compiled rest, the hold, who is in flight.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+
+from relay.core.batch import Bypass, Remembered
+from relay.core.books import AccountKey, Books
+from relay.core.devices import Device, RestRecord
+from relay.core.events import NEVER
+from relay.core.gate import RestTable
+from relay.core.pacing import Hold
+from relay.core.private import DeviceKey, TokenHash, UserKey
+from relay.core.slots import Slot
+from relay.core.tenants import Tenant
+
+
+class Person:
+    """One user. Sets of keys, no names: the user's own id lies sealed in `sealed_id`."""
+
+    __slots__ = (
+        "devices", "flights", "hold", "key", "left_generation", "phones", "rest", "sealed_id", "slots", "table",
+        "tenant", "wake_at",
+    )  # fmt: skip
+
+    def __init__(self, tenant: Tenant, key: UserKey, sealed_id: bytes) -> None:
+        self.tenant = tenant
+        self.key = key
+        self.sealed_id = sealed_id
+        self.devices: dict[DeviceKey, Device] = {}
+        self.phones: tuple[Device, ...] = ()
+        """The devices that can be woken; kept beside `devices` because every accept and settle asks for them."""
+        self.slots: dict[str, Slot] = {}
+        self.rest: RestRecord | None = None
+        # From here on: in memory only.
+        self.table: RestTable | None = None
+        """Compiled rest; None while not compiled, or when there are no rules."""
+        self.flights: set[DeviceKey] = set()
+        """Devices whose wakeup is queued at a lane or waits for its answer."""
+        self.hold = Hold()
+        self.left_generation = 0
+        """Newest generation a wakeup left for; only newer ones are held."""
+        self.wake_at = NEVER
+        """Instant for which the person stands in the due heap."""
+
+    def __repr__(self) -> str:
+        return f"<Person of {self.tenant.name}: {len(self.devices)} devices, {len(self.slots)} slots>"
+
+    def have(self, devices: dict[DeviceKey, Device]) -> None:
+        """Replace the devices."""
+        self.devices = devices
+        self.phones = self.tenant.phones(devices.values())
+
+
+class People:
+    """All persons of the partitions this node owns, and the counters that go with them."""
+
+    __slots__ = (
+        "books", "by_key", "bypasses", "feedback_seq", "generation", "remembered", "revision", "tenants", "tokens",
+    )  # fmt: skip
+
+    def __init__(self, tenants: dict[str, Tenant]) -> None:
+        self.tenants = tenants
+        self.by_key: dict[UserKey, Person] = {}
+        self.tokens: dict[TokenHash, tuple[UserKey, DeviceKey]] = {}
+        self.remembered: dict[bytes, Remembered] = {}
+        self.books = Books()
+        self.bypasses: dict[tuple[str, str, str], deque[float]] = {}
+        """Instants of piercing events per (tenant, class, role), for their rate; the last 1,000."""
+        self.generation = 0
+        """Of the newest accepted event; never restarts."""
+        self.revision = 0
+        """Of the newest change of a device or rest record; feeds `Store.changes`."""
+        self.feedback_seq = 0
+
+    def remember_bypasses(self, bypasses: Iterable[Bypass]) -> None:
+        for bypass in bypasses:
+            key = (bypass.tenant, bypass.event_class, bypass.role)
+            self.bypasses.setdefault(key, deque(maxlen=1000)).append(bypass.at)
+
+    def pending(self) -> dict[AccountKey, int]:
+        """Sum of n per (tenant, class), for comparing with the books."""
+        sums: dict[AccountKey, int] = {}
+        for person, name, slot in self.slots():
+            key = (person.tenant.name, name)
+            sums[key] = sums.get(key, 0) + slot.n
+        return sums
+
+    def slots(self) -> Iterator[tuple[Person, str, Slot]]:
+        for person in self.by_key.values():
+            for name, slot in person.slots.items():
+                yield person, name, slot

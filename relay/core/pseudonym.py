@@ -1,0 +1,59 @@
+"""Pseudonyms: what users, devices and tokens are called inside the relay.
+
+HMAC-SHA256 over length-prefixed parts, cut to 16 bytes, with a subkey per tenant and purpose derived from the master
+key by HKDF (RFC 5869). Length prefixes, because ("ab", "c") and ("a", "bc") must not meet. Keyed, because a plain hash
+of a personnel number is undone in seconds. Per tenant, so that the same person in two tenants has two names. The
+idempotency key is hashed the same way: it is chosen by the backend and may hold anything.
+"""
+
+from __future__ import annotations
+
+import hmac
+from typing import Final
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from relay.core.private import KEY_BYTES, DeviceKey, TokenHash, UserKey
+
+MASTER_KEY_BYTES: Final = 32
+
+
+def subkey(master: bytes, *purpose: str) -> bytes:
+    """Derive the 32-byte key of one purpose; `purpose` parts are length-prefixed."""
+    return HKDF(hashes.SHA256(), length=32, salt=b"feierabend/1", info=prefixed(*purpose)).derive(master)
+
+
+def prefixed(*parts: str) -> bytes:
+    """Join parts so that no two different sequences give the same bytes (4-byte length before each)."""
+    encoded = [part.encode() for part in parts]
+    return b"".join(len(part).to_bytes(4, "big") + part for part in encoded)
+
+
+class Pseudonyms:
+    """The names of one tenant. About 1.5 µs a name."""
+
+    __slots__ = ("_device", "_request", "_tenant", "_token", "_user")
+
+    def __init__(self, master: bytes, tenant: str) -> None:
+        self._tenant = prefixed(tenant)
+        self._user = subkey(master, "user", tenant)
+        self._device = subkey(master, "device", tenant)
+        self._token = subkey(master, "token", tenant)
+        self._request = subkey(master, "request", tenant)
+
+    def user(self, user: str) -> UserKey:
+        raw = user.encode()
+        return UserKey(
+            hmac.digest(self._user, self._tenant + len(raw).to_bytes(4, "big") + raw, "sha256")[:KEY_BYTES]
+        )
+
+    def device(self, user: str, device: str) -> DeviceKey:
+        return DeviceKey(hmac.digest(self._device, prefixed(user, device), "sha256")[:KEY_BYTES])
+
+    def token(self, app: str, token: str) -> TokenHash:
+        """A token is unique per app: the app's name is part of the hash."""
+        return TokenHash(hmac.digest(self._token, prefixed(app, token), "sha256")[:KEY_BYTES])
+
+    def request(self, key_id: str, idempotency_key: str) -> bytes:
+        return hmac.digest(self._request, prefixed(key_id, idempotency_key), "sha256")[:KEY_BYTES]

@@ -1,0 +1,63 @@
+"""What is sealed inside a record: msgpack with a version, under AES-GCM bound to its place.
+
+Packed lists `[version, …]`, not maps: a record is written by one function and read by one function, both here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgpack
+
+from relay.core.private import DeviceKey, Private, UserKey
+from relay.core.seal import SealBroken, Seals, place
+
+
+class Records:
+    """Seals and opens the records of one tenant."""
+
+    __slots__ = ("_seals", "_tenant")
+
+    def __init__(self, seals: Seals, tenant: str) -> None:
+        self._seals = seals
+        self._tenant = tenant
+
+    def seal_user(self, key: UserKey, user: Private) -> bytes:
+        return self._seal("user", key, [1, user.reveal()])
+
+    def open_user(self, key: UserKey, sealed: bytes) -> Private:
+        return Private(self._open("user", key, sealed)[1])
+
+    def seal_device(
+        self, user: UserKey, device: DeviceKey, user_id: Private, device_id: Private, token: Private
+    ) -> bytes:
+        content = [1, token.reveal(), user_id.reveal(), device_id.reveal()]
+        return self._seal("device", user, content, device)
+
+    def open_token(self, user: UserKey, device: DeviceKey, sealed: bytes) -> Private:
+        """The provider token; called once per wakeup, at send."""
+        return Private(self._open("device", user, sealed, device)[1])
+
+    def open_device_ids(self, user: UserKey, device: DeviceKey, sealed: bytes) -> tuple[Private, Private]:
+        """The backend's own (user id, device id), for feedback."""
+        content = self._open("device", user, sealed, device)
+        return Private(content[2]), Private(content[3])
+
+    def seal_rest(self, user: UserKey, document: Mapping[str, object]) -> bytes:
+        return self._seal("rest", user, [1, document])
+
+    def open_rest(self, user: UserKey, sealed: bytes) -> dict[str, object]:
+        document = self._open("rest", user, sealed)[1]
+        if not isinstance(document, dict):
+            raise SealBroken("a sealed rest document has no document inside")
+        return document
+
+    def _seal(self, kind: str, user: bytes, content: list[Any], device: bytes = b"") -> bytes:
+        return self._seals.seal(place(self._tenant, kind, user, device), msgpack.packb(content))
+
+    def _open(self, kind: str, user: bytes, sealed: bytes, device: bytes = b"") -> list[Any]:
+        content = msgpack.unpackb(self._seals.open(place(self._tenant, kind, user, device), sealed))
+        if not isinstance(content, list) or content[:1] != [1]:
+            raise SealBroken("a sealed record is of a version this program does not know")
+        return content

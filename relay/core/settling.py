@@ -1,0 +1,158 @@
+"""Settling: what became of wakeups, and of slots that need none any more.
+
+Every way in which a notice leaves the pending ones is in this file, and each writes the books in the same breath (I4):
+accepted by a provider, cancelled by `seen`, expired, undeliverable. A verdict names the generation it was sent for; a
+newer event stays pending, and a slot that is gone or younger than the verdict books nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from relay.core.batch import Parting
+from relay.core.devices import Device
+from relay.core.draft import Draft
+from relay.core.flight import Fate, Flight, Settlement
+from relay.core.people import Person
+from relay.core.private import UserKey
+from relay.core.slots import Slot
+from relay.core.tenants import Tenant
+
+
+def settle_accepted(draft: Draft, flights: Iterable[Flight]) -> None:
+    """The provider took these wakeups: book what they stood for, at the first device of each user."""
+    for flight in flights:
+        person, device = flight.person, flight.device
+        draft.landed.append(flight)
+        if device.attempt:
+            _reset_backoff(draft, flight)
+        for name, generation, total in flight.claims:
+            slot = draft.slot(person, name)
+            if slot is None or generation < slot.born:
+                continue  # cancelled meanwhile: books nothing
+            if slot.done.get(device.key, 0) < generation:
+                slot.done[device.key] = generation
+            newly = slot.book_up_to(total)
+            if newly:
+                account = draft.account((person.tenant.name, name))
+                account.woken += 1
+                account.merged += newly - 1
+            close_if_done(draft, person, name, slot, flight.echo_at)
+
+
+def settle(draft: Draft, settlements: Iterable[Settlement]) -> None:
+    """Verdicts that were not "accepted"."""
+    for settlement in settlements:
+        draft.landed.append(settlement.flight)
+        _FATES[settlement.fate](draft, settlement)
+
+
+def _retry(draft: Draft, settlement: Settlement) -> None:
+    device = _as_asked(draft, settlement.flight)
+    if device is not None:
+        draft.put_device(settlement.flight.person, device.backed_off(device.attempt + 1, settlement.not_before))
+
+
+def _give_up(draft: Draft, settlement: Settlement) -> None:
+    person, device = settlement.flight.person, settlement.flight.device
+    for name, generation, _total in settlement.flight.claims:
+        slot = draft.slot(person, name)
+        if slot is not None and generation >= slot.born:
+            slot.done[device.key] = max(generation, slot.done.get(device.key, 0))
+            close_if_done(draft, person, name, slot, None)
+
+
+def _bury(draft: Draft, settlement: Settlement) -> None:
+    """Delete a dead device: only the one that was asked, and only if it died after its registration."""
+    device = _as_asked(draft, settlement.flight)
+    if device is None:
+        return
+    if settlement.dead_since is not None and settlement.dead_since < device.registered_at:
+        _retry(draft, settlement)
+        return
+    part(draft, settlement.flight.person, device, Parting.DEAD, settlement.reason)
+
+
+_FATES: dict[Fate, Callable[[Draft, Settlement], None]] = {
+    Fate.RETRY: _retry,
+    Fate.GIVE_UP: _give_up,
+    Fate.DEAD: _bury,
+}
+
+
+def _as_asked(draft: Draft, flight: Flight) -> Device | None:
+    """The device now, if its token and registration are still those the wakeup was sent to."""
+    now = draft.devices_of(flight.person).get(flight.device.key)
+    asked = flight.device
+    if now is None or now.token_hash != asked.token_hash or now.registered_at != asked.registered_at:
+        return None
+    return now
+
+
+def _reset_backoff(draft: Draft, flight: Flight) -> None:
+    device = _as_asked(draft, flight)
+    if device is not None and device.attempt:
+        draft.put_device(flight.person, device.backed_off(0, 0.0))
+
+
+def close_if_done(draft: Draft, person: Person, name: str, slot: Slot, echo_at: float | None) -> None:
+    """End the slot when no device is owed; what is unbooked then could not be delivered.
+
+    Where the backend posts `seen`, a wakeup whose life was cut by rest leaves an echo instead (`echo_at`), bounded by
+    the class deadline, so that a phone that stays off is not forgotten and one that is ignored not rung for ever.
+    """
+    phones = draft.phones_of(person)
+    generation, done = slot.generation, slot.done
+    for phone in phones:
+        if done.get(phone.key, 0) < generation:
+            return
+    if slot.total != slot.booked:
+        draft.account((person.tenant.name, name)).undeliverable += slot.n
+        slot.booked = slot.total
+    if echo_at is not None and phones and _may_echo(person, name, slot, echo_at):
+        draft.batch.generation += 1
+        slot.generation = draft.batch.generation
+        slot.done.clear()
+        slot.due_at = echo_at
+        return
+    draft.put_slot(person, name, None)
+
+
+def _may_echo(person: Person, name: str, slot: Slot, echo_at: float) -> bool:
+    event_class = person.tenant.class_of(name)
+    return person.tenant.posts_seen and event_class.cancellable and echo_at < slot.expiry(event_class)
+
+
+def seen(draft: Draft, tenant: Tenant, marks: Iterable[tuple[UserKey, float]]) -> None:
+    """The user has read everything up to `at`: cancel what is not newer, where the class allows it."""
+    for key, at in marks:
+        person = draft.people.by_key.get(key)
+        if person is None or person.tenant is not tenant:
+            continue
+        draft.read.append(person)
+        for name, slot in draft.slots_of(person):
+            if slot.last_at <= at and tenant.class_of(name).cancellable:
+                draft.account((tenant.name, name)).cancelled += slot.n
+                draft.put_slot(person, name, None)
+
+
+def expire(draft: Draft, person: Person, name: str) -> None:
+    """Give up a slot whose deadline has passed."""
+    slot = draft.slot(person, name)
+    if slot is not None and slot.expiry(person.tenant.class_of(name)) <= draft.now:
+        draft.account((person.tenant.name, name)).expired += slot.n
+        draft.put_slot(person, name, None)
+
+
+def part(draft: Draft, person: Person, device: Device, parting: Parting, reason: str) -> None:
+    """A device leaves without its owner's delete: remove it and tell the backend."""
+    draft.tell(person, device, parting, reason)
+    remove(draft, person, device)
+
+
+def remove(draft: Draft, person: Person, device: Device) -> None:
+    """Delete a device; its slots end if nobody else is owed."""
+    draft.drop_device(person, device)
+    for name, slot in draft.slots_of(person):
+        slot.done.pop(device.key, None)
+        close_if_done(draft, person, name, slot, None)

@@ -1,0 +1,84 @@
+"""What is pending: a set, not a queue.
+
+A wakeup says "come and look", so what is pending for a user is one slot per class, however many events came. `total`
+counts the notices ever taken by the slot, `booked` those whose fate is written in the books; the difference `n` is
+pending. Two counters that only grow, instead of one that goes up and down: a verdict that comes late, twice or out of
+order can then be booked without knowing what happened meanwhile (`book_up_to`).
+
+`generation` is that of the newest event, from a store-wide counter that never restarts. Each device knows, per slot,
+the generation it was last woken for (`done`); it is owed a wakeup while that is smaller. Kept in the slot and not in
+the device, because a wakeup for an alarm in the night must not settle the message that waits for the morning.
+`born` is the generation of the event that created the slot: a verdict older than that belongs to a slot that was
+cancelled meanwhile, and books nothing.
+
+Gate, hold and edit move `due_at`; an event sets it only when it creates the slot, or revives one that has nothing
+pending. Back-off belongs to the device (`not_before`), so new events never reset it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from relay.core.events import NEVER, EventClass
+from relay.core.private import DeviceKey
+
+RETENTION: Final = 35 * 86400.0
+"""A slot in a rest without end is dropped after this (R10): the messages are shown when the app is opened."""
+
+
+@dataclass(slots=True)
+class Slot:
+    """Pending notices of one (user, class). Mutable, but only in copies made by a plan (core/plan.py)."""
+
+    born: int
+    generation: int
+    total: int
+    booked: int
+    first_at: float
+    last_at: float
+    reachable_at: float
+    """First instant at which the user could be woken, as known; the class deadline counts from here."""
+    expires_at: float
+    """The longest own life of the merged events; infinite when one of them has none."""
+    due_at: float
+    tried: bool = False
+    """The gate has let it through once; in memory only. Until then each deferral moves `reachable_at`."""
+    done: dict[DeviceKey, int] = field(default_factory=dict)
+
+    @property
+    def n(self) -> int:
+        """Notices pending. Zero: an echo, or a slot that waits for the remaining devices."""
+        return self.total - self.booked
+
+    @property
+    def is_echo(self) -> bool:
+        """Nothing pending and every device owed: repeats a wakeup whose life was cut by rest."""
+        return self.total == self.booked and not self.done
+
+    def copy(self) -> Slot:
+        return Slot(
+            self.born, self.generation, self.total, self.booked, self.first_at, self.last_at, self.reachable_at,
+            self.expires_at, self.due_at, self.tried, dict(self.done),
+        )  # fmt: skip
+
+    def owed(self, device: DeviceKey) -> bool:
+        return self.done.get(device, 0) < self.generation
+
+    def merge(self, generation: int, at: float, expires_at: float) -> None:
+        """Take one more notice."""
+        self.total += 1
+        self.generation = generation
+        self.last_at = max(self.last_at, at)
+        self.expires_at = max(self.expires_at, expires_at)
+
+    def book_up_to(self, total: int) -> int:
+        """Book everything taken until `total`; return how many notices that newly settles (0: others did already)."""
+        newly = max(0, total - self.booked)
+        self.booked += newly
+        return newly
+
+    def expiry(self, event_class: EventClass) -> float:
+        """When the slot is given up: class deadline or the events' own life, and never later than the retention."""
+        deadline = min(self.reachable_at + event_class.deadline, self.expires_at)
+        return min(deadline, self.first_at + RETENTION) if self.reachable_at == NEVER else deadline

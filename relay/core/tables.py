@@ -1,0 +1,73 @@
+"""Compiled rest of each person, made when first needed and kept until it is stale.
+
+Failure direction (R11, L8): a stored document that cannot be read keeps the last good table; without one the person
+counts as resting without end. Nobody is rung in what was rest, and nothing is lost: alarms pass, and the slot waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from relay.core.errors import RelayError
+from relay.core.gate import Rest, RestTable
+from relay.core.people import Person
+from relay.core.private import UserKey
+from relay.core.tenants import Tenant
+
+Compile = Callable[[Mapping[str, object], float], RestTable]
+"""(document, now) → table; raises ValueError for a bad document."""
+Open = Callable[[Tenant, UserKey, bytes], Mapping[str, object]]
+"""Opens a sealed rest document."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Resting:
+    resting: bool = True
+    until: float | None = None
+    next_start: float | None = None
+
+
+class Unreadable:
+    """Stands for a document that cannot be read: rest without end, looked at again after an hour."""
+
+    __slots__ = ("stale_at",)
+
+    def __init__(self, now: float) -> None:
+        self.stale_at = now + 3600.0
+
+    def at(self, now: float) -> Rest:
+        return _RESTING
+
+
+_RESTING = _Resting()
+
+
+class Tables:
+    """Callable: the table of a person at an instant, or None without rules. About 0.2 µs when compiled."""
+
+    __slots__ = ("_compile", "_open", "compiled", "unreadable")
+
+    def __init__(self, open_document: Open, compile_document: Compile) -> None:
+        self._open = open_document
+        self._compile = compile_document
+        self.compiled = 0
+        self.unreadable = 0
+        """Documents that could not be read; an alarm for operators."""
+
+    def __call__(self, person: Person, now: float) -> RestTable | None:
+        if person.rest is None:
+            return None
+        table = person.table
+        if table is None or now >= table.stale_at:
+            table = person.table = self._make(person, person.rest.sealed, now)
+        return table
+
+    def _make(self, person: Person, sealed: bytes, now: float) -> RestTable:
+        try:
+            table = self._compile(self._open(person.tenant, person.key, sealed), now)
+        except (RelayError, ValueError):
+            self.unreadable += 1
+            return person.table or Unreadable(now)
+        self.compiled += 1
+        return table

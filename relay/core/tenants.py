@@ -1,0 +1,34 @@
+"""A tenant as the running relay knows it: names, limits, classes, apps. Made from the configuration, never changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from relay.core.devices import Device, Platform
+from relay.core.events import DEFAULT_CLASSES, EventClass
+from relay.core.pseudonym import Pseudonyms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tenant:
+    name: str
+    pseudonyms: Pseudonyms
+    apps: Mapping[str, Platform]
+    """App name → provider; a device names the app whose token it has."""
+    classes: Mapping[str, EventClass] = field(default_factory=lambda: {c.name: c for c in DEFAULT_CLASSES})
+    device_limit: int = 3
+    evict: bool = True
+    """Over the device limit: evict the device registered longest ago and report it, or refuse with 409."""
+    posts_seen: bool = False
+    """The backend posts read markers: a wakeup whose life was cut by rest leaves an echo."""
+    jitter: float = 300.0
+    """Release after rest is spread over this many seconds."""
+
+    def class_of(self, name: str) -> EventClass:
+        """The class; one that the configuration no longer names is treated with the defaults of `EventClass`."""
+        return self.classes.get(name) or EventClass(name=name)
+
+    def phones(self, devices: Iterable[Device]) -> tuple[Device, ...]:
+        """Those that can be woken: with a provider, and of an app that is still configured."""
+        return tuple(d for d in devices if d.platform is not Platform.NONE and d.app in self.apps)

@@ -1,0 +1,131 @@
+"""The dispatcher: a heap of due instants, and the fan-out to the lanes.
+
+Each person stands in the heap at most for its earliest instant; older entries are recognised by `Person.wake_at` and
+thrown away when they surface. What a commit touched does not go through the heap: it is considered at once, in one
+pass, and handed to the lanes as lists, shuffled, so that who is woken together does not show who was written to
+together (P9).
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Sequence
+from itertools import count
+from random import Random
+from typing import Final, Protocol
+
+import trio
+
+from relay.clock import Clock
+from relay.core.events import NEVER
+from relay.core.fanout import consider
+from relay.core.flight import Flight
+from relay.core.people import Person
+from relay.core.tables import Tables
+
+CHUNK: Final = 500
+"""Persons considered between two checkpoints: about 2 ms."""
+FOREVER: Final = 3600.0
+"""Longest sleep, in seconds, when nothing is due: the clock may be stepped meanwhile."""
+ROOMY: Final = 10_000
+"""Entries of the heap below which outdated ones are left alone."""
+
+
+class Lanes(Protocol):
+    def send(self, flights: Sequence[Flight]) -> None:
+        """Queue wakeups at the lanes of their devices' apps."""
+
+
+class Dispatcher:
+    """Brings due persons to the lanes. `expired` is told of slots past their deadline."""
+
+    def __init__(
+        self, tables: Tables, clock: Clock, lanes: Lanes, rng: Random, expired: Callable[[Person, Sequence[str]], None]
+    ) -> None:
+        self._tables = tables
+        self._clock = clock
+        self._lanes = lanes
+        self._rng = rng
+        self._expired = expired
+        self._heap: list[tuple[float, int, Person]] = []
+        self._crowded = ROOMY
+        self._order = count()
+        self._touched: list[Person] = []
+        self._wake = trio.Event()
+
+    def touched(self, persons: Sequence[Person]) -> None:
+        """Something about these persons changed: work out anew when they are due."""
+        if persons:
+            self._touched.extend(persons)
+            self._wake.set()
+
+    def next_due(self) -> float:
+        """The earliest instant at which anything is due; infinite if none. For the stepped clock and for tests."""
+        if self._touched:
+            return self._clock.now()
+        return self._heap[0][0] if self._heap else NEVER
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Dispatch until cancelled."""
+        task_status.started()
+        while True:
+            self._wake = trio.Event()
+            await self._dispatch_due()
+            if self._touched:
+                continue
+            due = self._heap[0][0] if self._heap else self._clock.now() + FOREVER
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._wake_at, due, nursery.cancel_scope)
+                await self._wake.wait()
+                nursery.cancel_scope.cancel()
+
+    async def _wake_at(self, due: float, _scope: trio.CancelScope) -> None:
+        await self._clock.sleep_until(due)
+        self._wake.set()
+
+    async def _dispatch_due(self) -> None:
+        while persons := self._take_due(self._clock.now()):
+            self._consider(persons)
+            await trio.lowlevel.checkpoint()
+
+    def _take_due(self, now: float) -> list[Person]:
+        """Up to CHUNK persons who were touched or whose instant has come."""
+        persons = self._touched[:CHUNK]
+        del self._touched[:CHUNK]
+        heap = self._heap
+        while heap and heap[0][0] <= now and len(persons) < CHUNK:
+            due, _, person = heapq.heappop(heap)
+            if due == person.wake_at:
+                person.wake_at = NEVER
+                persons.append(person)
+        return persons
+
+    def _consider(self, persons: list[Person]) -> None:
+        now = self._clock.now()
+        flights: list[Flight] = []
+        for person in persons:
+            if not person.slots:
+                person.wake_at = NEVER
+                continue
+            considered = consider(person, now, self._tables(person, now))
+            flights += considered.flights
+            if considered.expired:
+                self._expired(person, considered.expired)
+            self._schedule(person, considered.again_at)
+        if flights:
+            self._rng.shuffle(flights)
+            self._lanes.send(flights)
+
+    def _schedule(self, person: Person, at: float) -> None:
+        if at != person.wake_at:
+            person.wake_at = at
+            if at != NEVER:
+                heapq.heappush(self._heap, (at, next(self._order), person))
+                if len(self._heap) > self._crowded:
+                    self._compact()
+
+    def _compact(self) -> None:
+        """Throw away outdated entries: most are deadlines, days ahead, of slots that were settled at once."""
+        self._heap = [entry for entry in self._heap if entry[0] == entry[2].wake_at]
+        heapq.heapify(self._heap)
+        self._crowded = max(ROOMY, 2 * len(self._heap))

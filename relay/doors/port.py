@@ -1,0 +1,73 @@
+"""What a door may ask of the relay. Doors know this Protocol and the core's values, nothing else of the inside.
+
+Every call returns after the commit. Errors are those of core/errors.py; a door turns them into answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from relay.core.devices import Platform, Registration
+from relay.core.events import Accepted, Event, Request
+from relay.core.private import DeviceKey, UserKey
+from relay.core.tenants import Tenant
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceFacts:
+    """What GET tells of a device; never the token."""
+
+    app: str
+    platform: Platform
+    registered_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    created: bool
+    """False: the device existed and was refreshed."""
+    evicted: int
+    """Devices that had to leave for it (over the limit, or the token's former owner)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestDocument:
+    document: Mapping[str, object]
+    version: int
+
+
+IfMatch = int | Literal["*"] | None
+"""Version that must be the current one; "*": any existing; None: no condition."""
+
+
+class Engine(Protocol):
+    async def accept(self, tenant: Tenant, events: Sequence[Event], request: Request | None) -> Accepted:
+        """Take the events, all or none. Raises IdempotencyMismatch, Overloaded, Unavailable."""
+
+    async def seen(self, tenant: Tenant, marks: Sequence[tuple[UserKey, float]]) -> None:
+        """The user has read everything up to an instant. Raises Overloaded, Unavailable."""
+
+    async def put_device(self, tenant: Tenant, registration: Registration) -> Registered:
+        """Raises DeviceLimitReached, Overloaded, Unavailable."""
+
+    async def delete_device(self, tenant: Tenant, user: UserKey, device: DeviceKey) -> None:
+        """Raises NotFound, Overloaded, Unavailable."""
+
+    def device(self, tenant: Tenant, user: UserKey, device: DeviceKey) -> DeviceFacts:
+        """Raises NotFound."""
+
+    async def put_rest(
+        self, tenant: Tenant, user: UserKey, sealed_id: bytes, document: Mapping[str, object], if_match: IfMatch
+    ) -> int:
+        """Replace the rest document (already validated by the door); return the new version.
+
+        `sealed_id`: the user's id sealed, used when the user is new. Raises VersionConflict, Overloaded, Unavailable.
+        """
+
+    def rest(self, tenant: Tenant, user: UserKey) -> RestDocument:
+        """Raises NotFound."""
+
+    async def delete_rest(self, tenant: Tenant, user: UserKey, if_match: IfMatch) -> None:
+        """Raises NotFound, VersionConflict, Overloaded, Unavailable."""

@@ -1,0 +1,307 @@
+"""The journal: everything that changes the working set goes through one writer, batch by batch.
+
+Theory of operation. Doors and lanes queue operations; the writer takes all that has arrived, drafts one batch (accepts
+first, then settles, then edits), commits it in the store's thread, applies it in memory and wakes all waiters with one
+event. It commits as soon as it is free, so a batch is what arrived during the last commit: at low load one event and
+its own fsync, at high load hundreds of events per fsync. There is no timer to tune.
+
+Law: nothing is answered before the commit that holds it; memory holds only what is committed; a failed commit answers
+503 to its waiters and keeps the verdicts for the next one.
+
+Rejected: a commit per request (one fsync each), a fixed commit interval (latency when idle, too small when busy), a
+channel per request (8-10 µs a hop; one `trio.Event` per batch serves them all).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+import trio
+
+from relay.clock import Clock
+from relay.core import accepting, settling
+from relay.core.batch import Batch
+from relay.core.draft import Draft
+from relay.core.errors import Overloaded, RelayError, Unavailable
+from relay.core.events import Accepted, Event, Request
+from relay.core.flight import Flight, Settlement
+from relay.core.people import People, Person
+from relay.core.private import UserKey
+from relay.core.tables import Tables
+from relay.core.tenants import Tenant
+from relay.store.port import StaleEpoch, StoreError
+
+SETTLE_CHUNK: Final = 2_000
+"""Most verdicts of one batch: settles ride along with accepts, they must not delay them."""
+MAX_WAITING: Final = 100_000
+"""Most recipients that may wait for a commit; beyond, doors answer 429."""
+MAX_REMEMBERED: Final = 1_000_000
+"""Most Idempotency-Keys remembered at a time (about 300 bytes each)."""
+IDLE: Final = 1.0
+"""Seconds without work after which the store may tidy up."""
+RETRY_AFTER_FAILURE: Final = (0.05, 0.1, 0.25, 0.5, 1.0)
+"""Seconds between attempts to commit verdicts while the store fails."""
+
+T = TypeVar("T")
+Executor = Callable[[Callable[[], None]], Awaitable[None]]
+
+
+async def inline(commit: Callable[[], None]) -> None:
+    """Executor for virtual time: run in the loop's own thread, with the same checkpoint a thread hop has."""
+    await trio.lowlevel.checkpoint()
+    commit()
+
+
+def in_thread() -> Executor:
+    """Executor for real time: one thread at a time, so that the store sees its calls one after the other."""
+    limiter = trio.CapacityLimiter(1)
+
+    async def run(commit: Callable[[], None]) -> None:
+        await trio.to_thread.run_sync(commit, limiter=limiter)
+
+    return run
+
+
+class Journaled(Protocol):
+    """The part of a store the journal needs."""
+
+    def commit(self, batch: Batch) -> None: ...
+
+    def idle(self) -> None:
+        """Nothing has been waiting for a while: a good moment for housekeeping."""
+
+
+class _Operation(Generic[T]):
+    """Something to draft, and where its result goes. `weight`: recipients it stands for."""
+
+    __slots__ = ("draw", "error", "result", "weight")
+
+    def __init__(self, draw: Callable[[Draft], T], weight: int) -> None:
+        self.draw = draw
+        self.weight = weight
+        self.result: T | None = None
+        self.error: RelayError | None = None
+
+    def draft(self, draft: Draft) -> None:
+        """Operations refuse before they change anything, so a refused one leaves the draft as it was."""
+        try:
+            self.result = self.draw(draft)
+        except RelayError as error:
+            self.error = error
+
+
+class _Waiting:
+    """Operations of the batch that forms while the last one is being committed."""
+
+    __slots__ = ("accepts", "done", "edits", "weight")
+
+    def __init__(self) -> None:
+        self.accepts: list[_Operation[Any]] = []
+        self.edits: list[_Operation[Any]] = []
+        self.weight = 0
+        self.done = trio.Event()
+
+
+@dataclass(frozen=True, slots=True)
+class JournalStatistics:
+    commits: int
+    failures: int
+    waiting: int
+    """Recipients waiting for the next commit."""
+    unsettled: int
+    """Verdicts waiting for a commit."""
+    healthy: bool
+    """The last commit succeeded."""
+
+
+class Journal:
+    """The one writer. `applied` is called with the persons touched, after each commit."""
+
+    def __init__(
+        self,
+        people: People,
+        store: Journaled,
+        tables: Tables,
+        clock: Clock,
+        *,
+        epoch: int,
+        executor: Executor,
+        applied: Callable[[Sequence[Person]], None],
+    ) -> None:
+        self.people = people
+        self._store = store
+        self._tables = tables
+        self._clock = clock
+        self._epoch = epoch
+        self._execute = executor
+        self._applied = applied
+        self._waiting = _Waiting()
+        self._accepted: deque[Flight] = deque()
+        self._settlements: deque[Settlement] = deque()
+        self._expired: deque[tuple[Person, str]] = deque()
+        self._wake = trio.Event()
+        self._closing = False
+        self._commits = 0
+        self._failures = 0
+        self._healthy = True
+
+    # --- what doors ask
+
+    async def accept(self, tenant: Tenant, events: Sequence[Event], request: Request | None) -> Accepted:
+        """Take events; return after the commit. Raises IdempotencyMismatch, Overloaded, Unavailable."""
+        weight = 1 + sum(len(event.users) for event in events)
+        if request is not None and len(self.people.remembered) >= MAX_REMEMBERED:
+            raise Overloaded(retry_after=60)
+        operation = _Operation(lambda draft: accepting.accept(draft, tenant, events, request), weight)
+        waiting = self._room(weight, urgent=any(event.event_class.pierces for event in events))
+        waiting.accepts.append(operation)
+        return await self._committed(waiting, operation)
+
+    async def seen(self, tenant: Tenant, marks: Sequence[tuple[UserKey, float]]) -> None:
+        """Cancel what the users have read. Raises Overloaded, Unavailable."""
+        await self.edit(lambda draft: settling.seen(draft, tenant, marks), weight=len(marks))
+
+    async def edit(self, draw: Callable[[Draft], T], *, weight: int = 1) -> T:
+        """Draft and commit one edit; return its result. Raises what `draw` raises, Overloaded, Unavailable."""
+        operation = _Operation(draw, weight)
+        waiting = self._room(weight, urgent=False)
+        waiting.edits.append(operation)
+        return await self._committed(waiting, operation)
+
+    def _room(self, weight: int, *, urgent: bool) -> _Waiting:
+        """The forming batch, if it has room. One operation always fits; alarms may use twice the room."""
+        waiting = self._waiting
+        if self._closing:
+            raise Unavailable(retry_after=5)
+        if waiting.weight and waiting.weight + weight > MAX_WAITING * (2 if urgent else 1):
+            raise Overloaded(retry_after=1)
+        waiting.weight += weight
+        return waiting
+
+    async def _committed(self, waiting: _Waiting, operation: _Operation[T]) -> T:
+        self._wake.set()
+        await waiting.done.wait()
+        if operation.error is not None:
+            raise operation.error
+        return operation.result  # type: ignore[return-value]  # set by draft(), None only where T is None
+
+    # --- what lanes and the dispatcher report
+
+    def settle_accepted(self, flights: Sequence[Flight]) -> None:
+        self._accepted.extend(flights)
+        self._wake.set()
+
+    def settle(self, settlements: Sequence[Settlement]) -> None:
+        self._settlements.extend(settlements)
+        self._wake.set()
+
+    def expire(self, person: Person, names: Sequence[str]) -> None:
+        self._expired.extend((person, name) for name in names)
+        self._wake.set()
+
+    def close(self) -> None:
+        """Take nothing more; `run` returns when all that was taken is committed."""
+        self._closing = True
+        self._wake.set()
+
+    def statistics(self) -> JournalStatistics:
+        unsettled = len(self._accepted) + len(self._settlements) + len(self._expired)
+        return JournalStatistics(self._commits, self._failures, self._waiting.weight, unsettled, self._healthy)
+
+    # --- the writer
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Commit batches until closed and empty. Raises StaleEpoch when another node owns the partition."""
+        task_status.started()
+        try:
+            while True:
+                if self._is_empty():
+                    if self._closing:
+                        return
+                    await self._wait_for_work()
+                    continue
+                await self._commit_one()
+        finally:
+            self._refuse_waiters()
+
+    def _is_empty(self) -> bool:
+        waiting = self._waiting
+        return not (waiting.accepts or waiting.edits or self._accepted or self._settlements or self._expired)
+
+    async def _wait_for_work(self) -> None:
+        self._wake = trio.Event()
+        with trio.move_on_after(IDLE):
+            await self._wake.wait()
+            return
+        await self._execute(self._store.idle)
+        if not self._wake.is_set():
+            await self._wake.wait()
+
+    async def _commit_one(self) -> None:
+        waiting, self._waiting = self._waiting, _Waiting()
+        accepted = _take(self._accepted, SETTLE_CHUNK)
+        settlements = _take(self._settlements, SETTLE_CHUNK - len(accepted))
+        expired = _take(self._expired, SETTLE_CHUNK)
+        draft = self._draft(waiting, accepted, settlements, expired)
+        try:
+            if not draft.batch.is_empty:
+                await self._execute(lambda: self._store.commit(draft.batch))
+        except StaleEpoch:
+            self._refuse(waiting)
+            raise
+        except StoreError:
+            self._refuse(waiting)
+            self._accepted.extendleft(reversed(accepted))
+            self._settlements.extendleft(reversed(settlements))
+            self._expired.extendleft(reversed(expired))
+            await self._wait_after_failure()
+            return
+        self._commits += 1
+        self._failures = 0
+        self._healthy = True
+        touched = draft.apply()
+        waiting.done.set()
+        self._applied(touched)
+
+    def _draft(
+        self,
+        waiting: _Waiting,
+        accepted: list[Flight],
+        settlements: list[Settlement],
+        expired: list[tuple[Person, str]],
+    ) -> Draft:
+        draft = Draft(self.people, self._clock.now(), self._tables)
+        draft.batch.epoch = self._epoch
+        for operation in waiting.accepts:
+            operation.draft(draft)
+        settling.settle_accepted(draft, accepted)
+        settling.settle(draft, settlements)
+        for person, name in expired:
+            settling.expire(draft, person, name)
+        for edit in waiting.edits:
+            edit.draft(draft)
+        return draft
+
+    def _refuse(self, waiting: _Waiting) -> None:
+        """Nothing of this batch was written: say so to everybody who waits for it."""
+        for operation in (*waiting.accepts, *waiting.edits):
+            operation.error = operation.error or Unavailable(retry_after=5)
+        waiting.done.set()
+
+    def _refuse_waiters(self) -> None:
+        waiting, self._waiting = self._waiting, _Waiting()
+        self._closing = True
+        self._refuse(waiting)
+
+    async def _wait_after_failure(self) -> None:
+        step = RETRY_AFTER_FAILURE[min(self._failures, len(RETRY_AFTER_FAILURE) - 1)]
+        self._failures += 1
+        self._healthy = False
+        await trio.sleep(step)
+
+
+def _take(queue: deque[T], limit: int) -> list[T]:
+    return [queue.popleft() for _ in range(min(limit, len(queue)))]

@@ -1,0 +1,69 @@
+"""APNs: the requests of one app, and the meaning of Apple's answers.
+
+Verdict table in core/verdicts.py, constant bytes in core/envelope.py, provider token in credentials.py. The varying
+fields (`authorization`, `apns-expiration`) are shared tuples: all wakeups of five minutes and one life step carry the
+same one, so the wire encodes it once.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+from relay.core import verdicts
+from relay.core.envelope import APNS_BODY, APNS_PATH, APNS_VARYING, apns_constant
+from relay.core.flight import Flight
+from relay.core.life import apns_expiration
+from relay.lanes.credentials import ProviderToken
+from relay.lanes.provider import Judgement
+from relay.wire import Answer, Request, Template
+
+HOSTS: Final = {"production": "api.push.apple.com", "sandbox": "api.sandbox.push.apple.com"}
+PORT: Final = 443
+
+
+class Apns:
+    """Provider of one app (topic) of one team. `host`/`port` are overridden for simulators and tests only."""
+
+    def __init__(self, topic: str, token: ProviderToken, *, host: str, port: int = PORT) -> None:
+        self.host = host
+        self.port = port
+        self._topic = topic
+        self._token = token
+        self._varying: dict[tuple[bytes, int], tuple[bytes, ...]] = {}
+
+    def template(self) -> Template:
+        authority = self.host if self.port == PORT else f"{self.host}:{self.port}"
+        return Template(apns_constant(authority, self._topic), APNS_VARYING)
+
+    def request(self, flight: Flight, token: str, now: float) -> Request:
+        key = (self._token.bearer(now), apns_expiration(now, flight.life))
+        varying = self._varying.get(key)
+        if varying is None:
+            self._varying = {k: v for k, v in self._varying.items() if k[0] == key[0] and (not k[1] or k[1] > now)}
+            varying = self._varying[key] = (key[0], b"%d" % key[1])
+        return Request(flight, APNS_PATH + token.encode(), varying, APNS_BODY)
+
+    def judge(self, answer: Answer) -> Judgement:
+        reason, since = _reason(answer.body)
+        return Judgement(verdicts.apns(answer.status, reason), reason or f"status_{answer.status}", since)
+
+    def token_expired(self, now: float) -> bool:
+        return self._token.expired(now)
+
+
+def _reason(body: bytes) -> tuple[str, float | None]:
+    """(reason, timestamp in UTC seconds) of an error body; ("", None) when it is not Apple's JSON.
+
+    Only words of Apple's alphabet pass: the reason reaches logs and metrics.
+    """
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        return "", None
+    if not isinstance(content, dict):
+        return "", None
+    reason, since = content.get("reason"), content.get("timestamp")
+    word = reason if isinstance(reason, str) and reason.isascii() and reason.isalpha() and len(reason) <= 40 else ""
+    is_instant = isinstance(since, int) and not isinstance(since, bool) and 0 < since < 2**53
+    return word, since / 1000 if is_instant and isinstance(since, int) else None

@@ -1,0 +1,40 @@
+"""What a lane must know of a provider: the shape of its requests, and how to judge its answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from relay.core.flight import Flight
+from relay.core.verdicts import Verdict
+from relay.wire import Answer, Request, Template
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    verdict: Verdict
+    reason: str
+    """The provider's own word, or "status_NNN"."""
+    dead_since: float | None = None
+    """UTC seconds, when the provider says since when a token is invalid."""
+
+
+class Provider(Protocol):
+    """One implementation per provider; bound to one app's credentials."""
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+
+    def template(self) -> Template:
+        """The constant part of all requests of this app."""
+
+    def request(self, flight: Flight, token: str, now: float) -> Request:
+        """One wakeup, carrying the flight as its tag."""
+
+    def judge(self, answer: Answer) -> Judgement:
+        """What an answer other than 200 means."""
+
+    def token_expired(self, now: float) -> bool:
+        """The provider calls our credential expired. True: a new one was made; False: our clock must be wrong."""

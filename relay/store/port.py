@@ -1,0 +1,99 @@
+"""The store: a journal of the working set.
+
+Memory holds everything; the store is written batch by batch and read at start and on taking over a partition, never
+per batch. A commit is one transaction: accepts, settles, edits, records and books together, durable when it returns
+(fsync), or nothing. Calls are synchronous; the journal (relay/journal.py) runs them in the store's thread, or inline
+under a virtual clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from relay.core.batch import Batch, Feedback, PersonRecord, Remembered, SlotKey
+from relay.core.books import Account, AccountKey
+from relay.core.devices import Device, RestRecord
+from relay.core.errors import RelayError
+from relay.core.private import DeviceKey, UserKey
+from relay.core.slots import Slot
+
+
+class StoreError(RelayError):
+    """The store could not read or write. Nothing of the batch is written. The text names no content."""
+
+
+class StaleEpoch(StoreError):
+    """Another node owns the partition now; the writer must stop."""
+
+
+class StoreMismatch(StoreError):
+    """The file is not ours, damaged, or of a newer version than this program understands."""
+
+
+@dataclass(slots=True)
+class Loaded:
+    """All of one partition, as of the last commit."""
+
+    people: dict[UserKey, PersonRecord] = field(default_factory=dict)
+    devices: dict[DeviceKey, Device] = field(default_factory=dict)
+    """In order of `registered_at` is not promised."""
+    rests: dict[UserKey, RestRecord] = field(default_factory=dict)
+    slots: dict[SlotKey, Slot] = field(default_factory=dict)
+    requests: dict[bytes, Remembered] = field(default_factory=dict)
+    accounts: dict[AccountKey, Account] = field(default_factory=dict)
+    generation: int = 0
+    revision: int = 0
+    feedback_seq: int = 0
+    epoch: int = 0
+    """To be named by the owner's batches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Devices and rest records changed after a revision; None: deleted since."""
+
+    revision: int
+    """Newest revision included; the next `since`."""
+    devices: dict[DeviceKey, tuple[UserKey, Device | None]]
+    rests: dict[UserKey, RestRecord | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """How many records of each kind were removed."""
+
+    requests: int = 0
+    bypasses: int = 0
+    feedback: int = 0
+    tombstones: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.requests + self.bypasses + self.feedback + self.tombstones
+
+
+class Store(Protocol):
+    """Four calls (and `close`); one contract suite in tests/relay/store for every implementation."""
+
+    def load(self, partition: int = 0) -> Loaded:
+        """Take the partition: a new epoch is set, older owners' commits fail from now on."""
+
+    def commit(self, batch: Batch) -> None:
+        """Write the batch durably, or raise StoreError and write nothing."""
+
+    def changes(self, since: int) -> Changes:
+        """Device and rest changes with a revision above `since`."""
+
+    def purge(self, now: float, limit: int) -> Purged:
+        """Delete what has outlived its purpose, at most `limit` records of each kind.
+
+        Remembered requests after 24 h, feedback after 30 d, bypass records after 90 d, tombstones of `changes`
+        after 1 d.
+        """
+
+    def feedback(self, tenant: str, after: int, limit: int) -> Sequence[Feedback]:
+        """Feedback of a tenant with a sequence number above `after`, oldest first."""
+
+    def close(self) -> None: ...
