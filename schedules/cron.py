@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import Final
 
 from croniter import CroniterError, croniter
@@ -60,8 +61,9 @@ class Cron:
         return day_fits if self.weekdays is None else day_fits or weekday_fits
 
 
+@lru_cache(maxsize=4096)
 def parse(text: str) -> Cron:
-    """Read an expression. Raises ValueError with a sentence."""
+    """Read an expression. Raises ValueError with a sentence. Remembered: most people use the same few."""
     if len(text) > LONGEST:
         raise ValueError(f"is longer than {LONGEST} characters")
     stripped = text.strip(" ")

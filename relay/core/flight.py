@@ -21,7 +21,7 @@ class Claim(NamedTuple):
 class Flight:
     """Opaque tag of a request on the wire. `claims`, `life` and `echo_at` are set by the last look at the gate."""
 
-    __slots__ = ("claims", "device", "echo_at", "life", "person", "urgent")
+    __slots__ = ("claims", "device", "echo_at", "life", "person", "sent_at", "urgent")
 
     def __init__(self, person: Person, device: Device, *, urgent: bool) -> None:
         self.person = person
@@ -30,6 +30,8 @@ class Flight:
         self.claims: tuple[Claim, ...] = ()
         self.life = 0
         self.echo_at: float | None = None
+        self.sent_at = 0.0
+        """When the bytes left, by trio's clock: for the deadline of the answer only."""
 
     def __repr__(self) -> str:
         return f"<Flight of {self.person.tenant.name}, {len(self.claims)} claims>"

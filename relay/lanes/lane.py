@@ -32,7 +32,18 @@ from relay.wire import Answer
 PAUSE: Final = 300.0
 """Seconds a lane waits after TooManyProviderTokenUpdates."""
 
+LOOK: Final = 3600.0
+"""Longest pause of an idle connection between two looks, in seconds."""
+
 log = structlog.get_logger()
+
+
+class Session(Protocol):
+    """One open connection (link.py)."""
+
+    @property
+    def in_flight(self) -> int: ...
+    def nudge(self) -> None: ...
 
 
 class Settles(Protocol):
@@ -76,11 +87,9 @@ class Lane:
         self.tables = tables
         self.clock = clock
         self.breaker = Breaker()
-        self.in_flight = 0
-        self.connections = 0
-        self.wake = trio.Event()
-        """Set when something is queued or may go again; links wait for it."""
-        self.draining = False
+        self.sessions: set[Session] = set()
+        """Open connections; told when something is queued or may go again."""
+        self.draining = trio.Event()
         self._settles = settles
         self._rng = rng
         self._touched = touched
@@ -101,16 +110,21 @@ class Lane:
         self.nudge()
 
     def nudge(self) -> None:
-        """Wake the links."""
-        self.wake.set()
-        self.wake = trio.Event()
+        """Something may go: tell the connections."""
+        for session in self.sessions:
+            session.nudge()
+
+    def drain(self) -> None:
+        """Send nothing more; connections end when their answers are in."""
+        self.draining.set()
+        self.nudge()
 
     # --- out
 
     def available(self) -> int:
         """How many queued wakeups may go out now."""
         queued = len(self._urgent) + len(self._queue)
-        if not queued or self.draining:
+        if not queued or self.draining.is_set():
             return 0
         allowance = self.breaker.allowance(self.clock.now())
         return queued if allowance is None else min(allowance, queued)
@@ -118,10 +132,9 @@ class Lane:
     def take(self, limit: int) -> list[Flight]:
         """Up to `limit` wakeups, alarms first."""
         count = min(limit, self.available())
-        taken = []
-        for _ in range(count):
-            taken.append((self._urgent or self._queue).popleft())
-        return taken
+        if count and self.breaker.state is State.OPEN:
+            self.breaker.probing()
+        return [(self._urgent or self._queue).popleft() for _ in range(count)]
 
     def refuse(self, flights: Sequence[Flight]) -> None:
         """The last look said no: the devices are not in flight any more, the persons are worked out anew."""
@@ -138,6 +151,12 @@ class Lane:
             self.nudge()
 
     # --- answers
+
+    def unreadable(self, flights: Sequence[Flight]) -> None:
+        """Their sealed tokens do not open: nothing can be sent to these devices."""
+        if flights:
+            log.error("tokens_unreadable", app=self.app, count=len(flights))
+            self._settles.settle([Settlement(flight, Fate.GIVE_UP, "unreadable") for flight in flights])
 
     def accepted(self, flights: Sequence[Flight]) -> None:
         """The provider took these."""
@@ -196,6 +215,16 @@ class Lane:
             ]
         )  # fmt: skip
 
+    def pause(self) -> float:
+        """Seconds after which a connection with nothing to do should look again: a probe or the brake may be due."""
+        instants = [LOOK + self.clock.now()]
+        if self.breaker.state is State.OPEN and (self._queue or self._urgent):
+            instants.append(self.breaker.probe_at)
+        due = self._brake.due_at()
+        if due is not None:
+            instants.append(due)
+        return max(0.0, min(instants) - self.clock.now())
+
     def judge_suspects(self) -> None:
         """Let the brake rule over the suspects held."""
         if not self._suspects:
@@ -214,9 +243,13 @@ class Lane:
         log.error("lane_stopped", app=self.app, reason=suspects[0][1].reason, held=len(suspects))
         self.again([flight for flight, _ in suspects])
 
+    @property
+    def in_flight(self) -> int:
+        return sum(session.in_flight for session in self.sessions)
+
     def statistics(self) -> LaneStatistics:
         return LaneStatistics(
-            self.app, len(self._queue), len(self._urgent), self.in_flight, self.connections, self._accepted,
+            self.app, len(self._queue), len(self._urgent), self.in_flight, len(self.sessions), self._accepted,
             dict(self._answers), self._refused, self.breaker.state, self.breaker.opened_for,
         )  # fmt: skip
 

@@ -1,19 +1,18 @@
-"""A link: one connection of a lane, kept alive for as long as the relay runs.
+"""A link: one place of a lane's pool, holding one connection after the other for as long as the relay runs.
 
-    connect ─▶ pump: take from the lane, last look, write ─▶ answers to the lane ─▶ ended: what had no answer goes back
-       ▲                                                                                │
-       └──────────── back-off with jitter, one connect in progress per lane ◀───────────┘
+    connect ─▶ session: take from the lane, last look, write; answers to the lane ─▶ ended: what is unanswered goes back
+       ▲                                                                               │
+       └────────────── back-off with jitter, one connect in progress per lane ◀────────┘
 
-One write is whole requests of at most 16,384 bytes and has one look at the gate; a write that is not finished ten
-seconds after that look aborts the connection, so a wakeup cannot leave long after it was allowed to. A link that is
-retired (GOAWAY, an answer that says so, drain) opens nothing more, waits for the answers it is owed, and closes.
+One write is whole requests of at most 16,384 bytes with one look at the gate; a write that is not finished ten seconds
+after that look drops the connection, so a wakeup cannot leave long after it was allowed to. A session that is retired
+(GOAWAY, an answer that says so, drain) opens nothing more, waits for the answers it is owed while the link already
+opens the next one, and closes.
 """
 
 from __future__ import annotations
 
-import ssl
-from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from random import Random
 from typing import Final
 
@@ -24,7 +23,7 @@ from relay.core.fanout import depart, left
 from relay.core.flight import Flight
 from relay.core.seal import SealBroken
 from relay.lanes.lane import Lane
-from relay.wire import ConnectionLost, Connection, OriginTrust, Received, Request, Template, Transport
+from relay.wire import Connection, ConnectionLost, OriginTrust, Received, Request, Transport
 
 GATE_TO_SOCKET: Final = 10.0
 """Seconds from the last look to the end of the write."""
@@ -35,10 +34,10 @@ CONNECT: Final = 15.0
 FIRST_WAIT: Final = 1.0
 LONGEST_WAIT: Final = 60.0
 """Back-off between attempts to connect, in seconds."""
-WRITE: Final = 110
-"""Requests taken for one write: more than fit into 16,384 bytes are put back."""
-FEW_OVERDUE: Final = 10
-"""Overdue requests that are cancelled one by one; more, and the connection is dropped."""
+PER_WRITE: Final = 48
+"""Requests looked at for one write; about as many fit into 16,384 bytes."""
+FEW: Final = 10
+"""Overdue requests that are cancelled one by one; when there are more, the connection is dropped."""
 
 log = structlog.get_logger()
 Connect = Callable[[str, int], Awaitable[trio.abc.Stream]]
@@ -47,7 +46,7 @@ OpenToken = Callable[[Flight], str]
 
 
 class Link:
-    """Runs connections of one lane, one after the other."""
+    """Keeps one connection of a lane open."""
 
     def __init__(
         self, lane: Lane, connect: Connect, open_token: OpenToken, trust: OriginTrust, turn: trio.Lock, rng: Random
@@ -61,71 +60,203 @@ class Link:
         self._rng = rng
         self._wait = 0.0
 
-    async def run(self) -> None:
-        """Connect, carry, connect again; return when the lane drains."""
-        while not self._lane.draining:
-            stream = await self._open()
-            if stream is None:
-                continue
-            session = _Session(self._lane, stream, self._open_token, self._trust)
-            await session.run()
-            if session.was_useful:
-                self._wait = 0.0
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Connect, carry, connect again; return when the lane drains and all answers are in."""
+        task_status.started()
+        async with trio.open_nursery() as nursery:
+            while not self._lane.draining.is_set():
+                stream = await self._open()
+                if stream is None:
+                    continue
+                session = _Session(self._lane, stream, self._open_token, self._trust)
+                nursery.start_soon(session.run)
+                await session.retired.wait()
+                if session.was_useful:
+                    self._wait = 0.0
 
     async def _open(self) -> trio.abc.Stream | None:
         async with self._turn:
             await self._back_off()
-            if self._lane.draining:
+            if self._lane.draining.is_set():
                 return None
             provider = self._lane.provider
+            reason = "timeout"
             try:
-                with trio.fail_after(CONNECT):
+                with trio.move_on_after(CONNECT):
                     return await self._connect(provider.host, provider.port)
-            except (OSError, ssl.SSLError, trio.BrokenResourceError, trio.TooSlowError, ConnectionLost) as error:
-                log.warning("connect_failed", app=self._lane.app, error=type(error).__name__)
-                return None
+            except OSError as error:
+                reason = type(error).__name__
+            except ConnectionLost as error:
+                reason = error.reason
+            log.warning("connect_failed", app=self._lane.app, reason=reason)
+            return None
 
     async def _back_off(self) -> None:
+        """Wait before an attempt: not at all after a connection that worked, else 1 s to 60 s."""
         wait, self._wait = self._wait, min(max(self._wait * 2, FIRST_WAIT), LONGEST_WAIT)
         if wait:
             with trio.move_on_after(wait * (0.5 + self._rng.random() / 2)):
-                await self._lane.drain_began.wait()
+                await self._lane.draining.wait()
 
 
 class _Session:
-    """One connection, from the handshake to its end."""
+    """One connection, from its first bytes to its end."""
 
     def __init__(self, lane: Lane, stream: trio.abc.Stream, open_token: OpenToken, trust: OriginTrust) -> None:
         self._lane = lane
         self._open_token = open_token
         self._connection = Connection(lane.provider.template(), trust=trust)
         self._transport = Transport(stream, self._connection)
-        self._retired = ""
-        """Why no new request may be opened; empty while it may."""
         self._changed = trio.Event()
-        self._writes: deque[tuple[float, list[Flight]]] = deque()
-        """(deadline, wakeups) of writes whose answers are not all in, oldest first."""
-        self._answered: set[Flight] = set()
+        self._flying = trio.Event()
+        self.retired = trio.Event()
+        """Set when nothing new may be opened here."""
         self.was_useful = False
+        self._reason = "connection_lost"
+
+    @property
+    def in_flight(self) -> int:
+        return self._connection.open_streams
+
+    def nudge(self) -> None:
+        self._changed.set()
+
+    def retire(self, reason: str) -> None:
+        """Open nothing more; end when the answers are in."""
+        self._reason = reason
+        self.retired.set()
+        self._changed.set()
 
     async def run(self) -> None:
-        lane = self._lane
-        lane.connections += 1
-        reason = "connection_lost"
+        """Carry wakeups until retired or lost. What has no answer then is told to the lane as lost."""
+        self._lane.sessions.add(self)
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._pump)
-                nursery.start_soon(self._watch)
-                try:
-                    await self._transport.run(self._received)
-                except ConnectionLost as error:
-                    reason = error.reason
-                nursery.cancel_scope.cancel()
+                for part in (self._read, self._pump, self._watch):
+                    nursery.start_soon(self._until_lost, part, nursery.cancel_scope)
         finally:
-            lane.connections -= 1
-            flights = self._connection.lost()
-            lane.in_flight -= len(flights)
-            lane.lost([f for f in flights if isinstance(f, Flight)], reason)
+            self._lane.sessions.discard(self)
+            self.retired.set()
+            flights = _flights(self._connection.lost())
+            self._lane.lost(flights, self._reason)
             await self._transport.aclose()
-'''
-'''
+
+    async def _until_lost(self, part: Callable[[], Awaitable[None]], scope: trio.CancelScope) -> None:
+        """The first part that returns, or loses the connection, ends the others."""
+        try:
+            await part()
+        except ConnectionLost as error:
+            self._reason = error.reason
+            log.info("connection_ended", app=self._lane.app, reason=error.reason)
+        scope.cancel()
+
+    async def _read(self) -> None:
+        await self._transport.run(self._received)
+
+    def _received(self, news: Received) -> None:
+        lane = self._lane
+        if news.accepted:
+            self.was_useful = True
+            lane.accepted(news.accepted)  # type: ignore[arg-type]  # tags are flights: only this session sends here
+        if news.answers:
+            lane.answered(news.answers, self.retire)
+        if news.unprocessed:
+            lane.again(_flights(news.unprocessed))
+        for tag, reason in news.unknown:
+            lane.lost(_flights([tag]), reason)
+        if news.goaway is not None:
+            log.info("goaway_received", app=lane.app, code=news.goaway.code)
+            self.retire("goaway")
+        self._changed.set()
+
+    async def _pump(self) -> None:
+        """Write what the lane has and the connection has room for; return when retired and nothing is in flight."""
+        lane = self._lane
+        while not (self.retired.is_set() or lane.draining.is_set()):
+            room = min(self._connection.room(), PER_WRITE)
+            flights = lane.take(room) if room else []
+            if flights:
+                await self._write(flights)
+                continue
+            self._changed = trio.Event()
+            with trio.move_on_after(lane.pause()):
+                await self._changed.wait()
+            lane.judge_suspects()
+        self.retired.set()
+        with trio.move_on_after(ANSWER):
+            while self._connection.open_streams:
+                self._changed = trio.Event()
+                await self._changed.wait()
+
+    async def _write(self, flights: list[Flight]) -> None:
+        now = self._lane.clock.now()
+        requests = self._last_look(flights, now)
+        if not requests:
+            await trio.lowlevel.checkpoint()
+            return
+
+        gone = 0
+
+        def leaving(count: int) -> None:
+            nonlocal gone
+            gone = count
+            sent_at = trio.current_time()
+            for flight in _flights(request.tag for request in requests[:count]):
+                flight.sent_at = sent_at
+                left(flight, now)
+            self._flying.set()
+
+        with trio.move_on_after(GATE_TO_SOCKET) as scope:
+            try:
+                await self._transport.write(requests, leaving)
+            finally:
+                self._lane.again(_flights(request.tag for request in requests[gone:]))
+        if scope.cancelled_caught:
+            raise ConnectionLost("write_stalled")
+
+    def _last_look(self, flights: list[Flight], now: float) -> list[Request]:
+        """Requests for those that may leave; the others go back."""
+        lane = self._lane
+        requests: list[Request] = []
+        refused: list[Flight] = []
+        unreadable: list[Flight] = []
+        for flight in flights:
+            if not depart(flight, now, lane.tables(flight.person, now)):
+                refused.append(flight)
+                continue
+            try:
+                token = self._open_token(flight)
+            except SealBroken:
+                unreadable.append(flight)
+                continue
+            requests.append(lane.provider.request(flight, token, now))
+        if refused:
+            lane.refuse(refused)
+        lane.unreadable(unreadable)
+        return requests
+
+    async def _watch(self) -> None:
+        """Give up on answers that do not come."""
+        while True:
+            oldest = self._connection.oldest()
+            if oldest is None:
+                self._flying = trio.Event()
+                await self._flying.wait()
+                continue
+            assert isinstance(oldest, Flight)
+            await trio.sleep_until(oldest.sent_at + ANSWER)
+            await self._give_up_overdue(trio.current_time() - ANSWER)
+
+    async def _give_up_overdue(self, sent_before: float) -> None:
+        overdue = [f for f in _flights(self._connection.waiting()) if f.sent_at <= sent_before]
+        if not overdue:
+            return
+        if len(overdue) > FEW or not self._connection.cancel(overdue):
+            raise ConnectionLost("no_answers")
+        self._lane.lost(overdue, "no_answer")
+        await self._transport.flush()
+
+
+def _flights(tags: Iterable[object]) -> list[Flight]:
+    """Tags are opaque to the wire; all of ours are flights."""
+    return [tag for tag in tags if isinstance(tag, Flight)]

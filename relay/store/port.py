@@ -74,8 +74,15 @@ class Purged:
         return self.requests + self.bypasses + self.feedback + self.tombstones
 
 
+@dataclass(frozen=True, slots=True)
+class StoreStatistics:
+    commits: int
+    wal_bytes: int
+    """Size of the write-ahead log; 0 where there is none."""
+
+
 class Store(Protocol):
-    """Four calls (and `close`); one contract suite in tests/relay/store for every implementation."""
+    """One contract suite in tests/relay/store for every implementation."""
 
     def load(self, partition: int = 0) -> Loaded:
         """Take the partition: a new epoch is set, older owners' commits fail from now on."""
@@ -95,5 +102,11 @@ class Store(Protocol):
 
     def feedback(self, tenant: str, after: int, limit: int) -> Sequence[Feedback]:
         """Feedback of a tenant with a sequence number above `after`, oldest first."""
+
+    def idle(self) -> None:
+        """Nothing has been waiting for a while: a good moment for housekeeping."""
+
+    def statistics(self) -> StoreStatistics:
+        """Figures for the metrics; may be called from another thread."""
 
     def close(self) -> None: ...

@@ -1,0 +1,49 @@
+"""The event door: its routes, and a router over them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from relay.core.records import Records
+from relay.core.tenants import Tenant
+from relay.doors import devices, events, rest
+from relay.doors.keys import Keys, Scope
+from relay.doors.port import Engine
+from relay.doors.rest import Validate
+from relay.doors.router import Route, Router
+
+_DEVICE: Final = (b"v1", b"users", b"{}", b"devices", b"{}")
+_REST: Final = (b"v1", b"users", b"{}", b"rest")
+
+
+def event_door(
+    keys: Keys,
+    engine: Engine,
+    clock: Callable[[], float],
+    records: Callable[[Tenant], Records],
+    validate: Validate,
+    failed: Callable[[BaseException], None],
+) -> Router:
+    """Everything a backend and a settings service may ask."""
+    routes = (
+        Route((b"v1", b"events"), {b"POST": (Scope.EVENTS, events.post_events)}),
+        Route((b"v1", b"seen"), {b"POST": (Scope.EVENTS, events.post_seen)}),
+        Route(
+            _DEVICE,
+            {
+                b"PUT": (Scope.DEVICES, devices.put_device(records)),
+                b"GET": (Scope.DEVICES, devices.get_device),
+                b"DELETE": (Scope.DEVICES, devices.delete_device),
+            },
+        ),
+        Route(
+            _REST,
+            {
+                b"PUT": (Scope.REST, rest.put_rest(records, validate)),
+                b"GET": (Scope.REST, rest.get_rest),
+                b"DELETE": (Scope.REST, rest.delete_rest),
+            },
+        ),
+    )
+    return Router(routes, keys, engine, clock, failed)

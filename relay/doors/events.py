@@ -1,0 +1,240 @@
+"""POST /v1/events and POST /v1/seen: what a messenger's backend says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import Final
+
+import msgspec
+
+from relay.core.errors import Problem, Refused, TooManyRecipients
+from relay.core.events import NEVER, Authority, Event, EventClass, Request
+from relay.core.private import UserKey
+from relay.doors import decoding
+from relay.doors.decoding import Body, Id, Silent, check_list, check_members
+from relay.doors.http1 import Response
+from relay.doors.keys import Scope
+from relay.doors.port import Engine
+from relay.doors.router import Call, Forbidden
+
+MOST_RECIPIENTS: Final = 25_000
+"""Recipients of one request, over all its events."""
+LONGEST_TTL: Final = 28 * 86400
+AHEAD: Final = 300.0
+"""Seconds by which the backend's clock may be ahead of ours."""
+
+
+class EventBody(Silent):
+    user: Id | None = None
+    users: list[Id] | None = None
+    event_class: str = msgspec.field(name="class", default="message")
+    at: float | str | None = None
+    ttl: float | None = None
+    role: str | None = None
+    reason: str | None = None
+
+
+class EventsBody(EventBody):
+    """One event, or `events` and nothing else."""
+
+    events: list[EventBody] | None = None
+
+
+class SeenBody(Silent):
+    user: Id
+    at: float | str | None = None
+
+
+class SeensBody(Silent):
+    user: Id | None = None
+    at: float | str | None = None
+    seen: list[SeenBody] | None = None
+
+
+def _event_problems(value: object, path: str) -> list[Problem]:
+    found = check_members(value, path, _EVENT)
+    if isinstance(value, dict) and isinstance(value.get("users"), list):
+        prefix = f"{path}." if path else ""
+        found += check_list(value["users"], f"{prefix}users", _id_problems)
+    return found
+
+
+def _id_problems(value: object, path: str) -> list[Problem]:
+    sentence = decoding.an_id(value)
+    return [Problem(path, sentence)] if sentence else []
+
+
+def _events_problems(value: object) -> list[Problem]:
+    if not isinstance(value, dict) or "events" not in value:
+        return _event_problems(value, "")
+    alone = [Problem(str(n), "does not go together with events") for n in sorted(value.keys() & _EVENT.keys())]
+    unknown = check_members({k: v for k, v in value.items() if k not in _EVENT}, "", {"events": lambda _: None})
+    return alone + unknown + check_list(value["events"], "events", _event_problems)
+
+
+def _seens_problems(value: object) -> list[Problem]:
+    if not isinstance(value, dict) or "seen" not in value:
+        return check_members(value, "", _SEEN, frozenset({"user"}))
+    unknown = check_members({k: v for k, v in value.items() if k != "seen"}, "", {})
+    return unknown + check_list(
+        value["seen"], "seen", lambda item, path: check_members(item, path, _SEEN, frozenset({"user"}))
+    )
+
+
+def _a_list(value: object) -> str | None:
+    return None if isinstance(value, list) else "must be a list"
+
+
+_SEEN: Final = {"user": decoding.an_id, "at": decoding.an_instant}
+_EVENT: Final = {
+    **_SEEN,
+    "users": _a_list,
+    "class": decoding.a_text,
+    "ttl": decoding.a_duration,
+    "role": decoding.a_text,
+    "reason": decoding.a_text,
+}
+_EVENTS: Final = Body(EventsBody, _events_problems)
+_SEENS: Final = Body(SeensBody, _seens_problems)
+_TAKEN: Final = Response(202, b"{}")
+
+
+async def post_events(call: Call, engine: Engine) -> Response:
+    """Take one event or many, all or none."""
+    body = _EVENTS.decode(call.content_type, call.body)
+    found = _Reading(call)
+    events = found.read(body)
+    if found.problems:
+        raise Refused(*found.problems[: decoding.MOST_PROBLEMS])
+    taken = await engine.accept(call.tenant, events, _identity(call))
+    return Response(202, b'{"accepted":%d,"unknown":%d}' % (taken.accepted, taken.unknown))
+
+
+async def post_seen(call: Call, engine: Engine) -> Response:
+    """Cancel what the users have read."""
+    body = _SEENS.decode(call.content_type, call.body)
+    if (body.user is None) == (body.seen is None) or (body.seen is not None and body.at is not None):
+        raise Refused(Problem("body", "must have either user and at, or seen"))
+    marks = body.seen if body.seen is not None else [SeenBody(user=body.user or "", at=body.at)]
+    if len(marks) > MOST_RECIPIENTS:
+        raise TooManyRecipients(MOST_RECIPIENTS)
+    faults: list[Problem] = []
+    pseudonym = call.tenant.pseudonyms.user
+    prefix = "seen[{}].at" if body.seen is not None else "at"
+    pairs = [
+        (pseudonym(mark.user), _instant(mark.at, call.now, prefix.format(i), faults)) for i, mark in enumerate(marks)
+    ]
+    if faults:
+        raise Refused(*faults[: decoding.MOST_PROBLEMS])
+    await engine.seen(call.tenant, pairs)
+    return _TAKEN
+
+
+class _Reading:
+    """Turns event bodies into events, and collects what is wrong with them."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._recipients = 0
+        self.problems: list[Problem] = []
+
+    def read(self, body: EventsBody) -> list[Event]:
+        """Raises TooManyRecipients, Forbidden."""
+        return [event for item, prefix in self._items(body) if (event := self._event(item, prefix)) is not None]
+
+    def _items(self, body: EventsBody) -> Iterator[tuple[EventBody, str]]:
+        if body.events is None:
+            yield body, ""
+            return
+        if body.user is not None or body.users is not None or body.at is not None or body.ttl is not None:
+            self._fault("events", "does not go together with the fields of a single event")
+        if not body.events:
+            self._fault("events", "must not be empty")
+        for index, item in enumerate(body.events):
+            yield item, f"events[{index}]."
+
+    def _event(self, body: EventBody, prefix: str) -> Event | None:
+        before = len(self.problems)
+        users = self._users(body, prefix)
+        event_class = self._call.tenant.classes.get(body.event_class)
+        if event_class is None:
+            self._fault(f"{prefix}class", f"must be one of {', '.join(sorted(self._call.tenant.classes))}")
+            return None
+        if len(users) > event_class.recipients:
+            raise TooManyRecipients(event_class.recipients)
+        now = self._call.now
+        at = _instant(body.at, now, f"{prefix}at", self.problems)
+        expires_at = NEVER
+        if body.ttl is not None:
+            if not 0 < body.ttl <= LONGEST_TTL:
+                self._fault(f"{prefix}ttl", f"must be more than 0 and at most {LONGEST_TTL} seconds")
+            expires_at = at + body.ttl
+        authority = self._authority(body, event_class, prefix)
+        if len(self.problems) > before:
+            return None
+        return Event(event_class, users, at, expires_at, authority)
+
+    def _users(self, body: EventBody, prefix: str) -> list[UserKey]:
+        if (body.user is None) == (body.users is None):
+            self._fault(f"{prefix}user", "must be given, or users, and not both")
+            return []
+        names = body.users if body.users is not None else [body.user or ""]
+        if not names:
+            self._fault(f"{prefix}users", "must not be empty")
+        self._recipients += len(names)
+        if self._recipients > MOST_RECIPIENTS:
+            raise TooManyRecipients(MOST_RECIPIENTS)
+        pseudonym = self._call.tenant.pseudonyms.user
+        return [pseudonym(name) for name in names]
+
+    def _authority(self, body: EventBody, event_class: EventClass, prefix: str) -> Authority | None:
+        """Who pierces rest, and why. Raises Forbidden without the scope `alarms`."""
+        if not event_class.pierces:
+            for name in ("role", "reason"):
+                if getattr(body, name) is not None:
+                    self._fault(f"{prefix}{name}", "goes with classes that pierce rest only")
+            return None
+        if Scope.ALARMS not in self._call.key.scopes:
+            raise Forbidden("this class needs the scope alarms")
+        self._one_of(body.role, event_class.roles, f"{prefix}role")
+        self._one_of(body.reason, event_class.reasons, f"{prefix}reason")
+        if not self._call.header(b"idempotency-key"):
+            self._fault("header.Idempotency-Key", "is needed for classes that pierce rest")
+        return Authority(self._call.key.id, body.role or "", body.reason or "")
+
+    def _one_of(self, value: str | None, allowed: frozenset[str], path: str) -> None:
+        if value not in allowed:
+            self._fault(path, f"must be one of {', '.join(sorted(allowed))}" if allowed else "has no configured values")
+
+    def _fault(self, path: str, sentence: str) -> None:
+        if len(self.problems) < decoding.MOST_PROBLEMS:
+            self.problems.append(Problem(path, sentence))
+
+
+def _instant(value: float | str | None, now: float, path: str, faults: list[Problem]) -> float:
+    """UTC seconds; arrival when absent."""
+    if value is None:
+        return now
+    at = decoding.seconds(value)
+    if at is None:
+        faults.append(Problem(path, decoding.an_instant(None) or ""))
+    elif at < 0:
+        faults.append(Problem(path, "must not be before 1970"))
+    elif at > now + AHEAD:
+        faults.append(Problem(path, f"must not be more than {AHEAD:.0f} seconds in the future"))
+    else:
+        return at
+    return now
+
+
+def _identity(call: Call) -> Request | None:
+    """What makes a repeated request recognisable. Raises Refused for a header that is no key."""
+    value = call.header(b"idempotency-key")
+    if not value:
+        return None
+    if len(value) > 255 or not all(0x21 <= byte <= 0x7E for byte in value):
+        raise Refused(Problem("header.Idempotency-Key", "must be 1 to 255 visible ASCII characters"))
+    content = sha256(call.content_type + b"\x00" + call.body).digest()
+    return Request(call.tenant.pseudonyms.request(call.key.id, value.decode()), content)
+

@@ -1,0 +1,79 @@
+"""API keys: `id.secret`, the secret 32 random bytes, kept as SHA-256 only.
+
+A plain hash is right for a random secret of 256 bits: there is nothing to guess, so nothing to slow down. Several keys
+are valid at once, so that one can be replaced without a gap. A key for events may not hold the scope `rest`: who writes
+to people must not be able to ask when they rest (L2).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from relay.core.tenants import Tenant
+
+SECRET_BYTES: Final = 32
+KEY_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")
+
+
+class Scope(StrEnum):
+    EVENTS = "events"
+    ALARMS = "alarms"
+    """Classes that pierce rest; beside `events`."""
+    DEVICES = "devices"
+    REST = "rest"
+    SUPPORT = "support"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    id: str
+    digest: bytes = field(repr=False)
+    """SHA-256 of the secret."""
+    scopes: frozenset[Scope]
+    tenant: Tenant = field(repr=False)
+
+
+class Keys:
+    """Finds the key of an `Authorization` header."""
+
+    __slots__ = ("_by_id",)
+
+    def __init__(self, keys: Iterable[ApiKey]) -> None:
+        """Raises ValueError for two keys of one id, and for a key that holds both `events` and `rest`."""
+        self._by_id: dict[str, ApiKey] = {}
+        for key in keys:
+            if key.id in self._by_id:
+                raise ValueError(f"the key id {key.id} is used twice")
+            if {Scope.EVENTS, Scope.REST} <= key.scopes:
+                raise ValueError(f"the key {key.id} holds events and rest; no key may hold both")
+            self._by_id[key.id] = key
+
+    def find(self, authorization: bytes) -> ApiKey | None:
+        """The key of `Bearer id.secret`; None when it is none of ours. Takes as long for an unknown id."""
+        scheme, _, value = authorization.partition(b" ")
+        key_id, _, secret = value.strip().partition(b".")
+        key = self._by_id.get(key_id.decode("latin-1"))
+        matches = hmac.compare_digest(digest_of(secret), key.digest if key is not None else _NOBODY)
+        return key if matches and scheme.lower() == b"bearer" else None
+
+
+_NOBODY: Final = bytes(32)
+
+
+def digest_of(secret: bytes) -> bytes:
+    return hashlib.sha256(secret).digest()
+
+
+def new_key(key_id: str) -> tuple[str, str]:
+    """(the key to hand out, the hexadecimal digest for the configuration)."""
+    secret = base64.urlsafe_b64encode(secrets.token_bytes(SECRET_BYTES)).rstrip(b"=")
+    return f"{key_id}.{secret.decode()}", digest_of(secret).hex()

@@ -1,0 +1,96 @@
+"""Problem details (RFC 9457): what is wrong, in a form a program can act on and a person can read.
+
+`type` is stable and is what a client should look at. Values of the input are never repeated, only paths and sentences:
+an error must not become the place where a user id is logged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from relay.core.errors import (
+    DeviceLimitReached,
+    IdempotencyMismatch,
+    NotFound,
+    Overloaded,
+    Problem,
+    Refused,
+    RelayError,
+    TooManyRecipients,
+    Unavailable,
+    VersionConflict,
+)
+from relay.doors.http1 import Response
+
+MOST_ERRORS: Final = 100
+
+TYPES: Final[dict[str, tuple[int, str]]] = {
+    "malformed": (400, "The request cannot be read"),
+    "unauthorized": (401, "The API key is missing or not valid"),
+    "forbidden": (403, "The API key does not have the scope for this"),
+    "not-found": (404, "There is nothing here"),
+    "method-not-allowed": (405, "The method is not offered here"),
+    "device-limit": (409, "The user has as many devices as allowed"),
+    "version": (412, "The document was changed meanwhile"),
+    "too-large": (413, "The request is too large"),
+    "media-type": (415, "The content type is not understood"),
+    "validation": (422, "The request is not valid"),
+    "idempotency": (422, "The Idempotency-Key was used with another body"),
+    "overloaded": (429, "Too many requests are waiting"),
+    "head-too-large": (431, "The request head is too large"),
+    "internal": (500, "Something went wrong here"),
+    "unavailable": (503, "The relay cannot take requests now"),
+}
+"""type → (status, title)."""
+
+_BY_STATUS: Final = {status: name for name, (status, _) in reversed(TYPES.items())}
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def problem(
+    name: str,
+    detail: str = "",
+    errors: Iterable[Problem] = (),
+    headers: tuple[tuple[bytes, bytes], ...] = (),
+) -> Response:
+    """The answer for a problem type."""
+    status, title = TYPES[name]
+    body: dict[str, object] = {"type": f"/problems/{name}", "title": title, "status": status}
+    if detail:
+        body["detail"] = detail
+    listed = [{"path": e.path, "sentence": e.sentence} for e in errors][:MOST_ERRORS]
+    if listed:
+        body["errors"] = listed
+    return Response(status, _encode(body), b"application/problem+json", headers)
+
+
+def refusal(status: int, sentence: str) -> Response:
+    """The answer to what never became a request (http1.py)."""
+    headers = ((b"retry-after", b"5"),) if status in (429, 503) else ()
+    return problem(_BY_STATUS[status], sentence, headers=headers)
+
+
+def of(error: RelayError) -> Response:
+    """The answer for an error of the core. Raises the error again when it is none a client can act on."""
+    match error:
+        case Refused():
+            return problem("validation", errors=error.problems)
+        case TooManyRecipients():
+            return problem("too-large", str(error))
+        case NotFound():
+            return problem("not-found", str(error))
+        case VersionConflict():
+            current = () if error.current is None else ((b"etag", b'"%d"' % error.current),)
+            return problem("version", str(error), headers=current)
+        case IdempotencyMismatch():
+            return problem("idempotency")
+        case DeviceLimitReached():
+            return problem("device-limit", str(error))
+        case Overloaded():
+            return problem("overloaded", str(error), headers=((b"retry-after", b"%d" % error.retry_after),))
+        case Unavailable():
+            return problem("unavailable", str(error), headers=((b"retry-after", b"%d" % error.retry_after),))
+    raise error

@@ -1,0 +1,82 @@
+"""PUT, GET and DELETE /v1/users/{user}/rest: when a user rests. For keys with the scope `rest`, never for backends'."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+
+from relay.core.errors import Problem, Refused
+from relay.core.private import Private
+from relay.core.records import Records
+from relay.core.tenants import Tenant
+from relay.doors import decoding, problems
+from relay.doors.http1 import Response
+from relay.doors.port import Engine, IfMatch
+from relay.doors.router import Call, Handle
+from schedules import RuleError
+
+LARGEST: Final = 65_536
+"""Bytes of a rest document."""
+_ETAG: Final = re.compile(rb'"(\d{1,18})"')
+Validate = Callable[[Mapping[str, object]], object]
+"""Raises RuleError with every fault."""
+
+
+def put_rest(records: Callable[[Tenant], Records], validate: Validate) -> Handle:
+    """Replace the document: 201 or 200 with its version as ETag; 422 lists every fault; 412 when it was changed."""
+
+    async def handle(call: Call, engine: Engine) -> Response:
+        form = decoding.media(call.content_type)
+        if len(call.body) > LARGEST:
+            return problems.problem("too-large", f"a rest document has at most {LARGEST} bytes")
+        document = decoding.plain(form, call.body)
+        if not isinstance(document, dict):
+            raise Refused(Problem("document", "must be an object"))
+        try:
+            validate(document)
+        except RuleError as error:
+            raise Refused(*(Problem(p.path, p.sentence) for p in error.problems)) from None
+        user = call.tenant.pseudonyms.user(call.ids[0])
+        sealed_id = records(call.tenant).seal_user(user, Private(call.ids[0]))
+        condition = _condition(call)
+        version = await engine.put_rest(call.tenant, user, sealed_id, document, condition)
+        return Response(200, b'{"version":%d}' % version, headers=_etag(version))
+
+    return handle
+
+
+async def get_rest(call: Call, engine: Engine) -> Response:
+    found = engine.rest(call.tenant, call.tenant.pseudonyms.user(call.ids[0]))
+    if _version(call.header(b"if-none-match")) == found.version:
+        return Response(304, headers=_etag(found.version))
+    return Response(200, msgspec.json.encode(found.document), headers=_etag(found.version))
+
+
+async def delete_rest(call: Call, engine: Engine) -> Response:
+    await engine.delete_rest(call.tenant, call.tenant.pseudonyms.user(call.ids[0]), _condition(call))
+    return Response(204)
+
+
+def _etag(version: int) -> tuple[tuple[bytes, bytes], ...]:
+    return ((b"etag", b'"%d"' % version),)
+
+
+def _condition(call: Call) -> IfMatch:
+    """If-Match. Raises Refused for one that is no ETag of ours."""
+    value = call.header(b"if-match")
+    if not value:
+        return None
+    if value.strip() == b"*":
+        return "*"
+    version = _version(value)
+    if version is None:
+        raise Refused(Problem("header.If-Match", 'must be * or an ETag like "7"'))
+    return version
+
+
+def _version(value: bytes) -> int | None:
+    match = _ETAG.fullmatch(value.strip())
+    return int(match[1]) if match else None

@@ -1,0 +1,138 @@
+"""From a request to a handler: path, method, key, scope; and from every error to an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+from relay.core.errors import Problem, Refused, RelayError
+from relay.core.tenants import Tenant
+from relay.doors import decoding, problems
+from relay.doors.http1 import Request, Response
+from relay.doors.keys import ApiKey, Keys, Scope
+from relay.doors.port import Engine
+
+
+class Forbidden(Exception):
+    """The key lacks a scope for what this request asks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request with its key: what a handler works on. `ids`: the decoded path segments."""
+
+    key: ApiKey
+    ids: tuple[str, ...]
+    content_type: bytes
+    body: bytes
+    headers: Mapping[bytes, bytes]
+    now: float
+
+    def __repr__(self) -> str:
+        return "<Call>"
+
+    @property
+    def tenant(self) -> Tenant:
+        return self.key.tenant
+
+    def header(self, name: bytes) -> bytes:
+        """Value of a header field (lower-case name); empty when absent."""
+        return self.headers.get(name, b"")
+
+
+Handle = Callable[[Call, Engine], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """`path` with `{}` for an id; handlers and their scope by method."""
+
+    path: tuple[bytes, ...]
+    methods: Mapping[bytes, tuple[Scope, Handle]]
+
+
+class Router:
+    """Answers requests. `failed` is told of what should not happen, and must not raise."""
+
+    def __init__(
+        self,
+        routes: tuple[Route, ...],
+        keys: Keys,
+        engine: Engine,
+        clock: Callable[[], float],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        self._exact = {b"/" + b"/".join(r.path): r.methods for r in routes if b"{}" not in r.path}
+        self._patterns = [route for route in routes if b"{}" in route.path]
+        self._keys = keys
+        self._engine = engine
+        self._clock = clock
+        self._failed = failed
+
+    async def __call__(self, request: Request) -> Response:
+        try:
+            return await self._answer(request)
+        except RelayError as error:
+            return problems.of(error)
+        except Forbidden as error:
+            return problems.problem("forbidden", str(error))
+        except decoding.Malformed as error:
+            return problems.problem("malformed", str(error))
+        except decoding.UnknownMedia as error:
+            return problems.problem("media-type", str(error))
+        except Exception as error:  # the process boundary of one request: the others go on
+            self._failed(error)
+            return problems.problem("internal")
+
+    async def _answer(self, request: Request) -> Response:
+        path, _, query = request.target.partition(b"?")
+        methods, ids = self._find(path)
+        if methods is None:
+            return problems.problem("not-found")
+        found = methods.get(request.method)
+        if found is None:
+            return problems.problem("method-not-allowed", headers=((b"allow", b", ".join(sorted(methods))),))
+        if query:
+            raise Refused(Problem("query", "no parameters are known here"))
+        scope, handle = found
+        key = self._keys.find(request.headers.get(b"authorization", b""))
+        if key is None:
+            return problems.problem("unauthorized", headers=((b"www-authenticate", b'Bearer realm="feierabend"'),))
+        if scope not in key.scopes:
+            raise Forbidden(f"this needs the scope {scope.value}")
+        call = Call(
+            key, _ids(ids), request.headers.get(b"content-type", b""), request.body, request.headers, self._clock()
+        )
+        return await handle(call, self._engine)
+
+    def _find(self, path: bytes) -> tuple[Mapping[bytes, tuple[Scope, Handle]] | None, list[bytes]]:
+        exact = self._exact.get(path)
+        if exact is not None:
+            return exact, []
+        parts = path.split(b"/")[1:]
+        for route in self._patterns:
+            if len(parts) == len(route.path) and all(
+                want in (b"{}", part) for want, part in zip(route.path, parts, strict=True)
+            ):
+                return route.methods, [p for want, p in zip(route.path, parts, strict=True) if want == b"{}"]
+        return None, []
+
+
+def _ids(raw: list[bytes]) -> tuple[str, ...]:
+    """Percent-decoded path segments. Raises Refused."""
+    ids: list[str] = []
+    for name, part in zip(_NAMES, raw, strict=False):
+        try:
+            value = unquote_to_bytes(part).decode()
+        except UnicodeDecodeError:
+            value = ""
+        sentence = decoding.an_id(value)
+        if sentence is not None:
+            raise Refused(Problem(f"path.{name}", sentence))
+        ids.append(value)
+    return tuple(ids)
+
+
+_NAMES: Final = ("user", "device")

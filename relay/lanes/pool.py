@@ -1,0 +1,60 @@
+"""All lanes of the relay: one per (tenant, app), each with its links."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+
+import trio
+
+from relay.core.flight import Flight
+from relay.lanes.lane import Lane, LaneStatistics
+from relay.lanes.link import Connect, Link, OpenToken
+from relay.wire import OriginTrust
+
+LaneKey = tuple[str, str]
+"""(tenant, app)"""
+
+
+class Pool:
+    """Hands wakeups to their lanes, and runs the links."""
+
+    def __init__(self, open_token: OpenToken, rng: Random) -> None:
+        self._open_token = open_token
+        self._rng = rng
+        self._lanes: dict[LaneKey, Lane] = {}
+        self._links: list[Link] = []
+
+    def add(self, tenant: str, lane: Lane, connect: Connect, connections: int) -> None:
+        """Add a lane with `connections` links. `connect` opens a stream to its provider."""
+        self._lanes[(tenant, lane.app)] = lane
+        trust, turn = OriginTrust(), trio.Lock()
+        self._links += [
+            Link(lane, connect, self._open_token, trust, turn, self._rng) for _ in range(connections)
+        ]
+
+    def send(self, flights: Sequence[Flight]) -> None:
+        """Queue wakeups at the lanes of their devices' apps, in the order given."""
+        by_lane: dict[LaneKey, list[Flight]] = {}
+        for flight in flights:
+            by_lane.setdefault((flight.person.tenant.name, flight.device.app), []).append(flight)
+        for key, some in by_lane.items():
+            self._lanes[key].send(some)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run all links until drained."""
+        async with trio.open_nursery() as nursery:
+            for link in self._links:
+                await nursery.start(link.run)
+            task_status.started()
+
+    def drain(self) -> None:
+        for lane in self._lanes.values():
+            lane.drain()
+
+    @property
+    def is_busy(self) -> bool:
+        return any(lane.is_busy for lane in self._lanes.values())
+
+    def statistics(self) -> list[LaneStatistics]:
+        return [lane.statistics() for lane in self._lanes.values()]

@@ -1,0 +1,101 @@
+"""The reference store: dictionaries. What it does is what the port means; the other stores are compared with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import replace
+
+from relay.core.batch import Batch, Bypass, Feedback
+from relay.core.devices import Device, RestRecord
+from relay.core.private import DeviceKey, UserKey
+from relay.store.port import Changes, Loaded, Purged, StaleEpoch, StoreError, StoreStatistics
+
+DAY = 86400.0
+
+
+class MemoryStore:
+    """Keeps everything until the process ends. `fail_next` makes the next commit fail with that error."""
+
+    def __init__(self) -> None:
+        self._state = Loaded()
+        self._devices: dict[DeviceKey, tuple[UserKey, int, float, Device | None]] = {}
+        self._rests: dict[UserKey, tuple[int, float, RestRecord | None]] = {}
+        self._feedback: list[Feedback] = []
+        self.bypasses: list[Bypass] = []
+        self.commits = 0
+        self.fail_next: StoreError | None = None
+
+    def load(self, partition: int = 0) -> Loaded:
+        state = self._state
+        state.epoch += 1
+        return replace(
+            state,
+            people=dict(state.people),
+            devices={key: device for key, (_, _, _, device) in self._devices.items() if device is not None},
+            rests={key: record for key, (_, _, record) in self._rests.items() if record is not None},
+            slots={key: slot.copy() for key, slot in state.slots.items()},
+            requests=dict(state.requests),
+            accounts={key: copy(account) for key, account in state.accounts.items()},
+        )
+
+    def commit(self, batch: Batch) -> None:
+        if self.fail_next is not None:
+            error, self.fail_next = self.fail_next, None
+            raise error
+        state = self._state
+        if batch.epoch != state.epoch:
+            raise StaleEpoch("another process has taken over this store")
+        state.people.update(batch.people)
+        for key, slot in batch.slots.items():
+            if slot is None:
+                state.slots.pop(key, None)
+            else:
+                state.slots[key] = slot.copy()
+                state.slots[key].tried = False
+        for device_key, (user, device) in batch.devices.items():
+            self._devices[device_key] = (user, batch.revision, batch.now, device)
+        for user, record in batch.rests.items():
+            self._rests[user] = (batch.revision, batch.now, record)
+        state.requests.update(batch.requests)
+        state.accounts.update({key: copy(account) for key, account in batch.accounts.items()})
+        self.bypasses += batch.bypasses
+        self._feedback += batch.feedback
+        state.generation = max(state.generation, batch.generation)
+        state.revision = max(state.revision, batch.revision)
+        state.feedback_seq = max([state.feedback_seq, *(f.seq for f in batch.feedback)])
+        self.commits += 1
+
+    def changes(self, since: int) -> Changes:
+        devices = {key: (user, device) for key, (user, rev, _, device) in self._devices.items() if rev > since}
+        rests = {key: record for key, (rev, _, record) in self._rests.items() if rev > since}
+        revisions = [rev for _, rev, _, _ in self._devices.values()] + [rev for rev, _, _ in self._rests.values()]
+        return Changes(max([since, *revisions]), devices, rests)
+
+    def purge(self, now: float, limit: int) -> Purged:
+        requests = [k for k, r in self._state.requests.items() if r.at < now - DAY][:limit]
+        for key in requests:
+            del self._state.requests[key]
+        bypasses = [b for b in self.bypasses if b.at < now - 90 * DAY][:limit]
+        self.bypasses = [b for b in self.bypasses if b not in bypasses]
+        feedback = [f for f in self._feedback if f.at < now - 30 * DAY][:limit]
+        self._feedback = [f for f in self._feedback if f not in feedback]
+        devices = [k for k, (_, _, at, d) in self._devices.items() if d is None and at < now - DAY][:limit]
+        rests = [k for k, (_, at, r) in self._rests.items() if r is None and at < now - DAY][:limit]
+        for device in devices:
+            del self._devices[device]
+        for user in rests:
+            del self._rests[user]
+        return Purged(len(requests), len(bypasses), len(feedback), len(devices) + len(rests))
+
+    def feedback(self, tenant: str, after: int, limit: int) -> Sequence[Feedback]:
+        return [f for f in self._feedback if f.tenant == tenant and f.seq > after][:limit]
+
+    def idle(self) -> None:
+        """Nothing to tidy."""
+
+    def statistics(self) -> StoreStatistics:
+        return StoreStatistics(self.commits, 0)
+
+    def close(self) -> None:
+        """Nothing to close."""

@@ -1,0 +1,39 @@
+"""Versions of the SQLite file. Forward only: each migration is one transaction that also sets `user_version`.
+
+All tables are `key → body` with a few columns that SQL must see: `revision` for the change feed, `at` for purging. Both
+are 8-byte big-endian blobs, which sort like the numbers they are and are cut out of a batch's one blob as they stand
+(relay/store/sqlite.py). Bodies begin with a version byte; what is private in them is sealed.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+APPLICATION_ID: Final = 0x46456162
+"""Marks the file as ours ("FEab"; SQLite, PRAGMA application_id)."""
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+    (
+        "CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
+        "INSERT INTO meta VALUES ('epoch', 0), ('generation', 0), ('revision', 0), ('feedback', 0)",
+        "CREATE TABLE person (key BLOB PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID",
+        "CREATE TABLE slot (key BLOB PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID",
+        "CREATE TABLE account (key BLOB PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID",
+        "CREATE TABLE device (key BLOB PRIMARY KEY, revision BLOB NOT NULL, at BLOB NOT NULL, user BLOB NOT NULL, "
+        "body BLOB NOT NULL)",
+        "CREATE INDEX device_revision ON device (revision)",
+        "CREATE TABLE rest (key BLOB PRIMARY KEY, revision BLOB NOT NULL, at BLOB NOT NULL, user BLOB NOT NULL, "
+        "body BLOB NOT NULL)",
+        "CREATE INDEX rest_revision ON rest (revision)",
+        "CREATE TABLE request (key BLOB PRIMARY KEY, at BLOB NOT NULL, body BLOB NOT NULL) WITHOUT ROWID",
+        "CREATE INDEX request_at ON request (at)",
+        "CREATE TABLE feedback (key BLOB PRIMARY KEY, at BLOB NOT NULL, body BLOB NOT NULL) WITHOUT ROWID",
+        "CREATE INDEX feedback_at ON feedback (at)",
+        "CREATE TABLE bypass (key BLOB PRIMARY KEY, at BLOB NOT NULL, body BLOB NOT NULL) WITHOUT ROWID",
+        "CREATE TABLE bypass_recipients (key BLOB PRIMARY KEY, at BLOB NOT NULL, body BLOB NOT NULL)",
+        "CREATE TRIGGER bypass_is_append_only BEFORE UPDATE ON bypass BEGIN SELECT RAISE(ABORT, 'append-only'); END",
+        "CREATE TRIGGER recipients_are_append_only BEFORE UPDATE ON bypass_recipients "
+        "BEGIN SELECT RAISE(ABORT, 'append-only'); END",
+    ),
+)
+VERSION: Final = len(MIGRATIONS)

@@ -1,0 +1,131 @@
+"""The trio side of a connection: one reader, writers one at a time.
+
+Control frames never wait for a writer that is stuck and the reader never waits for the lock: whoever holds it sends
+what has become due before letting go. A `send_all` that fails or is cancelled leaves TLS in an undefined state, so the
+connection is dropped at once; nothing is sent on it again, not even a goodbye.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import trio
+
+from relay.wire.answers import Received
+from relay.wire.connection import Connection
+from relay.wire.errors import ConnectionLost, WireError
+from relay.wire.template import Request
+
+READ: Final = 262_144
+GOODBYE: Final = 1.0
+"""Seconds for the last frames of a connection that is closed in order."""
+_GONE: Final = (trio.BrokenResourceError, trio.ClosedResourceError, OSError, ssl.SSLError)
+
+
+class Transport:
+    """Moves bytes between a stream and a `Connection`."""
+
+    def __init__(self, stream: trio.abc.Stream, connection: Connection) -> None:
+        self._stream = stream
+        self._connection = connection
+        self._writing = trio.Lock()
+        self._broken = False
+
+    async def run(
+        self,
+        received: Callable[[Received], None],
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Read until the connection ends; always ends by ConnectionLost, or by cancellation."""
+        await self._send(self._connection.initiate())
+        task_status.started()
+        while True:
+            try:
+                data = await self._stream.receive_some(READ)
+            except _GONE:
+                self._broken = True
+                raise ConnectionLost("connection_reset") from None
+            if not data:
+                raise ConnectionLost("connection_closed")
+            try:
+                news = self._connection.receive(bytes(data))
+            except WireError as error:
+                await self._say_goodbye(self._connection.close(error.code))
+                raise ConnectionLost(f"wire_{error.code.name.lower()}") from error
+            received(news)
+            if not self._writing.locked():
+                await self._flush()
+
+    async def write(self, requests: Sequence[Request], leaving: Callable[[int], None]) -> int:
+        """Write as many requests as fit; return their number.
+
+        `leaving` is called with it before the first byte goes. Cancelling drops the connection.
+        """
+        async with self._writing:
+            count, data = self._connection.take(requests)
+            if count:
+                leaving(count)
+                await self._send_locked(data)
+            await self._send_control()
+        return count
+
+    async def flush(self) -> None:
+        """Send control frames that are due."""
+        await self._flush()
+
+    async def aclose(self) -> None:
+        """End the connection: a goodbye if that is possible within a second, then close."""
+        if not self._broken and not self._connection.closed:
+            await self._say_goodbye(self._connection.close())
+        await trio.aclose_forcefully(self._stream)
+
+    async def _flush(self) -> None:
+        async with self._writing:
+            await self._send_control()
+
+    async def _send_control(self) -> None:
+        while control := self._connection.control():
+            await self._send_locked(control)
+
+    async def _send(self, data: bytes) -> None:
+        async with self._writing:
+            await self._send_locked(data)
+
+    async def _send_locked(self, data: bytes) -> None:
+        if self._broken:
+            raise ConnectionLost("connection_reset")
+        self._broken = True
+        try:
+            await self._stream.send_all(data)
+        except _GONE:
+            raise ConnectionLost("connection_reset") from None
+        self._broken = False
+
+    async def _say_goodbye(self, data: bytes) -> None:
+        with trio.move_on_after(GOODBYE, shield=True):
+            try:
+                await self._send(data)
+            except ConnectionLost:
+                return
+
+
+async def connect(host: str, port: int, context: ssl.SSLContext) -> trio.abc.Stream:
+    """TCP and TLS to a freshly resolved address, HTTP/2 agreed by ALPN. Raises OSError, ConnectionLost.
+
+    `context` must offer "h2".
+    """
+    tcp = await trio.open_tcp_stream(host, port)
+    stream = trio.SSLStream(tcp, context, server_hostname=host, https_compatible=True)
+    try:
+        await stream.do_handshake()
+        if stream.selected_alpn_protocol() != "h2":
+            raise ConnectionLost("no_http2")
+    except BaseException as error:
+        await trio.aclose_forcefully(stream)
+        if isinstance(error, (trio.BrokenResourceError, ssl.SSLError)):
+            raise ConnectionLost("tls_failed") from error
+        raise
+    return stream
