@@ -144,6 +144,8 @@ class Journal:
         self._expired: deque[tuple[Person, str]] = deque()
         self._wake = trio.Event()
         self._closing = False
+        self.closed = trio.Event()
+        """Set when `run` has returned: everything taken is committed, or refused."""
         self._commits = 0
         self._failures = 0
         self._healthy = True
@@ -202,6 +204,17 @@ class Journal:
         self._expired.extend((person, name) for name in names)
         self._wake.set()
 
+    async def housekeep(self, work: Callable[[], None]) -> None:
+        """Run something on the store between two commits, in the store's thread. Errors of the store are forgiven."""
+
+        def forgiving() -> None:
+            try:
+                work()
+            except StoreError:
+                pass
+
+        await self._execute(forgiving)
+
     def close(self) -> None:
         """Take nothing more; `run` returns when all that was taken is committed."""
         self._closing = True
@@ -226,6 +239,7 @@ class Journal:
                 await self._commit_one()
         finally:
             self._refuse_waiters()
+            self.closed.set()
 
     def _is_empty(self) -> bool:
         waiting = self._waiting

@@ -7,19 +7,15 @@ slot its first due instant; nothing of it shows in the answer (L2).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 from relay.core.batch import Bypass, Remembered
 from relay.core.draft import Draft
 from relay.core.errors import IdempotencyMismatch
 from relay.core.events import HOUR, Accepted, Authority, Event, EventClass, Request
 from relay.core.gate import Deferred, Gate
-from relay.core.people import Person
+from relay.core.people import REQUEST_LIFE, Person
 from relay.core.slots import Slot
 from relay.core.tenants import Tenant
-
-REQUEST_LIFE: Final = 86400.0
-"""Seconds for which an Idempotency-Key is remembered."""
 
 
 def accept(draft: Draft, tenant: Tenant, events: Sequence[Event], request: Request | None) -> Accepted:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from relay.core.batch import Bypass, Remembered
 from relay.core.books import AccountKey, Books
@@ -19,6 +20,9 @@ from relay.core.pacing import Hold
 from relay.core.private import DeviceKey, TokenHash, UserKey
 from relay.core.slots import Slot
 from relay.core.tenants import Tenant
+
+REQUEST_LIFE: Final = 86400.0
+"""Seconds for which an Idempotency-Key is remembered."""
 
 
 class Person:
@@ -83,6 +87,10 @@ class People:
         for bypass in bypasses:
             key = (bypass.tenant, bypass.event_class, bypass.role)
             self.bypasses.setdefault(key, deque(maxlen=1000)).append(bypass.at)
+
+    def forget(self, now: float) -> None:
+        """Drop remembered requests older than a day, as the store's purge does."""
+        self.remembered = {key: known for key, known in self.remembered.items() if known.at > now - REQUEST_LIFE}
 
     def pending(self) -> dict[AccountKey, int]:
         """Sum of n per (tenant, class), for comparing with the books."""

@@ -1,0 +1,4 @@
+"""Strict fakes of the providers, for development, tests and benchmarks.
+
+They import nothing of the relay, and speak HTTP/2 through `h2`, so that they can disagree with it.
+"""

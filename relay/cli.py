@@ -1,0 +1,214 @@
+"""The command line. Imports inside commands keep `--help` quick, and the simulators out of `serve`."""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+CONFIG = click.option(
+    "--config",
+    "config_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="The configuration file (TOML).",
+)
+
+
+class _Lazy(click.Group):
+    """A group whose `fake` sub-group is imported only when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), "fake"])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name == "fake":
+            from relay.simulators.commands import fake
+
+            return fake
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=_Lazy)
+@click.version_option(package_name="feierabend")
+def main() -> None:
+    """Feierabend: a push relay that lets people rest."""
+
+
+@main.command()
+@CONFIG
+def serve(config_path: Path) -> None:
+    """Run the relay until SIGTERM; then drain and exit."""
+    import trio
+
+    from relay import service
+    from relay.clock import WallClock
+    from relay.ops import logs
+
+    config = _read(config_path)
+    clock = WallClock()
+    logs.configure(clock.now)
+    prepare_process()
+
+    async def run() -> None:
+        stop = trio.Event()
+        async with trio.open_nursery() as nursery:
+            await nursery.start(watch_signals, stop)
+            await service.run(config, clock, stop)
+            nursery.cancel_scope.cancel()
+
+    _run(run)
+
+
+@main.command()
+@CONFIG
+def check(config_path: Path) -> None:
+    """Check the configuration; exit 0 when it is good, 1 with warnings, 2 when it cannot be used."""
+    from schedules import TZDATA
+
+    config = _read(config_path)
+    click.echo(f"time zone data {TZDATA}, {len(config.tenants)} tenants")
+    warnings = list(_warnings(config))
+    for warning in warnings:
+        click.echo(f"warning: {warning}")
+    sys.exit(1 if warnings else 0)
+
+
+@main.group()
+def key() -> None:
+    """Make keys."""
+
+
+@key.command("new")
+@click.option("--id", "key_id", required=True, help="Name of the key: letters, digits, - and _.")
+@click.option("--scopes", required=True, help="Comma-separated: events, alarms, devices, rest, support, admin.")
+def key_new(key_id: str, scopes: str) -> None:
+    """Make an API key: shown once, and the lines for the configuration."""
+    from relay.doors.keys import KEY_ID, Scope, new_key
+
+    names = [name.strip() for name in scopes.split(",")]
+    if not KEY_ID.fullmatch(key_id):
+        raise click.BadParameter("must be 1 to 40 letters, digits, - or _", param_hint="--id")
+    if not set(names) <= set(Scope):
+        raise click.BadParameter(f"must name only {', '.join(Scope)}", param_hint="--scopes")
+    if {Scope.EVENTS, Scope.REST} <= set(names):
+        raise click.BadParameter("may not hold both events and rest", param_hint="--scopes")
+    handed_out, digest = new_key(key_id)
+    listed = ", ".join(f'"{name}"' for name in names)
+    click.echo(f"# for the client; not shown again:\n{handed_out}\n")
+    click.echo(f'# for the configuration:\n[[tenants.keys]]\nid = "{key_id}"\nsha256 = "{digest}"\nscopes = [{listed}]')
+
+
+@key.command("master")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def key_master(file: Path) -> None:
+    """Make a master key file, or append a new key to it: the first names people, the last seals records."""
+    from relay.config import read_masters
+
+    try:
+        known = read_masters(file).keys if file.exists() else {}
+    except (OSError, ValueError) as error:
+        raise click.ClickException(f"{file}: {error}") from None
+    if len(known) > 255:
+        raise click.ClickException(f"{file} holds 256 keys; no more fit")
+    key_id = max(known, default=-1) + 1
+    line = f"{key_id}:{base64.b64encode(secrets.token_bytes(32)).decode()}\n"
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(descriptor, "w") as opened:
+        opened.write(line)
+    click.echo(f"key {key_id} written to {file}")
+
+
+@main.command()
+@click.option("--at", help="Set the relay's clock to this local time of today, like 21:55.")
+@click.option("--port", default=8080, show_default=True, help="Port of the event door; 0: any free one.")
+@click.option("--once", is_flag=True, help="Post one event, wait for its wakeup, and exit; for trying an installation.")
+def dev(at: str | None, port: int, once: bool) -> None:
+    """Try it: relay and simulated Apple in one process, with a throw-away configuration."""
+    from relay.simulators import dev as development
+
+    try:
+        offset = development.offset(at) if at is not None else 0.0
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--at") from None
+    prepare_process()
+    _run(lambda: development.run(offset, port, once=once))
+
+
+def prepare_process() -> None:
+    """The store's thread and the event loop share the GIL: hand it over after 0.5 ms instead of 5 ms.
+
+    At the default a commit beside a busy loop waits 5 ms each time it wants the interpreter back.
+    """
+    sys.setswitchinterval(0.0005)
+
+
+async def watch_signals(stop: Any, *, task_status: Any) -> None:  # noqa: ANN401 (trio is imported lazily)
+    """The first SIGTERM or SIGINT begins the drain, the second ends the process."""
+    import trio
+
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
+        async for _ in signals:
+            if stop.is_set():
+                os._exit(1)
+            stop.set()
+
+
+def _read(path: Path) -> Any:  # noqa: ANN401 (the type is imported lazily)
+    from relay.config import ConfigError, read
+
+    try:
+        return read(path)
+    except ConfigError as error:
+        for problem in error.problems:
+            click.echo(f"{problem.path}: {problem.sentence}", err=True)
+        sys.exit(2)
+
+
+def _warnings(config: Any) -> Iterator[str]:  # noqa: ANN401 (the type is imported lazily)
+    """What works, and is perhaps not meant."""
+    try:
+        devices = {os.stat(path).st_dev for path in (config.store.path.parent, config.store.key_file)}
+    except OSError as error:
+        yield f"store: {error.strerror}"
+    else:
+        if len(devices) == 1:
+            yield "store.key_file: lies on the device of the database; a stolen disk would hold both"
+    for address in config.ops:
+        if address.host not in ("127.0.0.1", "::1", "localhost"):
+            yield f"ops.listen: {address} is not loopback; metrics are for operators only"
+    for i, tenant in enumerate(config.tenants):
+        for j, app in enumerate(tenant.apps):
+            for name in ("endpoint", "ca_file"):
+                if getattr(app, name) is not None:
+                    yield f"tenants[{i}].apps[{j}].{name}: is overridden; wakeups do not go to Apple's address"
+        for event_class in tenant.classes:
+            if event_class.pierces and not (event_class.roles and event_class.reasons):
+                yield f"tenants[{i}].classes: {event_class.name} has no roles or reasons, so nobody can send it"
+
+
+def _run(main_task: Callable[[], Any]) -> None:
+    """Run trio; say what failed in one line, unless it is a fault of the program."""
+    import trio
+
+    from relay.core.errors import RelayError
+
+    def fail(error: BaseException) -> NoReturn:
+        click.echo(f"feierabend: {error}", err=True)
+        sys.exit(1)
+
+    try:
+        trio.run(main_task)
+    except* (RelayError, OSError) as group:
+        errors: list[BaseException] = list(group.exceptions)
+        while errors and isinstance(errors[0], BaseExceptionGroup):
+            errors = list(errors[0].exceptions)
+        fail(errors[0])

@@ -1,0 +1,33 @@
+"""From a loaded store to the working set, at start."""
+
+from __future__ import annotations
+
+from relay.core.devices import Device, Platform
+from relay.core.people import People, Person
+from relay.core.private import DeviceKey, UserKey
+from relay.store.port import Loaded, StoreMismatch
+
+
+def restore(people: People, loaded: Loaded) -> int:
+    """Fill the working set; return the epoch to write under. Raises StoreMismatch for a tenant nobody configured."""
+    for key, record in loaded.people.items():
+        tenant = people.tenants.get(record.tenant)
+        if tenant is None:
+            raise StoreMismatch(f"the store holds people of the tenant {record.tenant}, which is not configured")
+        people.by_key[key] = Person(tenant, key, record.sealed_id)
+    devices: dict[UserKey, dict[DeviceKey, Device]] = {}
+    for device_key, device in loaded.devices.items():
+        devices.setdefault(device.user, {})[device_key] = device
+        if device.platform is not Platform.NONE:
+            people.tokens[device.token_hash] = (device.user, device_key)
+    for key, owned in devices.items():
+        people.by_key[key].have(owned)
+    for key, rest in loaded.rests.items():
+        people.by_key[key].rest = rest
+    for (key, name), slot in loaded.slots.items():
+        people.by_key[key].slots[name] = slot
+    people.remembered = loaded.requests
+    people.books.accounts = loaded.accounts
+    people.generation, people.revision = loaded.generation, loaded.revision
+    people.feedback_seq = loaded.feedback_seq
+    return loaded.epoch

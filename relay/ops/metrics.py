@@ -1,0 +1,107 @@
+"""Metrics, collected when asked for: parts have `statistics()`, and nothing is counted twice.
+
+What depends on who rests (how much is deferred) is summed over all tenants and rounded down to steps of 20: a gauge
+that falls by one at 06:00 would say that somebody's night is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from relay.core.books import ACCOUNTS
+from relay.core.people import People
+from relay.core.tables import Tables
+from relay.doors.http1 import Server
+from relay.journal import JournalStatistics
+from relay.lanes.lane import LaneStatistics
+from relay.store.port import StoreStatistics
+
+STEP: Final = 20
+"""Rest-dependent counts are told in steps of so many people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the figures come from."""
+
+    people: People
+    lanes: Callable[[], Sequence[LaneStatistics]]
+    journal: Callable[[], JournalStatistics]
+    store: Callable[[], StoreStatistics]
+    door: Server
+    tables: Tables
+
+
+def exposition(sources: Sources) -> bytes:
+    """The metrics in Prometheus' text format."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Relay(sources))
+    return generate_latest(registry)
+
+
+def coarse(count: int) -> int:
+    return count // STEP * STEP
+
+
+class _Relay(Collector):
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+
+    def describe(self) -> list[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._books()
+        yield from self._lanes()
+        yield from self._inside()
+
+    def _books(self) -> Iterator[Metric]:
+        notices = CounterMetricFamily("feierabend_notices", "Notices by class and fate", labels=["class", "fate"])
+        sums: dict[tuple[str, str], int] = {}
+        for (_tenant, event_class), account in self._sources.people.books.accounts.items():
+            for fate in ACCOUNTS:
+                sums[(event_class, fate)] = sums.get((event_class, fate), 0) + getattr(account, fate)
+        for labels, value in sorted(sums.items()):
+            notices.add_metric(labels, value)
+        yield notices
+        pending = sum(self._sources.people.pending().values())
+        yield GaugeMetricFamily("feierabend_notices_pending", "Pending notices, in steps of 20", value=coarse(pending))
+
+    def _lanes(self) -> Iterator[Metric]:
+        gauges = {
+            "queued": GaugeMetricFamily("feierabend_lane_queued", "Wakeups queued", labels=["app"]),
+            "in_flight": GaugeMetricFamily("feierabend_lane_in_flight", "Wakeups without answer", labels=["app"]),
+            "connections": GaugeMetricFamily("feierabend_lane_connections", "Open connections", labels=["app"]),
+        }
+        up = GaugeMetricFamily("feierabend_lane_up", "1 when the lane may send", labels=["app"])
+        answers = CounterMetricFamily("feierabend_lane_answers", "Answers by reason", labels=["app", "reason"])
+        for lane in self._sources.lanes():
+            for name, gauge in gauges.items():
+                gauge.add_metric([lane.app], getattr(lane, name))
+            up.add_metric([lane.app], 1.0 if lane.state == "closed" else 0.0)
+            answers.add_metric([lane.app, "accepted"], lane.accepted)
+            for reason, count in sorted(lane.answers.items()):
+                answers.add_metric([lane.app, reason], count)
+        yield from (*gauges.values(), up, answers)
+
+    def _inside(self) -> Iterator[Metric]:
+        journal, store = self._sources.journal(), self._sources.store()
+        yield CounterMetricFamily("feierabend_commits", "Commits of the store", value=journal.commits)
+        yield GaugeMetricFamily("feierabend_commit_waiting", "Recipients waiting for a commit", value=journal.waiting)
+        yield GaugeMetricFamily("feierabend_verdicts_waiting", "Verdicts waiting for a commit", value=journal.unsettled)
+        yield GaugeMetricFamily("feierabend_store_wal_bytes", "Size of the write-ahead log", value=store.wal_bytes)
+        yield GaugeMetricFamily("feierabend_people", "People known", value=coarse(len(self._sources.people.by_key)))
+        yield CounterMetricFamily(
+            "feierabend_rest_unreadable", "Rest documents that could not be read", value=self._sources.tables.unreadable
+        )
+        yield GaugeMetricFamily("feierabend_door_connections", "Open connections", value=self._sources.door.connections)
+        requests = CounterMetricFamily("feierabend_door_answers", "Answers by status", labels=["status"])
+        for status, count in sorted(self._sources.door.answered.items()):
+            requests.add_metric([str(status)], count)
+        yield requests

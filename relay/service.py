@@ -1,0 +1,253 @@
+"""The relay, assembled by hand. Read this first: every part is made here, and started and stopped here.
+
+    doors ──▶ journal ──commit──▶ people ──▶ dispatcher ──▶ lanes ──▶ providers
+                 ▲                                            │
+                 └──────────────── verdicts ◀─────────────────┘
+
+Start: the store is read, the journal and the dispatcher run, the lanes connect, and only then the doors open. Stop, in
+the order of the arrows: doors take nothing more and finish what they answer; lanes open nothing more and wait for their
+answers; the journal commits what is left; the store is closed. All of it within the grace period: whoever hangs then, a
+client or a provider, is left hanging, for nothing acknowledged is lost by that.
+"""
+
+from __future__ import annotations
+
+import ssl
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Final
+
+import structlog
+import trio
+
+from relay.clock import Clock
+from relay.config import AppConfig, Config, TenantConfig
+from relay.core.devices import Platform
+from relay.core.flight import Flight
+from relay.core.people import People, Person
+from relay.core.pseudonym import Pseudonyms
+from relay.core.records import Records
+from relay.core.seal import Seals
+from relay.core.tables import Tables
+from relay.core.tenants import Tenant
+from relay.dispatch import Dispatcher
+from relay.doors.door import event_door
+from relay.doors.http1 import Limits, Server
+from relay.doors.keys import ApiKey, Keys
+from relay.doors.problems import refusal
+from relay.engine import RelayEngine
+from relay.journal import Executor, Journal, in_thread
+from relay.lanes.apns import HOSTS, Apns
+from relay.lanes.credentials import ProviderTokens
+from relay.lanes.lane import Lane
+from relay.lanes.link import Connect
+from relay.lanes.pool import Pool
+from relay.loading import restore
+from relay.ops.door import Ops
+from relay.ops.metrics import Sources
+from relay.store.port import Store
+from relay.store.sqlite import SqliteStore
+from relay.wire import connect as connect_tls
+from schedules import TZDATA, compile_table, parse
+
+DOORS: Final = 0.4
+"""Part of the grace period after which a door does not wait for its clients any more."""
+LANES: Final = 0.8
+"""Part of the grace period after which a lane does not wait for answers any more."""
+PURGE_EVERY: Final = 3600.0
+PURGE_LIMIT: Final = 10_000
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """Where the relay listens, once it does."""
+
+    door: tuple[tuple[str, int], ...]
+    ops: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Seams:
+    """What tests and simulators replace: how to reach a provider, where the store runs, chance."""
+
+    executor: Executor | None = None
+    """None: a thread of its own."""
+    connect: Callable[[AppConfig], Connect] | None = None
+    """None: TLS over TCP."""
+    rng: Random | None = None
+
+
+class Relay:
+    """All parts of one node, made but not running. `run` starts and stops them."""
+
+    def __init__(self, config: Config, store: Store, clock: Clock, seams: Seams = Seams()) -> None:
+        self._config = config
+        self._store = store
+        self._clock = clock
+        rng = seams.rng or Random()
+        masters = config.store.masters
+        seals = Seals(masters.keys, masters.current)
+        root = masters.keys[masters.first]
+        self.tenants = {t.name: _tenant(t, Pseudonyms(root, t.name)) for t in config.tenants}
+        self._records = {name: Records(seals, name) for name in self.tenants}
+        self.people = People(self.tenants)
+        self.tables = Tables(
+            lambda tenant, key, sealed: self._records[tenant.name].open_rest(key, sealed),
+            lambda document, now: compile_table(parse(document), now),
+        )
+        epoch = restore(self.people, store.load())
+        self.pool = Pool(self._open_token, rng)
+        self.dispatcher = Dispatcher(self.tables, clock, self.pool, rng, self._expired)
+        self.journal = Journal(
+            self.people, store, self.tables, clock,
+            epoch=epoch, executor=seams.executor or in_thread(), applied=self.dispatcher.touched,
+        )  # fmt: skip
+        self._add_lanes(rng, seams.connect or _connect_tls)
+        self.engine = RelayEngine(self.journal, self.people, self._records)
+        router = event_door(
+            Keys(_api_keys(config, self.tenants)), self.engine, clock.now,
+            lambda tenant: self._records[tenant.name], parse, _log_failure,
+        )  # fmt: skip
+        limits = Limits(body=config.door.max_body, connections=config.door.max_connections)
+        self.door = Server(router, refusal, limits)
+        self.ops = Ops(
+            Sources(
+                self.people, self.pool.statistics, self.journal.statistics, store.statistics, self.door, self.tables
+            )
+        )
+
+    def _add_lanes(self, rng: Random, connect: Callable[[AppConfig], Connect]) -> None:
+        tokens = ProviderTokens()
+        for tenant in self._config.tenants:
+            for app in tenant.apps:
+                provider = _provider(app, tokens)
+                lane = Lane(
+                    app.name, provider, self.journal, self.tables, self._clock, rng, self.dispatcher.touched
+                )
+                self.pool.add(tenant.name, lane, connect(app), app.connections)
+
+    def _open_token(self, flight: Flight) -> str:
+        device, person = flight.device, flight.person
+        return self._records[person.tenant.name].open_token(person.key, device.key, device.sealed).reveal()
+
+    def _expired(self, person: Person, names: Sequence[str]) -> None:
+        self.journal.expire(person, names)
+
+    async def run(self, stop: trio.Event, *, task_status: trio.TaskStatus[Bound] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run until `stop` is set, then drain within the grace period. Return means fully stopped."""
+        async with trio.open_nursery() as core:
+            await core.start(self.journal.run)
+            await core.start(self.dispatcher.run)
+            core.start_soon(self._housekeeping)
+            async with trio.open_nursery() as lanes:
+                await lanes.start(self.pool.run)
+                self.dispatcher.touched(list(self.people.by_key.values()))
+                async with trio.open_nursery() as doors:
+                    door, ops = await self._listen(doors)
+                    self.ops.ready = True
+                    log.info("relay_started", tzdata=TZDATA, people=len(self.people.by_key))
+                    task_status.started(Bound(door, ops))
+                    await stop.wait()
+                    self.ops.ready = False
+                    log.info("drain_began")
+                    began, grace = trio.current_time(), self._config.grace_seconds
+                    self.door.drain()
+                    self.ops.server.drain()
+                    doors.cancel_scope.deadline = began + grace * DOORS
+                self.pool.drain()
+                lanes.cancel_scope.deadline = began + grace * LANES
+            self.journal.close()
+            core.cancel_scope.deadline = began + grace
+            await self.journal.closed.wait()
+            core.cancel_scope.cancel()
+        log.info("relay_stopped")
+
+    async def _listen(self, nursery: trio.Nursery) -> tuple[tuple[tuple[str, int], ...], tuple[tuple[str, int], ...]]:
+        bound = []
+        for server, addresses in ((self.door, self._config.door.listen), (self.ops.server, self._config.ops)):
+            listeners: list[trio.SocketListener] = []
+            for address in addresses:
+                listeners += await trio.open_tcp_listeners(address.port, host=address.host)
+            await nursery.start(partial(server.run, listeners))
+            bound.append(tuple(_name(listener) for listener in listeners))
+        return bound[0], bound[1]
+
+    async def _housekeeping(self) -> None:
+        """Forget what has outlived its purpose."""
+        while True:
+            await self._clock.sleep_until(self._clock.now() + PURGE_EVERY)
+            self.people.forget(self._clock.now())
+            await self.journal.housekeep(self._purge)
+
+    def _purge(self) -> None:
+        log.info("purged", records=self._store.purge(self._clock.now(), PURGE_LIMIT).total)
+
+
+async def run(
+    config: Config,
+    clock: Clock,
+    stop: trio.Event,
+    *,
+    seams: Seams = Seams(),
+    task_status: trio.TaskStatus[Bound] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Run a node on its SQLite store until `stop` is set. Raises StoreError, OSError."""
+    store = SqliteStore(config.store.path)
+    try:
+        await Relay(config, store, clock, seams).run(stop, task_status=task_status)
+    finally:
+        store.close()
+
+
+def _tenant(config: TenantConfig, pseudonyms: Pseudonyms) -> Tenant:
+    return Tenant(
+        name=config.name,
+        pseudonyms=pseudonyms,
+        apps={app.name: Platform.APNS for app in config.apps},
+        classes={event_class.name: event_class for event_class in config.classes},
+        device_limit=config.device_limit,
+        evict=config.evict,
+        posts_seen=config.posts_seen,
+        jitter=config.jitter_seconds,
+    )
+
+
+def _api_keys(config: Config, tenants: dict[str, Tenant]) -> list[ApiKey]:
+    return [ApiKey(key.id, key.digest, key.scopes, tenants[t.name]) for t in config.tenants for key in t.keys]
+
+
+def _provider(app: AppConfig, tokens: ProviderTokens) -> Apns:
+    token = tokens.of(app.team_id, app.key_id, app.key)
+    if app.endpoint is not None:
+        return Apns(app.topic, token, host=app.endpoint.host, port=app.endpoint.port)
+    return Apns(app.topic, token, host=HOSTS[app.environment])
+
+
+def _connect_tls(app: AppConfig) -> Connect:
+    """How to reach an app's provider: the system's trust store, or the file named for a simulator."""
+    context = ssl.create_default_context(cafile=str(app.ca_file) if app.ca_file else None)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["h2"])
+
+    async def connect(host: str, port: int) -> trio.abc.Stream:
+        return await connect_tls(host, port, context)
+
+    return connect
+
+
+def _name(listener: trio.SocketListener) -> tuple[str, int]:
+    name = listener.socket.getsockname()
+    return str(name[0]), int(name[1])
+
+
+def _log_failure(error: BaseException) -> None:
+    """A request failed by a fault of ours: the kind and the place, never the text, which may hold content."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    log.error("request_failed", kind=type(error).__name__, place=place)

@@ -1,0 +1,44 @@
+"""Throw-away certificates and keys. Nothing made here is good for anything but a simulator."""
+
+from __future__ import annotations
+
+import ssl
+
+import trustme
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+
+class Authority:
+    """A certificate authority that lives as long as the process."""
+
+    def __init__(self, *names: str) -> None:
+        """`names`: host names and addresses the server certificate is for."""
+        self._ca = trustme.CA()
+        self._leaf = self._ca.issue_cert(*(names or ("localhost", "127.0.0.1")))
+
+    @property
+    def pem(self) -> bytes:
+        """The authority's certificate, for the client's trust."""
+        return self._ca.cert_pem.bytes()
+
+    def server_context(self) -> ssl.SSLContext:
+        """TLS 1.2 or later, HTTP/2 by ALPN."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["h2"])
+        self._leaf.configure_cert(context)
+        return context
+
+    def client_context(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.set_alpn_protocols(["h2"])
+        self._ca.configure_trust(context)
+        return context
+
+
+def provider_key() -> tuple[bytes, bytes]:
+    """A new provider signing key: (private PEM as Apple hands it out, public PEM)."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return private, key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)

@@ -1,0 +1,124 @@
+"""`feierabend fake apns` and `feierabend fake sink`: the simulators as processes of their own.
+
+The first line on standard output says where one listens, the last one what it saw; both are JSON. SIGTERM ends it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import click
+import trio
+
+from relay.simulators.apns import FakeApns, StreamLimit
+from relay.simulators.certificates import Authority, provider_key
+from relay.simulators.journal import Journal
+from relay.simulators.provider_token import TeamKey
+from relay.simulators.sink import Sink
+
+TEAM_ID = "FAKETEAM01"
+KEY_ID = "FAKEKEY001"
+TOPIC = "example.feierabend.app"
+
+_host = click.option("--host", default="127.0.0.1", show_default=True, help="Loopback address to listen on.")
+_port = click.option("--port", default=0, show_default=True, help="0: any free port.")
+_directory = click.option(
+    "--credentials",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Folder for ca.pem, and for apns the provider key AuthKey.p8; made anew at each start.",
+)
+
+
+@click.group()
+def fake() -> None:
+    """Simulated providers, for development and measurement."""
+
+
+@fake.command()
+@_host
+@_port
+@_directory
+@click.option("--streams", default=1000, show_default=True, help="Concurrent streams allowed.")
+@click.option("--limit", type=click.Choice([*StreamLimit]), default=StreamLimit.DOC.value, show_default=True)
+@click.option("--latency-ms", default=0.0, show_default=True, help="Time to an answer.")
+@click.option("--journal", type=click.Path(dir_okay=False, path_type=Path), help="One JSON line per request.")
+def apns(
+    host: str, port: int, credentials: Path, streams: int, limit: str, latency_ms: float, journal: Path | None
+) -> None:
+    """A strict APNs."""
+    authority = Authority(_loopback(host), "localhost")
+    private, public = provider_key()
+    credentials.mkdir(parents=True, exist_ok=True)
+    (credentials / "AuthKey.p8").write_bytes(private)
+    key = TeamKey(team_id=TEAM_ID, key_id=KEY_ID, public_pem=public)
+    sink = journal.open("a") if journal is not None else None
+    service = FakeApns(
+        {KEY_ID: key}, {TOPIC}, time.time, streams=streams, limit=StreamLimit(limit),
+        journal=Journal(counting_only=True, sink=sink),
+    )  # fmt: skip
+    service.injections.latency = lambda: latency_ms / 1000
+    trio.run(_run, host, port, credentials, authority, service.serve_stream, service.journal.totals)
+
+
+@fake.command()
+@_host
+@_port
+@_directory
+@click.option("--streams", default=1000, show_default=True, help="Concurrent streams allowed.")
+@click.option("--dead-every", default=1000, show_default=True, help="Every n-th request is answered 410; 0: none.")
+def sink(host: str, port: int, credentials: Path, streams: int, dead_every: int) -> None:
+    """Answers everything at once; for load."""
+    service = Sink(time.time, dead_every=dead_every, streams=streams)
+
+    def totals() -> dict[str, object]:
+        seen = service.totals
+        return {"requests": seen.requests, "dead": seen.dead, "connections": seen.connections}
+
+    trio.run(_run, host, port, credentials, Authority(_loopback(host), "localhost"), service.serve_stream, totals)
+
+
+def _loopback(host: str) -> str:
+    """Simulators accept anything from anybody, so they listen on loopback only."""
+    try:
+        if ipaddress.ip_address(host).is_loopback:
+            return host
+    except ValueError:
+        pass
+    raise click.BadParameter("must be a loopback address, like 127.0.0.1", param_hint="--host")
+
+
+async def _run(
+    host: str,
+    port: int,
+    credentials: Path,
+    authority: Authority,
+    serve: Callable[[trio.abc.Stream], Awaitable[None]],
+    totals: Callable[[], dict[str, object]],
+) -> None:
+    await trio.Path(credentials).mkdir(parents=True, exist_ok=True)
+    await trio.Path(credentials / "ca.pem").write_bytes(authority.pem)
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with trio.open_nursery() as nursery:
+            listeners = await trio.open_ssl_over_tcp_listeners(
+                port, authority.server_context(), host=host, https_compatible=True
+            )
+            await nursery.start(trio.serve_listeners, serve, listeners)
+            inner = listeners[0].transport_listener
+            assert isinstance(inner, trio.SocketListener)
+            bound = inner.socket.getsockname()[1]
+            _say({"listening": f"{host}:{bound}", "ca": str(credentials / "ca.pem")})
+            async for _ in signals:
+                nursery.cancel_scope.cancel()
+    _say(totals())
+
+
+def _say(line: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,127 @@
+"""The fast sink: answers every request at once and looks at nothing. For measuring senders, not for checking them.
+
+Walks frame headers only. A request is complete with the frame that carries END_STREAM, and is answered `:status 200` in
+ten bytes; every `dead_every`-th with 410 and Apple's error body, so that verdicts other than 200 are part of the load,
+and their exact number is known. The first answer block begins with 0x20, as a server's must that was told table size 0.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import trio
+
+PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+REFILL: Final = 2**22
+_WINDOW: Final = 2**30
+
+
+@dataclass(slots=True)
+class SinkTotals:
+    requests: int = 0
+    dead: int = 0
+    connections: int = 0
+
+
+class Sink:
+    """Counts and answers. `dead_every` 0: nobody is dead. `now`: UTC seconds, for the timestamp of a 410."""
+
+    def __init__(self, now: Callable[[], float], *, dead_every: int = 1000, streams: int = 1000) -> None:
+        self.totals = SinkTotals()
+        self._now = now
+        self._dead_every = dead_every
+        self._streams = streams
+
+    async def serve_stream(self, stream: trio.abc.Stream) -> None:
+        """Serve one connection until it ends."""
+        self.totals.connections += 1
+        connection = SinkConnection(self)
+        try:
+            await stream.send_all(connection.greeting(self._streams))
+            while data := await stream.receive_some(1 << 20):
+                if out := connection.receive(bytes(data)):
+                    await stream.send_all(out)
+        except (trio.BrokenResourceError, trio.ClosedResourceError, ValueError):
+            pass  # the client went away, or speaks something else
+        finally:
+            await trio.aclose_forcefully(stream)
+
+    def answer(self, stream: bytes) -> bytes:
+        """The answer to one request; `stream` as four bytes."""
+        self.totals.requests += 1
+        if self._dead_every and self.totals.requests % self._dead_every == 0:
+            self.totals.dead += 1
+            body = b'{"reason":"Unregistered","timestamp":%d}' % int(self._now() * 1000)
+            head = b"\x08\x03410"
+            return (
+                len(head).to_bytes(3, "big") + b"\x01\x04" + stream + head
+                + len(body).to_bytes(3, "big") + b"\x00\x01" + stream + body
+            )  # fmt: skip
+        return b"\x00\x00\x01\x01\x05" + stream + b"\x88"
+
+
+class SinkConnection:
+    """Frames of one connection."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._buffer = b""
+        self._preface = True
+        self._first = True
+        self._consumed = 0
+
+    @staticmethod
+    def greeting(streams: int) -> bytes:
+        settings = struct.pack(">HIHI", 3, streams, 4, _WINDOW)
+        window = struct.pack(">I", _WINDOW)
+        return b"\x00\x00\x0c\x04\x00\x00\x00\x00\x00" + settings + b"\x00\x00\x04\x08\x00\x00\x00\x00\x00" + window
+
+    def receive(self, data: bytes) -> bytes:
+        """Answers to the requests that became complete. Raises ValueError for what is not HTTP/2."""
+        if self._buffer:
+            data = self._buffer + data
+        position, size = 0, len(data)
+        if self._preface:
+            if not PREFACE.startswith(data[: len(PREFACE)]):
+                raise ValueError("no HTTP/2 preface")
+            if size < len(PREFACE):
+                self._buffer = data
+                return b""
+            position, self._preface = len(PREFACE), False
+        out: list[bytes] = []
+        answer = self._sink.answer
+        while size - position >= 9:
+            length = data[position] << 16 | data[position + 1] << 8 | data[position + 2]
+            end = position + 9 + length
+            if end > size:
+                break
+            kind, flags = data[position + 3], data[position + 4]
+            if kind <= 1:
+                if kind == 0:
+                    self._consumed += length
+                if flags & 1:
+                    out.append(answer(data[position + 5 : position + 9]))
+            elif kind == 4 and not flags & 1:
+                out.append(b"\x00\x00\x00\x04\x01\x00\x00\x00\x00")
+            elif kind == 6 and not flags & 1:
+                out.append(b"\x00\x00\x08\x06\x01\x00\x00\x00\x00" + data[position + 9 : end])
+            position = end
+        self._buffer = data[position:]
+        if self._consumed >= REFILL:
+            out.append(b"\x00\x00\x04\x08\x00\x00\x00\x00\x00" + struct.pack(">I", self._consumed))
+            self._consumed = 0
+        return self._marked(out)
+
+    def _marked(self, out: list[bytes]) -> bytes:
+        """The first header block of the connection says that the table has size 0."""
+        if self._first:
+            for index, frame in enumerate(out):
+                if frame[3] == 1:
+                    self._first = False
+                    length = int.from_bytes(frame[:3], "big") + 1
+                    out[index] = length.to_bytes(3, "big") + frame[3:9] + b"\x20" + frame[9:]
+                    break
+        return b"".join(out)
