@@ -179,7 +179,7 @@ class Draft:
             person.hold.seen()
             self._touched[person.key] = person
         for flight in self.landed:
-            flight.person.flights.discard(flight.device.key)
+            flight.person.flights.pop(flight.device.key, None)
             self._touched[flight.person.key] = flight.person
         return list(self._touched.values())
 

@@ -19,7 +19,7 @@ from relay.core.slots import Slot
 
 class Considered(NamedTuple):
     flights: list[Flight]
-    """New wakeups; their devices are marked as in flight."""
+    """New wakeups, now in `Person.flights`; and queued ones that an alarm has made urgent."""
     expired: list[str]
     """Classes whose slot is past its deadline."""
     again_at: float
@@ -67,15 +67,15 @@ def _owed(person: Person, slot: Slot, now: float, ready: dict[bytes, Flight], *,
     for phone in person.phones:
         if not slot.owed(phone.key):
             continue
-        flight = ready.get(phone.key)
+        flight = person.flights.get(phone.key)
         if flight is not None:
-            flight.urgent = flight.urgent or urgent
-        elif phone.key not in person.flights:
-            if phone.not_before > now:
-                again_at = min(again_at, phone.not_before)
-            else:
-                person.flights.add(phone.key)
-                ready[phone.key] = Flight(person, phone, urgent=urgent)
+            if urgent and not flight.urgent and (flight.queued or phone.key in ready):
+                flight.urgent = True
+                ready[phone.key] = flight
+        elif phone.not_before > now:
+            again_at = min(again_at, phone.not_before)
+        else:
+            person.flights[phone.key] = ready[phone.key] = Flight(person, phone, urgent=urgent)
     return again_at
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from relay.core.devices import Device
-from relay.core.people import Person
+
+if TYPE_CHECKING:
+    from relay.core.people import Person  # a person knows its flights, and a flight its person
 
 
 class Claim(NamedTuple):
@@ -21,12 +23,14 @@ class Claim(NamedTuple):
 class Flight:
     """Opaque tag of a request on the wire. `claims`, `life` and `echo_at` are set by the last look at the gate."""
 
-    __slots__ = ("claims", "device", "echo_at", "life", "person", "sent_at", "urgent")
+    __slots__ = ("claims", "device", "echo_at", "life", "person", "queued", "sent_at", "urgent")
 
     def __init__(self, person: Person, device: Device, *, urgent: bool) -> None:
         self.person = person
         self.device = device
         self.urgent = urgent
+        self.queued = False
+        """It waits at its lane. An alarm then makes it urgent, and the lane lets it overtake."""
         self.claims: tuple[Claim, ...] = ()
         self.life = 0
         self.echo_at: float | None = None

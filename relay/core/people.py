@@ -15,6 +15,7 @@ from relay.core.batch import Bypass, Remembered
 from relay.core.books import AccountKey, Books
 from relay.core.devices import Device, RestRecord
 from relay.core.events import NEVER
+from relay.core.flight import Flight
 from relay.core.gate import RestTable
 from relay.core.pacing import Hold
 from relay.core.private import DeviceKey, TokenHash, UserKey
@@ -45,8 +46,8 @@ class Person:
         # From here on: in memory only.
         self.table: RestTable | None = None
         """Compiled rest; None while not compiled, or when there are no rules."""
-        self.flights: set[DeviceKey] = set()
-        """Devices whose wakeup is queued at a lane or waits for its answer."""
+        self.flights: dict[DeviceKey, Flight] = {}
+        """Wakeups that are queued at a lane or wait for their answer; one per device at most."""
         self.hold = Hold()
         self.left_generation = 0
         """Newest generation a wakeup left for; only newer ones are held."""

@@ -24,20 +24,25 @@ def settle_accepted(draft: Draft, flights: Iterable[Flight]) -> None:
     for flight in flights:
         person, device = flight.person, flight.device
         draft.landed.append(flight)
+        current = draft.devices_of(person).get(device.key)
+        # A token registered while this wakeup was on its way was woken for nothing yet.
+        is_asked = current is not None and current.token_hash == device.token_hash
         if device.attempt:
             _reset_backoff(draft, flight)
         for name, generation, total in flight.claims:
             slot = draft.slot(person, name)
             if slot is None or generation < slot.born:
                 continue  # cancelled meanwhile: books nothing
-            if slot.done.get(device.key, 0) < generation:
+            if is_asked and slot.done.get(device.key, 0) < generation:
                 slot.done[device.key] = generation
+                if flight.echo_at is not None and generation == slot.generation:
+                    slot.echo_at = max(slot.echo_at, flight.echo_at)
             newly = slot.book_up_to(total)
             if newly:
                 account = draft.account((person.tenant.name, name))
                 account.woken += 1
                 account.merged += newly - 1
-            close_if_done(draft, person, name, slot, flight.echo_at)
+            close_if_done(draft, person, name, slot)
 
 
 def settle(draft: Draft, settlements: Iterable[Settlement]) -> None:
@@ -55,11 +60,14 @@ def _retry(draft: Draft, settlement: Settlement) -> None:
 
 def _give_up(draft: Draft, settlement: Settlement) -> None:
     person, device = settlement.flight.person, settlement.flight.device
+    current = draft.devices_of(person).get(device.key)
+    if current is None or current.token_hash != device.token_hash:
+        return
     for name, generation, _total in settlement.flight.claims:
         slot = draft.slot(person, name)
         if slot is not None and generation >= slot.born:
             slot.done[device.key] = max(generation, slot.done.get(device.key, 0))
-            close_if_done(draft, person, name, slot, None)
+            close_if_done(draft, person, name, slot)
 
 
 def _bury(draft: Draft, settlement: Settlement) -> None:
@@ -95,11 +103,11 @@ def _reset_backoff(draft: Draft, flight: Flight) -> None:
         draft.put_device(flight.person, device.backed_off(0, 0.0))
 
 
-def close_if_done(draft: Draft, person: Person, name: str, slot: Slot, echo_at: float | None) -> None:
+def close_if_done(draft: Draft, person: Person, name: str, slot: Slot) -> None:
     """End the slot when no device is owed; what is unbooked then could not be delivered.
 
-    Where the backend posts `seen`, a wakeup whose life was cut by rest leaves an echo instead (`echo_at`), bounded by
-    the class deadline, so that a phone that stays off is not forgotten and one that is ignored not rung for ever.
+    Where the backend posts `seen`, a wakeup whose life was cut by rest leaves an echo instead (`Slot.echo_at`), bounded
+    by the class deadline, so that a phone that stays off is not forgotten and one that is ignored not rung for ever.
     """
     phones = draft.phones_of(person)
     generation, done = slot.generation, slot.done
@@ -109,18 +117,18 @@ def close_if_done(draft: Draft, person: Person, name: str, slot: Slot, echo_at: 
     if slot.total != slot.booked:
         draft.account((person.tenant.name, name)).undeliverable += slot.n
         slot.booked = slot.total
-    if echo_at is not None and phones and _may_echo(person, name, slot, echo_at):
+    if slot.echo_at and phones and _may_echo(person, name, slot):
         draft.batch.generation += 1
         slot.generation = draft.batch.generation
         slot.done.clear()
-        slot.due_at = echo_at
+        slot.due_at, slot.echo_at = slot.echo_at, 0.0
         return
     draft.put_slot(person, name, None)
 
 
-def _may_echo(person: Person, name: str, slot: Slot, echo_at: float) -> bool:
+def _may_echo(person: Person, name: str, slot: Slot) -> bool:
     event_class = person.tenant.class_of(name)
-    return person.tenant.posts_seen and event_class.cancellable and echo_at < slot.expiry(event_class)
+    return person.tenant.posts_seen and event_class.cancellable and slot.echo_at < slot.expiry(event_class)
 
 
 def seen(draft: Draft, tenant: Tenant, marks: Iterable[tuple[UserKey, float]]) -> None:
@@ -155,4 +163,4 @@ def remove(draft: Draft, person: Person, device: Device) -> None:
     draft.drop_device(person, device)
     for name, slot in draft.slots_of(person):
         slot.done.pop(device.key, None)
-        close_if_done(draft, person, name, slot, None)
+        close_if_done(draft, person, name, slot)

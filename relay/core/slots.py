@@ -29,7 +29,7 @@ RETENTION: Final = 35 * 86400.0
 
 @dataclass(slots=True)
 class Slot:
-    """Pending notices of one (user, class). Mutable, but only in copies made by a plan (core/plan.py)."""
+    """Pending notices of one (user, class). Mutable, but only in copies made by a draft (core/draft.py)."""
 
     born: int
     generation: int
@@ -45,6 +45,8 @@ class Slot:
     tried: bool = False
     """The gate has let it through once; in memory only. Until then each deferral moves `reachable_at`."""
     done: dict[DeviceKey, int] = field(default_factory=dict)
+    echo_at: float = 0.0
+    """End of the rest that cut the life of a wakeup for this generation (plus jitter); 0 when none was cut."""
 
     @property
     def n(self) -> int:
@@ -59,7 +61,7 @@ class Slot:
     def copy(self) -> Slot:
         return Slot(
             self.born, self.generation, self.total, self.booked, self.first_at, self.last_at, self.reachable_at,
-            self.expires_at, self.due_at, self.tried, dict(self.done),
+            self.expires_at, self.due_at, self.tried, dict(self.done), self.echo_at,
         )  # fmt: skip
 
     def owed(self, device: DeviceKey) -> bool:
@@ -69,6 +71,7 @@ class Slot:
         """Take one more notice."""
         self.total += 1
         self.generation = generation
+        self.echo_at = 0.0
         self.last_at = max(self.last_at, at)
         self.expires_at = max(self.expires_at, expires_at)
 

@@ -32,6 +32,10 @@ from relay.wire import Answer
 PAUSE: Final = 300.0
 """Seconds a lane waits after TooManyProviderTokenUpdates."""
 
+KINDS: Final = 100
+"""Most reasons told apart in the statistics: a provider's words become labels there."""
+OTHER: Final = "other"
+
 LOOK: Final = 3600.0
 """Longest pause of an idle connection between two looks, in seconds."""
 
@@ -58,6 +62,7 @@ class LaneStatistics:
     app: str
     queued: int
     queued_urgent: int
+    """Alarms; counted in `queued` too."""
     in_flight: int
     connections: int
     accepted: int
@@ -95,6 +100,8 @@ class Lane:
         self._touched = touched
         self._urgent: deque[Flight] = deque()
         self._queue: deque[Flight] = deque()
+        self._ghosts = 0
+        """Entries of `_queue` that an alarm has made urgent: they stand in `_urgent` as well, and leave from there."""
         self._brake = Brake()
         self._suspects: list[tuple[Flight, Judgement]] = []
         self._accepted = 0
@@ -104,8 +111,10 @@ class Lane:
     # --- in
 
     def send(self, flights: Iterable[Flight]) -> None:
-        """Queue wakeups; alarms go first."""
+        """Queue wakeups; alarms go first. One that is queued already has become urgent: it overtakes itself."""
         for flight in flights:
+            self._ghosts += flight.queued
+            flight.queued = True
             (self._urgent if flight.urgent else self._queue).append(flight)
         self.nudge()
 
@@ -123,7 +132,7 @@ class Lane:
 
     def available(self) -> int:
         """How many queued wakeups may go out now."""
-        queued = len(self._urgent) + len(self._queue)
+        queued = self.queued
         if not queued or self.draining.is_set():
             return 0
         allowance = self.breaker.allowance(self.clock.now())
@@ -134,18 +143,28 @@ class Lane:
         count = min(limit, self.available())
         if count and self.breaker.state is State.OPEN:
             self.breaker.probing()
-        return [(self._urgent or self._queue).popleft() for _ in range(count)]
+        return [self._next() for _ in range(count)]
+
+    def _next(self) -> Flight:
+        if self._urgent:
+            flight = self._urgent.popleft()
+        else:
+            while (flight := self._queue.popleft()).urgent:
+                self._ghosts -= 1
+        flight.queued = False
+        return flight
 
     def refuse(self, flights: Sequence[Flight]) -> None:
         """The last look said no: the devices are not in flight any more, the persons are worked out anew."""
         self._refused += len(flights)
         for flight in flights:
-            flight.person.flights.discard(flight.device.key)
+            flight.person.flights.pop(flight.device.key, None)
         self._touched([flight.person for flight in flights])
 
     def again(self, flights: Sequence[Flight]) -> None:
         """Not processed by the provider: to the head of the queue; no attempt counted."""
         for flight in reversed(flights):
+            flight.queued = True
             (self._urgent if flight.urgent else self._queue).appendleft(flight)
         if flights:
             self.nudge()
@@ -178,7 +197,7 @@ class Lane:
             flight = answer.tag
             assert isinstance(flight, Flight)
             judgement = self.provider.judge(answer)
-            self._answers[judgement.reason] += 1
+            self._count(judgement.reason)
             action = judgement.verdict.action
             if action in _FATES:
                 settlements.append(self._settlement(flight, judgement, _FATES[action], now))
@@ -203,7 +222,7 @@ class Lane:
         if not flights:
             return
         now = self.clock.now()
-        self._answers[reason] += len(flights)
+        self._count(reason, len(flights))
         self.breaker.unknown(now)
         self._settles.settle(
             [
@@ -218,7 +237,7 @@ class Lane:
     def pause(self) -> float:
         """Seconds after which a connection with nothing to do should look again: a probe or the brake may be due."""
         instants = [LOOK + self.clock.now()]
-        if self.breaker.state is State.OPEN and (self._queue or self._urgent):
+        if self.breaker.state is State.OPEN and self.queued:
             instants.append(self.breaker.probe_at)
         due = self._brake.due_at()
         if due is not None:
@@ -244,21 +263,32 @@ class Lane:
         self.again([flight for flight, _ in suspects])
 
     @property
+    def queued(self) -> int:
+        return len(self._urgent) + len(self._queue) - self._ghosts
+
+    @property
     def in_flight(self) -> int:
         return sum(session.in_flight for session in self.sessions)
 
     def statistics(self) -> LaneStatistics:
         return LaneStatistics(
-            self.app, len(self._queue), len(self._urgent), self.in_flight, len(self.sessions), self._accepted,
+            self.app, self.queued, len(self._urgent), self.in_flight, len(self.sessions), self._accepted,
             dict(self._answers), self._refused, self.breaker.state, self.breaker.opened_for,
         )  # fmt: skip
 
     @property
     def is_busy(self) -> bool:
         """Something is queued, in flight or held: the clock may not be stepped over it."""
-        return bool(self._queue or self._urgent or self.in_flight or self._suspects)
+        return bool(self.queued or self.in_flight or self._suspects)
 
     # --- inside
+
+    def _count(self, reason: str, count: int = 1) -> None:
+        if reason not in self._answers:
+            if len(self._answers) >= KINDS:
+                reason = OTHER
+            log.info("answer_first_seen", app=self.app, reason=reason)
+        self._answers[reason] += count
 
     def _settlement(self, flight: Flight, judgement: Judgement, fate: Fate, now: float) -> Settlement:
         not_before = 0.0

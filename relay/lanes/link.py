@@ -36,6 +36,10 @@ LONGEST_WAIT: Final = 60.0
 """Back-off between attempts to connect, in seconds."""
 PER_WRITE: Final = 48
 """Requests looked at for one write; about as many fit into 16,384 bytes."""
+SETTINGS: Final = 10.0
+"""Seconds for the provider's first SETTINGS; without them nothing may be sent (rule 9)."""
+STARVED: Final = 1.0
+"""Seconds without window and without anything in flight, after which a connection is replaced (rule 17)."""
 FEW: Final = 10
 """Overdue requests that are cancelled one by one; when there are more, the connection is dropped."""
 
@@ -112,6 +116,7 @@ class _Session:
         self.retired = trio.Event()
         """Set when nothing new may be opened here."""
         self.was_useful = False
+        self._heard_at = trio.current_time()
         self._reason = "connection_lost"
 
     @property
@@ -154,6 +159,12 @@ class _Session:
         await self._transport.run(self._received)
 
     def _received(self, news: Received) -> None:
+        self._heard_at = trio.current_time()
+        self._judge(news)
+        self._changed.set()
+
+    def _judge(self, news: Received) -> None:
+        """Hand what was learned to the lane."""
         lane = self._lane
         if news.accepted:
             self.was_useful = True
@@ -167,55 +178,73 @@ class _Session:
         if news.goaway is not None:
             log.info("goaway_received", app=lane.app, code=news.goaway.code)
             self.retire("goaway")
-        self._changed.set()
 
     async def _pump(self) -> None:
         """Write what the lane has and the connection has room for; return when retired and nothing is in flight."""
-        lane = self._lane
+        lane, connection = self._lane, self._connection
+        await self._settings()
         while not (self.retired.is_set() or lane.draining.is_set()):
-            room = min(self._connection.room(), PER_WRITE)
+            room = min(connection.room(), PER_WRITE)
             flights = lane.take(room) if room else []
             if flights:
                 await self._write(flights)
                 continue
-            self._changed = trio.Event()
-            with trio.move_on_after(lane.pause()):
-                await self._changed.wait()
+            is_stuck = connection.is_starved and not connection.open_streams
+            if not await self._change_within(STARVED if is_stuck else lane.pause()) and is_stuck:
+                self.retire("starved")
             lane.judge_suspects()
         self.retired.set()
         with trio.move_on_after(ANSWER):
-            while self._connection.open_streams:
+            while connection.open_streams:
                 self._changed = trio.Event()
                 await self._changed.wait()
 
-    async def _write(self, flights: list[Flight]) -> None:
-        now = self._lane.clock.now()
-        requests = self._last_look(flights, now)
-        if not requests:
-            await trio.lowlevel.checkpoint()
+    async def _settings(self) -> None:
+        with trio.move_on_after(SETTINGS):
+            while not (self._connection.is_ready or self._lane.draining.is_set()):
+                self._changed = trio.Event()
+                await self._changed.wait()
             return
+        raise ConnectionLost("no_settings")
 
-        gone = 0
+    async def _change_within(self, seconds: float) -> bool:
+        """Wait until something changes; False when nothing has."""
+        self._changed = trio.Event()
+        with trio.move_on_after(seconds):
+            await self._changed.wait()
+            return True
+        return False
+
+    async def _write(self, flights: list[Flight]) -> None:
+        staying = flights
+        now = 0.0
+
+        def compose() -> list[Request]:
+            nonlocal staying, now
+            now = self._lane.clock.now()
+            requests = self._last_look(flights, now)
+            staying = _flights(request.tag for request in requests)
+            return requests
 
         def leaving(count: int) -> None:
-            nonlocal gone
-            gone = count
+            nonlocal staying
+            gone, staying = staying[:count], staying[count:]
             sent_at = trio.current_time()
-            for flight in _flights(request.tag for request in requests[:count]):
+            for flight in gone:
                 flight.sent_at = sent_at
                 left(flight, now)
             self._flying.set()
 
         with trio.move_on_after(GATE_TO_SOCKET) as scope:
             try:
-                await self._transport.write(requests, leaving)
+                await self._transport.write(compose, leaving)
             finally:
-                self._lane.again(_flights(request.tag for request in requests[gone:]))
+                self._lane.again(staying)
         if scope.cancelled_caught:
             raise ConnectionLost("write_stalled")
 
     def _last_look(self, flights: list[Flight], now: float) -> list[Request]:
-        """Requests for those that may leave; the others go back."""
+        """Requests for those that may leave; the others go back. Nothing may come between this and the bytes."""
         lane = self._lane
         requests: list[Request] = []
         refused: list[Flight] = []
@@ -238,22 +267,24 @@ class _Session:
     async def _watch(self) -> None:
         """Give up on answers that do not come."""
         while True:
-            oldest = self._connection.oldest()
-            if oldest is None:
+            oldest = _flights(self._connection.oldest())
+            if not oldest:
                 self._flying = trio.Event()
                 await self._flying.wait()
                 continue
-            assert isinstance(oldest, Flight)
-            await trio.sleep_until(oldest.sent_at + ANSWER)
+            await trio.sleep_until(min(flight.sent_at for flight in oldest) + ANSWER)
             await self._give_up_overdue(trio.current_time() - ANSWER)
 
     async def _give_up_overdue(self, sent_before: float) -> None:
         overdue = [f for f in _flights(self._connection.waiting()) if f.sent_at <= sent_before]
         if not overdue:
             return
-        if len(overdue) > FEW or not self._connection.cancel(overdue):
+        if self._heard_at <= sent_before:
+            raise ConnectionLost("silent")
+        news = self._connection.cancel(overdue) if len(overdue) <= FEW else None
+        if news is None:
             raise ConnectionLost("no_answers")
-        self._lane.lost(overdue, "no_answer")
+        self._judge(news)
         await self._transport.flush()
 
 

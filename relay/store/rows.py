@@ -18,7 +18,7 @@ from relay.core.private import KEY_BYTES, DeviceKey, TokenHash, UserKey
 from relay.core.slots import Slot
 from relay.store.port import StoreMismatch
 
-_SLOT: Final = struct.Struct(">B4q5d")
+_SLOT: Final = struct.Struct(">B4q6d")
 _DONE: Final = struct.Struct(f">{KEY_BYTES}sq")
 _ACCOUNT: Final = struct.Struct(f">B{len(ACCOUNTS)}q")
 _VERSION: Final = 1
@@ -45,7 +45,7 @@ def read_slot_key(key: bytes) -> SlotKey:
 def slot(slot: Slot) -> bytes:
     body = _SLOT.pack(
         _VERSION, slot.born, slot.generation, slot.total, slot.booked, slot.first_at, slot.last_at, slot.reachable_at,
-        slot.expires_at, slot.due_at,
+        slot.expires_at, slot.due_at, slot.echo_at,
     )  # fmt: skip
     if slot.done:
         body += b"".join([_DONE.pack(device, generation) for device, generation in slot.done.items()])
@@ -55,7 +55,8 @@ def slot(slot: Slot) -> bytes:
 def read_slot(body: bytes) -> Slot:
     version, *fields = _SLOT.unpack_from(body)
     _check(version)
-    slot = Slot(*fields)
+    slot = Slot(*fields[:-1])
+    slot.echo_at = fields[-1]
     slot.done = {DeviceKey(device): last for device, last in _DONE.iter_unpack(body[_SLOT.size :])}
     return slot
 

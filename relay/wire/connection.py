@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import Final
 
 from relay.wire import frames
@@ -64,6 +65,8 @@ class Connection:
         self._proven = False
         """An answer has come; until then one stream only (Apple, token authentication)."""
         self._credit = frames.FIRST_WINDOW
+        self.is_starved = False
+        """The last request did not fit into the peer's windows; until the peer enlarges one."""
         self._stream_window = frames.FIRST_WINDOW
         self._next_stream = 1
         self._open: dict[int, object] = {}
@@ -100,17 +103,25 @@ class Connection:
     def open_streams(self) -> int:
         return len(self._open) + len(self._partial)
 
-    def oldest(self) -> object | None:
-        """Tag of the request that has waited longest for its answer's headers."""
-        return next(iter(self._open.values()), None)
+    @property
+    def is_ready(self) -> bool:
+        """The peer's SETTINGS have come."""
+        return self._writer is not None
+
+    def oldest(self) -> list[object]:
+        """Tags of the two requests that have waited longest: for their answer's headers, and for its end."""
+        found = [*islice(self._open.values(), 1)]
+        return found + [partial.tag for partial in islice(self._partial.values(), 1)]
 
     def waiting(self) -> list[object]:
-        """Tags of all requests without answer headers, oldest first."""
-        return list(self._open.values())
+        """Tags of all requests without a complete answer."""
+        return [*self._open.values(), *(partial.tag for partial in self._partial.values())]
 
     def room(self) -> int:
         """How many requests may be opened now, flow control aside."""
-        if self._writer is None or self.going_away or self.closed or self._next_stream > frames.LAST_STREAM:
+        if self._writer is None or self.is_starved or self.going_away or self.closed:
+            return 0
+        if self._next_stream > frames.LAST_STREAM:
             return 0
         limit = min(self._peer_streams, self._own_streams) if self._proven else min(self._peer_streams, 1)
         return max(0, limit - len(self._open) - len(self._partial))
@@ -126,7 +137,10 @@ class Connection:
         for request in requests[:room]:
             tag, _path, _varying, body = request
             length = len(body)
-            if length > credit or length > window or size + length + BLOCK_AT_MOST > WRITE:
+            if length > credit or length > window:
+                self.is_starved = not out
+                break
+            if size + length + BLOCK_AT_MOST > WRITE:
                 break
             block = block_of(request)
             size += len(block) + length + 18
@@ -152,17 +166,23 @@ class Connection:
         """Queue a PING (8 bytes); `Received.ping_acknowledged` tells of the answer."""
         self._out.append(frames.frame(frames.PING, 0, 0, payload))
 
-    def cancel(self, tags: Iterable[object]) -> bool:
-        """Reset the streams of these tags, whose outcome is then unknown. False: too many; drop the connection."""
+    def cancel(self, tags: Iterable[object]) -> Received | None:
+        """Reset the streams of these tags. None: too many; drop the connection.
+
+        Where headers have come they are the answer (rule 6); where not, the outcome is unknown.
+        """
         wanted = {id(tag) for tag in tags}
-        streams = [stream for stream, tag in self._open.items() if id(tag) in wanted]
-        self._cancelled += len(streams)
+        silent = [stream for stream, tag in self._open.items() if id(tag) in wanted]
+        unended = [stream for stream, partial in self._partial.items() if id(partial.tag) in wanted]
+        self._cancelled += len(silent) + len(unended)
         if self._cancelled > CANCELS:
-            return False
-        for stream in streams:
-            del self._open[stream]
-            self._out.append(frames.rst_stream(stream, ErrorCode.CANCEL))
-        return True
+            return None
+        received = Received()
+        received.unknown = [(self._open.pop(stream), "no_answer") for stream in silent]
+        for stream in unended:
+            self._finish(stream, received)
+        self._out += [frames.rst_stream(stream, ErrorCode.CANCEL) for stream in silent + unended]
+        return received
 
     def close(self, code: ErrorCode = ErrorCode.NO_ERROR) -> bytes:
         """Our GOAWAY; nothing may be opened any more."""
@@ -331,6 +351,7 @@ class Connection:
         self._check_settings(values)
         self._peer_streams = values.get(frames.MAX_CONCURRENT_STREAMS, self._peer_streams)
         self._stream_window = values.get(frames.INITIAL_WINDOW_SIZE, self._stream_window)
+        self.is_starved = False
         table = values.get(frames.HEADER_TABLE_SIZE)
         if self._writer is None:
             self._writer = BlockWriter(self._template, DEFAULT_TABLE if table is None else table)
@@ -376,6 +397,7 @@ class Connection:
             return  # our streams are written whole: their windows do not matter any more
         if not increment:
             raise WireError(ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE of nothing")
+        self.is_starved = False
         self._credit += increment
         if self._credit > frames.LARGEST_WINDOW:
             raise WireError(ErrorCode.FLOW_CONTROL_ERROR, "a window beyond 2^31-1")

@@ -59,13 +59,14 @@ class Transport:
             if not self._writing.locked():
                 await self._flush()
 
-    async def write(self, requests: Sequence[Request], leaving: Callable[[int], None]) -> int:
+    async def write(self, compose: Callable[[], Sequence[Request]], leaving: Callable[[int], None]) -> int:
         """Write as many requests as fit; return their number.
 
-        `leaving` is called with it before the first byte goes. Cancelling drops the connection.
+        `compose` makes them when the stream is free, so that nothing lies between it and the first byte; `leaving` is
+        called with the number just before that. Cancelling a write that has begun drops the connection.
         """
         async with self._writing:
-            count, data = self._connection.take(requests)
+            count, data = self._connection.take(compose())
             if count:
                 leaving(count)
                 await self._send_locked(data)
