@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 
 from relay.core import editing
 from relay.core.devices import Registration
+from relay.core.draft import Draft
 from relay.core.errors import NotFound
 from relay.core.events import Accepted, Event, Request
 from relay.core.people import People, Person
 from relay.core.private import DeviceKey, UserKey
 from relay.core.records import Records
 from relay.core.tenants import Tenant
-from relay.doors.port import DeviceFacts, IfMatch, Registered, RestDocument
+from relay.doors.port import DeviceFacts, IfMatch, Registered, RestDocument, RestKept
 from relay.journal import Journal
 
 
@@ -45,11 +46,14 @@ class RelayEngine:
 
     async def put_rest(
         self, tenant: Tenant, user: UserKey, sealed_id: bytes, document: Mapping[str, object], if_match: IfMatch
-    ) -> int:
+    ) -> RestKept:
         sealed = self._records[tenant.name].seal_rest(user, document)
-        return await self._journal.edit(
-            lambda draft: editing.put_rest(draft, tenant, user, sealed_id, sealed, if_match)
-        )
+
+        def put(draft: Draft) -> RestKept:
+            created = draft.rest(user) is None
+            return RestKept(created, editing.put_rest(draft, tenant, user, sealed_id, sealed, if_match))
+
+        return await self._journal.edit(put)
 
     def rest(self, tenant: Tenant, user: UserKey) -> RestDocument:
         record = self._person(tenant, user).rest

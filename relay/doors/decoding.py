@@ -19,7 +19,7 @@ from relay.core.errors import Problem, Refused
 
 MOST_PROBLEMS: Final = 100
 LONGEST_ID: Final = 256
-_PRINTABLE: Final = r"^[^\x00-\x1f\x7f]+$"
+_PRINTABLE: Final = r"^[^\x00-\x1f\x7f]+\Z"
 _MEDIA: Final = {
     b"application/json": "json",
     b"application/msgpack": "msgpack",
@@ -61,8 +61,8 @@ class Body(Generic[T]):
         form = media(content_type)
         try:
             return self._decode[form](body)
-        except msgspec.ValidationError as error:
-            problems = self._check(plain(form, body)) or [Problem("body", str(error).partition(" - at")[0])]
+        except msgspec.ValidationError:
+            problems = self._check(plain(form, body)) or [Problem("body", "is not what is expected here")]
             raise Refused(*problems[:MOST_PROBLEMS]) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise Malformed(f"the body is not valid {form}") from None
@@ -113,7 +113,7 @@ def a_duration(value: object) -> str | None:
 def check_members(
     value: object, path: str, checks: Mapping[str, Check], required: frozenset[str] = frozenset()
 ) -> list[Problem]:
-    """Faults of an object by a table of checks."""
+    """Faults of an object by a table of checks. What is not required may be null, which means absent."""
     if not isinstance(value, dict):
         return [Problem(path or "body", "must be an object")]
     prefix = f"{path}." if path else ""
@@ -123,7 +123,7 @@ def check_members(
         if check is None:
             shown = name if isinstance(name, str) and name.isidentifier() and len(name) <= 40 else "(other)"
             problems.append(Problem(f"{prefix}{shown}", f"is not known here; known are {', '.join(sorted(checks))}"))
-        elif (sentence := check(member)) is not None:
+        elif (member is not None or name in required) and (sentence := check(member)) is not None:
             problems.append(Problem(f"{prefix}{name}", sentence))
     return problems
 
@@ -156,4 +156,7 @@ def _moment(text: str) -> float | None:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
+        return False  # an integer beyond all floats

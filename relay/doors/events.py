@@ -28,7 +28,7 @@ AHEAD: Final = 300.0
 class EventBody(Silent):
     user: Id | None = None
     users: list[Id] | None = None
-    event_class: str = msgspec.field(name="class", default="message")
+    event_class: str | None = msgspec.field(name="class", default=None)
     at: float | str | None = None
     ttl: float | None = None
     role: str | None = None
@@ -66,20 +66,27 @@ def _id_problems(value: object, path: str) -> list[Problem]:
 
 
 def _events_problems(value: object) -> list[Problem]:
-    if not isinstance(value, dict) or "events" not in value:
-        return _event_problems(value, "")
-    alone = [Problem(str(n), "does not go together with events") for n in sorted(value.keys() & _EVENT.keys())]
+    if not isinstance(value, dict) or value.get("events") is None:
+        return _event_problems(_without(value, "events"), "")
+    alone = [Problem(n, _NOT_WITH_EVENTS) for n in sorted(_EVENT) if value.get(n) is not None]
     unknown = check_members({k: v for k, v in value.items() if k not in _EVENT}, "", {"events": lambda _: None})
     return alone + unknown + check_list(value["events"], "events", _event_problems)
 
 
 def _seens_problems(value: object) -> list[Problem]:
-    if not isinstance(value, dict) or "seen" not in value:
-        return check_members(value, "", _SEEN, frozenset({"user"}))
-    unknown = check_members({k: v for k, v in value.items() if k != "seen"}, "", {})
-    return unknown + check_list(
-        value["seen"], "seen", lambda item, path: check_members(item, path, _SEEN, frozenset({"user"}))
+    if not isinstance(value, dict) or value.get("seen") is None:
+        return check_members(_without(value, "seen"), "", _SEEN, frozenset({"user"}))
+    alone = [Problem(n, "does not go together with seen") for n in sorted(_SEEN) if value.get(n) is not None]
+    unknown = check_members({k: v for k, v in value.items() if k not in _SEEN}, "", {"seen": lambda _: None})
+    return (
+        alone
+        + unknown
+        + check_list(value["seen"], "seen", lambda item, path: check_members(item, path, _SEEN, frozenset({"user"})))
     )
+
+
+def _without(value: object, name: str) -> object:
+    return {k: v for k, v in value.items() if k != name} if isinstance(value, dict) else value
 
 
 def _a_list(value: object) -> str | None:
@@ -95,6 +102,9 @@ _EVENT: Final = {
     "role": decoding.a_text,
     "reason": decoding.a_text,
 }
+_NOT_WITH_EVENTS: Final = "does not go together with events"
+_PLAIN: Final = "message"
+"""Class of an event that names none."""
 _EVENTS: Final = Body(EventsBody, _events_problems)
 _SEENS: Final = Body(SeensBody, _seens_problems)
 _TAKEN: Final = Response(202, b"{}")
@@ -147,8 +157,9 @@ class _Reading:
         if body.events is None:
             yield body, ""
             return
-        if body.user is not None or body.users is not None or body.at is not None or body.ttl is not None:
-            self._fault("events", "does not go together with the fields of a single event")
+        for name in sorted(_EVENT):
+            if getattr(body, "event_class" if name == "class" else name) is not None:
+                self._fault(name, _NOT_WITH_EVENTS)
         if not body.events:
             self._fault("events", "must not be empty")
         for index, item in enumerate(body.events):
@@ -157,7 +168,7 @@ class _Reading:
     def _event(self, body: EventBody, prefix: str) -> Event | None:
         before = len(self.problems)
         users = self._users(body, prefix)
-        event_class = self._call.tenant.classes.get(body.event_class)
+        event_class = self._call.tenant.classes.get(_PLAIN if body.event_class is None else body.event_class)
         if event_class is None:
             self._fault(f"{prefix}class", f"must be one of {', '.join(sorted(self._call.tenant.classes))}")
             return None
@@ -235,6 +246,4 @@ def _identity(call: Call) -> Request | None:
         return None
     if len(value) > 255 or not all(0x21 <= byte <= 0x7E for byte in value):
         raise Refused(Problem("header.Idempotency-Key", "must be 1 to 255 visible ASCII characters"))
-    content = sha256(call.content_type + b"\x00" + call.body).digest()
-    return Request(call.tenant.pseudonyms.request(call.key.id, value.decode()), content)
-
+    return Request(call.tenant.pseudonyms.request(call.key.id, value.decode()), sha256(call.body).digest())

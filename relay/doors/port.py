@@ -38,6 +38,13 @@ class RestDocument:
     version: int
 
 
+@dataclass(frozen=True, slots=True)
+class RestKept:
+    created: bool
+    """False: there was a document, and it was replaced."""
+    version: int
+
+
 IfMatch = int | Literal["*"] | None
 """Version that must be the current one; "*": any existing; None: no condition."""
 
@@ -60,8 +67,8 @@ class Engine(Protocol):
 
     async def put_rest(
         self, tenant: Tenant, user: UserKey, sealed_id: bytes, document: Mapping[str, object], if_match: IfMatch
-    ) -> int:
-        """Replace the rest document (already validated by the door); return the new version.
+    ) -> RestKept:
+        """Create or replace the rest document (already validated by the door).
 
         `sealed_id`: the user's id sealed, used when the user is new. Raises VersionConflict, Overloaded, Unavailable.
         """

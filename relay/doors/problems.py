@@ -73,15 +73,15 @@ def refusal(status: int, sentence: str) -> Response:
     return problem(_BY_STATUS[status], sentence, headers=headers)
 
 
-def of(error: RelayError) -> Response:
-    """The answer for an error of the core. Raises the error again when it is none a client can act on."""
+def of(error: RelayError) -> Response | None:
+    """The answer for an error of the core; None when it is none a client can act on."""
     match error:
         case Refused():
             return problem("validation", errors=error.problems)
         case TooManyRecipients():
             return problem("too-large", str(error))
         case NotFound():
-            return problem("not-found", str(error))
+            return problem("not-found")  # not whether it is the user or the device: who has a record is not told
         case VersionConflict():
             current = () if error.current is None else ((b"etag", b'"%d"' % error.current),)
             return problem("version", str(error), headers=current)
@@ -93,4 +93,4 @@ def of(error: RelayError) -> Response:
             return problem("overloaded", str(error), headers=((b"retry-after", b"%d" % error.retry_after),))
         case Unavailable():
             return problem("unavailable", str(error), headers=((b"retry-after", b"%d" % error.retry_after),))
-    raise error
+    return None

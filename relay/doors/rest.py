@@ -41,16 +41,15 @@ def put_rest(records: Callable[[Tenant], Records], validate: Validate) -> Handle
             raise Refused(*(Problem(p.path, p.sentence) for p in error.problems)) from None
         user = call.tenant.pseudonyms.user(call.ids[0])
         sealed_id = records(call.tenant).seal_user(user, Private(call.ids[0]))
-        condition = _condition(call)
-        version = await engine.put_rest(call.tenant, user, sealed_id, document, condition)
-        return Response(200, b'{"version":%d}' % version, headers=_etag(version))
+        kept = await engine.put_rest(call.tenant, user, sealed_id, document, _condition(call))
+        return Response(201 if kept.created else 200, b'{"version":%d}' % kept.version, headers=_etag(kept.version))
 
     return handle
 
 
 async def get_rest(call: Call, engine: Engine) -> Response:
     found = engine.rest(call.tenant, call.tenant.pseudonyms.user(call.ids[0]))
-    if _version(call.header(b"if-none-match")) == found.version:
+    if _is_known(call.header(b"if-none-match"), found.version):
         return Response(304, headers=_etag(found.version))
     return Response(200, msgspec.json.encode(found.document), headers=_etag(found.version))
 
@@ -75,6 +74,11 @@ def _condition(call: Call) -> IfMatch:
     if version is None:
         raise Refused(Problem("header.If-Match", 'must be * or an ETag like "7"'))
     return version
+
+
+def _is_known(value: bytes, version: int) -> bool:
+    """If-None-Match: whether the client has this version. Proxies weaken ETags, so W/ counts (RFC 9110, 13.1.2)."""
+    return any(tag.strip() == b"*" or _version(tag.strip().removeprefix(b"W/")) == version for tag in value.split(b","))
 
 
 def _version(value: bytes) -> int | None:

@@ -75,7 +75,7 @@ class Router:
         try:
             return await self._answer(request)
         except RelayError as error:
-            return problems.of(error)
+            return problems.of(error) or self._internal(error)
         except Forbidden as error:
             return problems.problem("forbidden", str(error))
         except decoding.Malformed as error:
@@ -83,8 +83,11 @@ class Router:
         except decoding.UnknownMedia as error:
             return problems.problem("media-type", str(error))
         except Exception as error:  # the process boundary of one request: the others go on
-            self._failed(error)
-            return problems.problem("internal")
+            return self._internal(error)
+
+    def _internal(self, error: Exception) -> Response:
+        self._failed(error)
+        return problems.problem("internal")
 
     async def _answer(self, request: Request) -> Response:
         path, _, query = request.target.partition(b"?")
@@ -123,6 +126,7 @@ class Router:
 def _ids(raw: list[bytes]) -> tuple[str, ...]:
     """Percent-decoded path segments. Raises Refused."""
     ids: list[str] = []
+    faults: list[Problem] = []
     for name, part in zip(_NAMES, raw, strict=False):
         try:
             value = unquote_to_bytes(part).decode()
@@ -130,8 +134,10 @@ def _ids(raw: list[bytes]) -> tuple[str, ...]:
             value = ""
         sentence = decoding.an_id(value)
         if sentence is not None:
-            raise Refused(Problem(f"path.{name}", sentence))
+            faults.append(Problem(f"path.{name}", sentence))
         ids.append(value)
+    if faults:
+        raise Refused(*faults)
     return tuple(ids)
 
 
