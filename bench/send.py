@@ -1,0 +1,210 @@
+"""How fast wakeups go out: the real lane, TLS, every verdict booked per device; beside aioapns as shipped.
+
+The provider is the fast sink in a process of its own (answers at once, every 1,000th is 410). The relay starts on
+a SQLite file that holds one pending slot per user, three devices each, so what is measured is: due, gate, last look,
+token opened, request written, answer judged, verdict committed. Real life adds answers of 40-400 ms, which cost
+streams, not CPU, and 100 streams per connection at FCM. aioapns finds answers by `apns-id`, so its sink repeats that.
+
+    python -m bench.send [--wakeups 100000] [--runs 5] [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import random
+import resource
+import signal
+import ssl
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import trio
+from aioapns import APNs, NotificationRequest, PushType
+from aioapns.connection import APNsKeyConnectionPool, APNsTLSClientProtocol
+
+from bench.report import say, surroundings
+from relay.clock import WallClock
+from relay.config import Address, AppConfig, Config, DoorConfig, MasterKeys, StoreConfig, TenantConfig
+from relay.core.batch import Batch, PersonRecord
+from relay.core.books import Account
+from relay.core.devices import Device, Platform
+from relay.core.events import DEFAULT_CLASSES, NEVER
+from relay.core.private import Private
+from relay.core.pseudonym import Pseudonyms
+from relay.core.records import Records
+from relay.core.seal import Seals
+from relay.core.slots import Slot
+from relay.ops import logs
+from relay.service import Relay
+from relay.simulators.certificates import provider_key
+from relay.store.sqlite import SqliteStore
+
+TOPIC, TEAM, KEY = "example.feierabend.app", "FAKETEAM01", "FAKEKEY001"
+MASTER = bytes(range(32))
+
+
+@contextlib.contextmanager
+def sink(folder: Path, *options: str) -> Iterator[tuple[int, Path]]:
+    """The fast sink in its own process: (port, CA file)."""
+    command = [sys.executable, "-m", "relay", "fake", "sink", "--credentials", str(folder), *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        listening = json.loads(process.stdout.readline())
+        yield int(listening["listening"].rpartition(":")[2]), Path(listening["ca"])
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(10)
+
+
+def prepare(path: Path, wakeups: int, rng: random.Random) -> None:
+    """Fill a store: a pending slot for each user, three devices each."""
+    store = SqliteStore(path)
+    loaded = store.load()
+    names, records = Pseudonyms(MASTER, "bench"), Records(Seals({0: MASTER}, 0), "bench")
+    now = time.time()
+    users = -(-wakeups // 3)
+    for first in range(0, users, 5000):
+        batch = Batch(now, loaded.epoch, generation=first + 5000, revision=first + 5000)
+        for number in range(first, min(first + 5000, users)):
+            user_id = Private(f"user-{number}")
+            user = names.user(user_id.reveal())
+            batch.people[user] = PersonRecord("bench", records.seal_user(user, user_id))
+            batch.slots[(user, "message")] = Slot(number + 1, number + 1, 1, 0, now, now, now, NEVER, now)
+            for index in range(min(3, wakeups - number * 3)):
+                device_id, token = Private(f"phone-{index}"), Private(rng.randbytes(32).hex())
+                device = names.device(user_id.reveal(), device_id.reveal())
+                sealed = records.seal_device(user, device, user_id, device_id, token)
+                token_hash = names.token("ios", token.reveal())
+                batch.devices[device] = (user, Device(device, user, "ios", Platform.APNS, token_hash, sealed, now))
+        batch.accounts[("bench", "message")] = Account(accepted=min(first + 5000, users))
+        store.commit(batch)
+    store.close()
+
+
+def configuration(path: Path, port: int, ca_file: Path, connections: int) -> Config:
+    app = AppConfig(
+        name="ios", topic=TOPIC, team_id=TEAM, key_id=KEY, key=provider_key()[0], environment="production",
+        connections=connections, endpoint=Address("127.0.0.1", port), ca_file=ca_file,
+    )  # fmt: skip
+    tenant = TenantConfig(
+        name="bench", posts_seen=False, device_limit=3, evict=True, jitter_seconds=0, keys=(), apps=(app,),
+        classes=DEFAULT_CLASSES,
+    )  # fmt: skip
+    store = StoreConfig(path, path, MasterKeys({0: MASTER}, 0, 0))
+    door = DoorConfig((Address("127.0.0.1", 0),), 10, 4096)
+    return Config(store, door, (Address("127.0.0.1", 0),), 5.0, (tenant,))
+
+
+def is_done(relay: Relay, devices: int) -> bool:
+    """Every device has its answer, and every answer is booked. The dear question is asked last."""
+    lane = relay.pool.statistics()[0]
+    if lane.accepted + sum(lane.answers.values()) < devices or relay.journal.statistics().unsettled:
+        return False
+    return not any(person.flights or person.slots for person in relay.people.by_key.values())
+
+
+async def measure(config: Config) -> tuple[int, float, float]:
+    """(wakeups booked, wall seconds, CPU seconds) from the first look at the due slots to the last verdict booked."""
+    store = SqliteStore(config.store.path)
+    relay = Relay(config, store, WallClock())
+    devices = sum(len(person.phones) for person in relay.people.by_key.values())
+    stop = trio.Event()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(relay.run, stop)
+        began, cpu = time.perf_counter(), time.process_time()
+        while not is_done(relay, devices):  # noqa: ASYNC110 (looks from outside, and rarely)
+            await trio.sleep(0.01)
+        wall, cpu = time.perf_counter() - began, time.process_time() - cpu
+        stop.set()
+    lane = relay.pool.statistics()[0]
+    balanced = relay.people.books.balance(relay.people.pending()) == []
+    if not balanced:
+        raise SystemExit(f"the books do not balance: {lane}")
+    store.close()
+    return devices, wall, cpu
+
+
+async def aioapns_as_shipped(port: int, ca_file: Path, count: int, rng: random.Random) -> float:
+    """Wakeups per second through aioapns, as many in flight as its pool takes."""
+
+    class Protocol(APNsTLSClientProtocol):
+        APNS_SERVER = "127.0.0.1"
+        APNS_PORT = port
+
+    context = ssl.create_default_context(cafile=str(ca_file))
+    context.set_alpn_protocols(["h2"])
+    private, _ = provider_key()
+    client = APNs(key=private.decode(), key_id=KEY, team_id=TEAM, topic=TOPIC, ssl_context=context)
+    pool = client.pool
+    assert isinstance(pool, APNsKeyConnectionPool)
+    pool.protocol_class = Protocol
+
+    async def send(requests: list[NotificationRequest]) -> None:
+        for request in requests:
+            await client.send_notification(request)
+
+    message = {"aps": {"alert": {"loc-key": "W"}, "mutable-content": 1}}
+    requests = [
+        NotificationRequest(device_token=rng.randbytes(32).hex(), message=message, push_type=PushType.ALERT)
+        for _ in range(count)
+    ]
+    began = time.perf_counter()
+    await asyncio.gather(*(send(requests[i::200]) for i in range(200)))
+    return count / (time.perf_counter() - began)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--wakeups", type=int, default=100_000)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--connections", type=int, default=2)
+    parser.add_argument("--aioapns", type=int, default=6_000, help="wakeups per run through aioapns; 0: leave it out")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", action="store_true", help="last line: one JSON object")
+    options = parser.parse_args()
+    logs.configure(time.time)
+    sys.setswitchinterval(0.0005)
+    rng = random.Random(options.seed)
+    ours, cpus, theirs = [], [], []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for run in range(options.runs):
+            with sink(folder) as (port, ca_file):
+                path = folder / f"{run}.db"
+                prepare(path, options.wakeups, rng)
+                devices, wall, cpu = trio.run(measure, configuration(path, port, ca_file, options.connections))
+                ours.append(devices / wall)
+                cpus.append(cpu / devices * 10_000)
+            if options.aioapns:
+                with sink(folder, "--echo-ids") as (port, ca_file):
+                    theirs.append(asyncio.run(aioapns_as_shipped(port, ca_file, options.aioapns, rng)))
+            for suffix in ("", "-wal", "-shm", ".lock"):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(f"{path}{suffix}")
+    figures: dict[str, object] = {
+        "wakeups": options.wakeups,
+        "runs": options.runs,
+        "apns_per_s": round(statistics.median(ours)),
+        "apns_per_s_all": [round(rate) for rate in ours],
+        "cpu_s_per_10000": round(statistics.median(cpus), 3),
+        "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }
+    if theirs:
+        figures["aioapns_per_s"] = round(statistics.median(theirs))
+        ratios = [our / their for our, their in zip(ours, theirs, strict=True)]
+        figures["apns_ratio_aioapns"] = round(statistics.median(ratios), 1)
+    say({**figures, **surroundings(options.seed)}, as_json=options.json)
+
+
+if __name__ == "__main__":
+    main()

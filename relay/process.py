@@ -1,0 +1,29 @@
+"""What every process of the relay needs before and around its work: how it is stopped, and how threads share it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Final
+
+import trio
+
+SWITCH_INTERVAL: Final = 0.0005
+"""Seconds. The store's thread and the event loop share the GIL; at Python's default of 5 ms a commit beside a busy loop
+waits 5 ms each time it wants the interpreter back."""
+
+
+def prepare() -> None:
+    """Set up this process for the event loop and the store's thread."""
+    sys.setswitchinterval(SWITCH_INTERVAL)
+
+
+async def watch_signals(stop: trio.Event, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    """The first SIGTERM or SIGINT begins the drain, the second ends the process."""
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
+        async for _ in signals:
+            if stop.is_set():
+                os._exit(1)
+            stop.set()

@@ -1,0 +1,155 @@
+"""The shape of the code, enforced: layers, cages, one clock, purity. What a newcomer may rely on without reading.
+
+    bench, tests → relay → schedules → standard library, croniter, tzdata
+
+Inside `relay` each part has a rank and imports only parts of a lower rank, or itself. The ranks are the table below.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCES = sorted(path for package in ("relay", "schedules") for path in (ROOT / package).rglob("*.py"))
+
+RANKS = {
+    "schedules": 0,
+    "relay.core": 1,
+    "relay.wire": 1,
+    "relay.clock": 1,
+    "relay.process": 1,
+    "relay.store": 2,
+    "relay.lanes": 2,
+    "relay.doors": 2,
+    "relay.journal": 3,
+    "relay.dispatch": 3,
+    "relay.loading": 3,
+    "relay.config_reader": 3,
+    "relay.engine": 4,
+    "relay.ops": 4,
+    "relay.config": 4,
+    "relay.service": 5,
+    "relay.simulators.dev": 6,
+    "relay.cli": 7,
+    "relay.__main__": 8,
+}
+"""Part → rank. Simulators import nothing of the relay, so they have none; `dev` runs the relay."""
+
+CAGES = {
+    "croniter": {"schedules/cron.py"},
+    "tzdata": {"schedules/walltime.py"},
+    "zoneinfo": {"schedules/walltime.py"},
+    "httpx": {"relay/simulators/dev.py"},
+    "sqlite3": {"relay/store/sqlite.py"},
+    "httptools": {"relay/doors/parser.py"},
+    "h2": {"relay/simulators/apns.py"},
+    "prometheus_client": {"relay/ops/metrics.py"},
+    "click": {"relay/cli.py", "relay/simulators/commands.py", "relay/simulators/dev.py"},
+    "aioapns": {"relay/core/envelope.py"},
+    "jwt": {"relay/lanes/credentials.py", "relay/simulators/provider_token.py"},
+}
+"""Library → the only files that import it: what is caged is easily replaced."""
+
+CLOCK_READERS = {"relay/clock.py", "relay/simulators/commands.py", "relay/simulators/dev.py"}
+CLOCK_READS = {"time.time", "time.monotonic", "datetime.now", "datetime.utcnow", "datetime.today", "date.today"}
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Dotted names of everything a file imports, wherever the import stands."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def part(name: str) -> str | None:
+    """The part of the table a dotted name belongs to; the longest that fits."""
+    fitting = [known for known in RANKS if name == known or name.startswith(f"{known}.")]
+    return max(fitting, key=len, default=None)
+
+
+def module(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def relative(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def is_simulator(name: str) -> bool:
+    return name.startswith("relay.simulators") and part(name) is None
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_a_module_imports_only_from_its_own_layer_or_below(path: Path) -> None:
+    own = part(module(path))
+    for name in imports(path):
+        if name.split(".")[0] not in ("relay", "schedules", "tests", "bench"):
+            continue
+        if is_simulator(module(path)):
+            assert is_simulator(name), f"a simulator imports {name}: it could not disagree with the relay any more"
+            continue
+        if is_simulator(name):
+            assert own in ("relay.cli", "relay.simulators.dev"), f"{name} is for development only"
+            continue
+        if module(path) == "relay":
+            continue
+        theirs = part(name)
+        assert own is not None, f"{module(path)} has no rank"
+        assert theirs is not None, f"{name} has no rank"
+        assert theirs == own or RANKS[theirs] < RANKS[own], f"{own} imports {name}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_a_caged_library_is_imported_in_its_cage_only(path: Path) -> None:
+    for name in imports(path):
+        cage = CAGES.get(name.split(".")[0])
+        assert cage is None or relative(path) in cage, f"{name} belongs into {cage}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_nobody_reads_a_clock_but_the_clock(path: Path) -> None:
+    if relative(path) in CLOCK_READERS:
+        return
+    called = {
+        ast.unparse(node.func)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    }
+    assert not called & CLOCK_READS
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_a_module_says_what_it_is_in_its_first_lines(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    assert not tree.body or ast.get_docstring(tree)
+
+
+def test_schedules_is_a_library_without_concurrency() -> None:
+    for path in (ROOT / "schedules").glob("*.py"):
+        found = {name.split(".")[0] for name in imports(path)}
+        assert not found & {"trio", "asyncio", "threading", "httpx", "structlog"}
+        assert not any(isinstance(n, (ast.AsyncFunctionDef, ast.Await)) for n in ast.walk(ast.parse(path.read_text())))
+
+
+def test_the_wire_is_sans_io_except_for_its_transport() -> None:
+    for path in (ROOT / "relay/wire").glob("*.py"):
+        if path.name not in ("transport.py", "__init__.py"):
+            assert not {name.split(".")[0] for name in imports(path)} & {"trio", "ssl", "socket"}
+
+
+def test_the_lock_file_holds_what_is_declared() -> None:
+    """`.ci/constraints.txt` is exported from `uv.lock`, and the README's commands hand it to pip."""
+    constraints = (ROOT / ".ci/constraints.txt").read_text()
+    lock = (ROOT / "uv.lock").read_text()
+    pinned = [line.partition(" ")[0] for line in constraints.splitlines() if line and not line.startswith("#")]
+    assert len(pinned) > 50
+    for line in pinned:
+        name, _, version = line.partition("==")
+        assert f'name = "{name}"\nversion = "{version}"' in lock
