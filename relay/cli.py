@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import os
 import secrets
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,24 +21,31 @@ CONFIG = click.option(
 )
 
 
-class _Lazy(click.Group):
-    """A group whose `fake` sub-group is imported only when it is used."""
+class _Fakes(click.Group):
+    """The simulators' commands, imported only when one of them is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), "fake"])
+        return _simulators().list_commands(ctx)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name == "fake":
-            from relay.simulators.commands import fake
-
-            return fake
-        return super().get_command(ctx, cmd_name)
+        return _simulators().get_command(ctx, cmd_name)
 
 
-@click.group(cls=_Lazy)
+def _simulators() -> click.Group:
+    from relay.simulators.commands import fake
+
+    return fake
+
+
+@click.group()
 @click.version_option(package_name="feierabend")
 def main() -> None:
     """Feierabend: a push relay that lets people rest."""
+
+
+@main.group(cls=_Fakes)
+def fake() -> None:
+    """Simulated providers, for development and measurement."""
 
 
 @main.command()
@@ -48,19 +54,19 @@ def serve(config_path: Path) -> None:
     """Run the relay until SIGTERM; then drain and exit."""
     import trio
 
-    from relay import service
+    from relay import process, service
     from relay.clock import WallClock
     from relay.ops import logs
 
     config = _read(config_path)
     clock = WallClock()
     logs.configure(clock.now)
-    prepare_process()
+    process.prepare()
 
     async def run() -> None:
         stop = trio.Event()
         async with trio.open_nursery() as nursery:
-            await nursery.start(watch_signals, stop)
+            await nursery.start(process.watch_signals, stop)
             await service.run(config, clock, stop)
             nursery.cancel_scope.cancel()
 
@@ -114,52 +120,37 @@ def key_master(file: Path) -> None:
 
     try:
         known = read_masters(file).keys if file.exists() else {}
-    except (OSError, ValueError) as error:
+        key_id = max(known, default=-1) + 1
+        if key_id > 255:
+            raise ValueError("holds a key with the id 255; no more fit")
+        line = f"{key_id}:{base64.b64encode(secrets.token_bytes(32)).decode()}\n"
+        unfinished = bool(known) and not file.read_bytes().endswith(b"\n")
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with os.fdopen(descriptor, "w") as opened:
+            opened.write("\n" + line if unfinished else line)
+    except OSError as error:
+        raise click.ClickException(f"{file}: {error.strerror}") from None
+    except ValueError as error:
         raise click.ClickException(f"{file}: {error}") from None
-    if len(known) > 255:
-        raise click.ClickException(f"{file} holds 256 keys; no more fit")
-    key_id = max(known, default=-1) + 1
-    line = f"{key_id}:{base64.b64encode(secrets.token_bytes(32)).decode()}\n"
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    with os.fdopen(descriptor, "w") as opened:
-        opened.write(line)
     click.echo(f"key {key_id} written to {file}")
 
 
 @main.command()
-@click.option("--at", help="Set the relay's clock to this local time of today, like 21:55.")
+@click.option("--at", help="Set the relay's clock to this time of today in Europe/Berlin, like 21:55.")
 @click.option("--port", default=8080, show_default=True, help="Port of the event door; 0: any free one.")
 @click.option("--once", is_flag=True, help="Post one event, wait for its wakeup, and exit; for trying an installation.")
 def dev(at: str | None, port: int, once: bool) -> None:
     """Try it: relay and simulated Apple in one process, with a throw-away configuration."""
+    from relay import process
+    from relay.clock import WallClock
     from relay.simulators import dev as development
 
     try:
-        offset = development.offset(at) if at is not None else 0.0
+        offset = development.offset(at, WallClock().now()) if at is not None else 0.0
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--at") from None
-    prepare_process()
+    process.prepare()
     _run(lambda: development.run(offset, port, once=once))
-
-
-def prepare_process() -> None:
-    """The store's thread and the event loop share the GIL: hand it over after 0.5 ms instead of 5 ms.
-
-    At the default a commit beside a busy loop waits 5 ms each time it wants the interpreter back.
-    """
-    sys.setswitchinterval(0.0005)
-
-
-async def watch_signals(stop: Any, *, task_status: Any) -> None:  # noqa: ANN401 (trio is imported lazily)
-    """The first SIGTERM or SIGINT begins the drain, the second ends the process."""
-    import trio
-
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        task_status.started()
-        async for _ in signals:
-            if stop.is_set():
-                os._exit(1)
-            stop.set()
 
 
 def _read(path: Path) -> Any:  # noqa: ANN401 (the type is imported lazily)

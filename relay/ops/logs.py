@@ -1,11 +1,13 @@
 """Logs: one line per event of the relay's life, never one per wakeup or request.
 
 JSON to standard error; on a terminal, `key=value`. As a second line of defence (the first is that nobody hands such
-things in) fields with a name of what is private, and values that are not plain, are replaced.
+things in) fields with a name of what is private, and values that are not plain, are replaced. A log that cannot be
+written is no reason to stop: the line is lost, the relay goes on.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, MutableMapping
 from datetime import UTC, datetime
@@ -14,8 +16,9 @@ from typing import Any, Final
 import structlog
 
 _FORBIDDEN: Final = frozenset(
-    {"user", "users", "device", "token", "rest", "rule", "rules", "document", "secret", "key"}
+    {"user", "users", "device", "devices", "token", "tokens", "rest", "rule", "rules", "document", "secret", "key"}
 )
+"""Words; a name is private when one of its words is (`user_id`)."""
 _PLAIN: Final = (str, int, float, bool, type(None))
 HIDDEN: Final = "<hidden>"
 
@@ -32,7 +35,7 @@ def configure(now: Callable[[], float]) -> None:
         render = structlog.processors.KeyValueRenderer(key_order=["at", "level", "event"])
     structlog.configure(
         processors=[structlog.processors.add_log_level, stamp, hide, render],
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=lambda *_: _StandardError(),
         cache_logger_on_first_use=True,
     )
 
@@ -40,6 +43,24 @@ def configure(now: Callable[[], float]) -> None:
 def hide(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Replace what must not be in a log."""
     for name, value in event.items():
-        if name in _FORBIDDEN or not isinstance(value, _PLAIN):
+        if not _FORBIDDEN.isdisjoint(name.lower().split("_")) or not isinstance(value, _PLAIN):
             event[name] = HIDDEN
     return event
+
+
+class _StandardError:
+    """Writes lines to standard error, whose reader may go away and whose disk may be full."""
+
+    def write(self, line: str) -> None:
+        try:
+            sys.stderr.write(line + "\n")
+            sys.stderr.flush()
+        except BrokenPipeError:
+            # Nobody reads any more. Without this the exit would fail for the line that is left in the buffer.
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stderr.fileno())
+            os.close(nowhere)
+        except OSError:
+            pass
+
+    debug = info = warning = error = critical = write

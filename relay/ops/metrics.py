@@ -1,11 +1,13 @@
 """Metrics, collected when asked for: parts have `statistics()`, and nothing is counted twice.
 
-What depends on who rests (how much is deferred) is summed over all tenants and rounded down to steps of 20: a gauge
-that falls by one at 06:00 would say that somebody's night is over.
+What depends on who rests is summed over all tenants and rounded down to steps of 20, what waits as well as what became
+of it: a gauge that falls by one at 06:00, or a counter that rises by one, would say that somebody's night is over. The
+exact books are in the store.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -67,13 +69,14 @@ class _Relay(Collector):
         for (_tenant, event_class), account in self._sources.people.books.accounts.items():
             for fate in ACCOUNTS:
                 sums[(event_class, fate)] = sums.get((event_class, fate), 0) + getattr(account, fate)
-        for labels, value in sorted(sums.items()):
-            notices.add_metric(labels, value)
+        for (name, fate), value in sorted(sums.items()):
+            notices.add_metric([name, fate], value if fate == "accepted" else coarse(value))
         yield notices
         pending = sum(self._sources.people.pending().values())
         yield GaugeMetricFamily("feierabend_notices_pending", "Pending notices, in steps of 20", value=coarse(pending))
 
     def _lanes(self) -> Iterator[Metric]:
+        """By the app's name: tenants that use the same name are told as a sum, and up when all of them are."""
         gauges = {
             "queued": GaugeMetricFamily("feierabend_lane_queued", "Wakeups queued", labels=["app"]),
             "in_flight": GaugeMetricFamily("feierabend_lane_in_flight", "Wakeups without answer", labels=["app"]),
@@ -81,13 +84,18 @@ class _Relay(Collector):
         }
         up = GaugeMetricFamily("feierabend_lane_up", "1 when the lane may send", labels=["app"])
         answers = CounterMetricFamily("feierabend_lane_answers", "Answers by reason", labels=["app", "reason"])
+        by_app: dict[str, list[LaneStatistics]] = {}
         for lane in self._sources.lanes():
+            by_app.setdefault(lane.app, []).append(lane)
+        for app, lanes in sorted(by_app.items()):
             for name, gauge in gauges.items():
-                gauge.add_metric([lane.app], getattr(lane, name))
-            up.add_metric([lane.app], 1.0 if lane.state == "closed" else 0.0)
-            answers.add_metric([lane.app, "accepted"], lane.accepted)
-            for reason, count in sorted(lane.answers.items()):
-                answers.add_metric([lane.app, reason], count)
+                gauge.add_metric([app], sum(getattr(lane, name) for lane in lanes))
+            up.add_metric([app], float(all(lane.state == "closed" for lane in lanes)))
+            reasons = Counter({"accepted": coarse(sum(lane.accepted for lane in lanes))})
+            for lane in lanes:
+                reasons.update(lane.answers)
+            for reason, count in sorted(reasons.items()):
+                answers.add_metric([app, reason], count)
         yield from (*gauges.values(), up, answers)
 
     def _inside(self) -> Iterator[Metric]:

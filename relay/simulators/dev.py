@@ -1,37 +1,41 @@
 """`feierabend dev`: the relay and a strict fake APNs in one process, on a throw-away configuration.
 
 Everything is real but Apple: HTTP door, SQLite file, TLS, HTTP/2. Prints a key and the lines to try it with, then each
-wakeup as one line. This is the one module of the simulators that knows the relay.
+wakeup as one line. Times are those of the wall clock in the zone that rest documents have when they name none, not the
+machine's, so that `--at 21:55` is five minutes before a rest from 22:00. This is the one module of the simulators that
+knows the relay.
 """
 
 from __future__ import annotations
 
 import json
 import tempfile
-import time
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import click
 import httpx
 import trio
 
 from relay import service
-from relay.cli import watch_signals
 from relay.clock import WallClock
 from relay.config import read
 from relay.core.errors import RelayError
 from relay.doors.keys import new_key
 from relay.ops import logs
+from relay.process import watch_signals
 from relay.simulators.apns import FakeApns
 from relay.simulators.certificates import Authority, provider_key
 from relay.simulators.commands import KEY_ID, TEAM_ID, TOPIC
 from relay.simulators.journal import Entry, Journal
 from relay.simulators.provider_token import TeamKey
+from schedules.rules import DEFAULT_ZONE
+from schedules.walltime import wall_of, zone
 
-TOKEN = "0123456789abcdef" * 4
-PATIENCE = 10.0
+TOKEN: Final = "0123456789abcdef" * 4
+PATIENCE: Final = 10.0
 """Seconds `--once` waits for its wakeup."""
 
 
@@ -39,14 +43,19 @@ class DevFailed(RelayError):
     """The trial did not work."""
 
 
-def offset(at: str) -> float:
-    """Seconds to add to the machine's clock so that it reads `at` (HH:MM, local time). Raises ValueError."""
+def offset(at: str, now: float) -> float:
+    """Seconds to add to the clock, which reads `now`, so that it is `at` (HH:MM) of today. Raises ValueError."""
     try:
         wanted = datetime.strptime(at, "%H:%M")
     except ValueError:
         raise ValueError("must be a time like 21:55") from None
-    now = datetime.now().astimezone()
-    return now.replace(hour=wanted.hour, minute=wanted.minute, second=0, microsecond=0).timestamp() - time.time()
+    today = _wall(now).replace(hour=wanted.hour, minute=wanted.minute, second=0, microsecond=0)
+    return zone(DEFAULT_ZONE).opens(wall_of(today)) - now
+
+
+def _wall(instant: float) -> datetime:
+    """What the wall clock of the rest documents' zone reads."""
+    return datetime.fromtimestamp(zone(DEFAULT_ZONE).wall(int(instant)), UTC).replace(tzinfo=None)
 
 
 async def run(shift: float, port: int, *, once: bool) -> None:
@@ -80,7 +89,7 @@ async def run(shift: float, port: int, *, once: bool) -> None:
                 await _try(address, backend[0], woken)
                 stop.set()
             else:
-                _explain(address, backend[0], settings[0])
+                _explain(address, backend[0], settings[0], clock.now())
 
 
 async def _serve(
@@ -105,7 +114,7 @@ class _Telling(Journal):
 
     def add(self, entry: Entry) -> None:
         super().add(entry)
-        at = datetime.fromtimestamp(entry.t).astimezone().strftime("%H:%M:%S")
+        at = _wall(entry.t).strftime("%H:%M:%S")
         answer = "accepted" if entry.status == 200 else f"{entry.status} {entry.reason}"
         expiration = entry.value(b"apns-expiration").decode()
         click.echo(f"{at}  wakeup at APNs, token …{entry.token[-4:]}, expiration {expiration}: {answer}")
@@ -115,37 +124,50 @@ class _Telling(Journal):
 
 async def _try(address: str, key: str, woken: trio.Event) -> None:
     """Register a device, post an event, wait for its wakeup."""
-    async with httpx.AsyncClient(base_url=address, headers={"authorization": f"Bearer {key}"}) as client:
-        with trio.move_on_after(PATIENCE):
-            device = {"platform": "apns", "app": "ios", "token": TOKEN}
-            (await client.put("/v1/users/anna/devices/phone", json=device)).raise_for_status()
-            taken = (await client.post("/v1/events", json={"user": "anna"})).raise_for_status().json()
-            click.echo(f"posted one event: {json.dumps(taken)}")
-            await woken.wait()
-            return
+    headers = {"authorization": f"Bearer {key}"}
+    with trio.move_on_after(PATIENCE):
+        try:
+            async with httpx.AsyncClient(base_url=address, headers=headers, trust_env=False) as client:
+                (await client.put("/v1/users/anna/devices/phone", json=_DEVICE)).raise_for_status()
+                taken = (await client.post("/v1/events", json={"user": "anna"})).raise_for_status().json()
+        except httpx.HTTPError as error:
+            raise DevFailed(f"the door did not answer as it should: {error}") from None
+        click.echo(f"posted one event: {json.dumps(taken)}")
+        await woken.wait()
+        return
     raise DevFailed(f"no wakeup within {PATIENCE:.0f} s")
 
 
-def _explain(address: str, backend: str, settings: str) -> None:
-    curl = "curl -sS -H 'content-type: application/json' -H 'authorization: Bearer"
-    rest = {"timezone": "Europe/Berlin", "windows": [{"kind": "cron", "start": "0 22 * * *", "duration_minutes": 480}]}
-    device = {"platform": "apns", "app": "ios", "token": TOKEN}
+def _explain(address: str, backend: str, settings: str, now: float) -> None:
+    """Say what can be tried, as lines for a shell."""
+    say = f"curl -sS -H 'content-type: application/json' -H 'authorization: Bearer {backend}'"
+    set_rest = say.replace(backend, settings)
     click.echo(
         f"""
-Feierabend runs on {address}. Try:
+Feierabend runs on {address}. Its clock reads {_wall(now):%H:%M:%S}; all times are those of {DEFAULT_ZONE}. Try:
 
   register a phone
-    {curl} {backend}' -X PUT {address}/v1/users/anna/devices/phone -d '{json.dumps(device)}'
+    {say} -X PUT {address}/v1/users/anna/devices/phone -d '{json.dumps(_DEVICE)}'
   rest from 22:00 to 06:00 (another key: who writes to people must not see when they rest)
-    {curl} {settings}' -X PUT {address}/v1/users/anna/rest -d '{json.dumps(rest)}'
+    {set_rest} -X PUT {address}/v1/users/anna/rest -d '{json.dumps(_REST)}'
   something new for anna
-    {curl} {backend}' {address}/v1/events -d '{{"user":"anna"}}'
-  anna has read it
-    {curl} {backend}' {address}/v1/seen -d '{{"user":"anna"}}'
+    {say} {address}/v1/events -d '{{"user":"anna"}}'
+  an alarm, which reaches her in her rest too, and leaves a record of who sent it and why
+    {say} -H "idempotency-key: $(date +%s)" {address}/v1/events -d '{json.dumps(_ALARM)}'
+  anna has read what there was
+    {say} {address}/v1/seen -d '{{"user":"anna"}}'
 
 Each wakeup that reaches the simulated Apple is a line below. Ctrl-C ends.
 """
     )
+
+
+_DEVICE: Final = {"platform": "apns", "app": "ios", "token": TOKEN}
+_REST: Final = {
+    "timezone": DEFAULT_ZONE,
+    "windows": [{"kind": "cron", "start": "0 22 * * *", "duration_minutes": 480}],
+}
+_ALARM: Final = {"user": "anna", "class": "alarm", "role": "dispatch", "reason": "incident"}
 
 
 def _configuration(

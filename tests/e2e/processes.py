@@ -1,0 +1,121 @@
+"""The command line as real processes: started, listened to, and ended whatever happens.
+
+Everything a process says is printed when it has ended, so that pytest shows it beside a failure.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import trio
+
+PATIENCE = 60.0
+"""Seconds after which something that must happen is taken for missing; nothing here waits so long when all is well."""
+ROOT = Path(__file__).parents[2]
+
+
+class Child:
+    """A running process, and what it has said so far."""
+
+    def __init__(self, process: trio.Process) -> None:
+        self.process = process
+        self.lines: list[str] = []
+        self._news = trio.Event()
+
+    async def line(self, words: str) -> str:
+        """The first line that holds `words`, now or later."""
+        with trio.fail_after(PATIENCE):
+            while True:
+                for line in self.lines:
+                    if words in line:
+                        return line
+                assert self.process.returncode is None, f"ended before it said {words!r}"
+                await self._news.wait()
+
+    def terminate(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.process.kill()
+
+    def interrupt(self) -> None:
+        """As Ctrl-C does."""
+        self.process.send_signal(signal.SIGINT)
+
+    async def ended(self) -> int:
+        """The exit code."""
+        with trio.fail_after(PATIENCE):
+            return await self.process.wait()
+
+    async def close_log(self) -> None:
+        """Read standard error no more, so that writing to it fails."""
+        assert self.process.stderr is not None
+        await self.process.stderr.aclose()
+
+    async def listen(self, stream: trio.abc.ReceiveStream) -> None:
+        rest = b""
+        try:
+            async for data in stream:
+                *lines, rest = (rest + bytes(data)).split(b"\n")
+                self.lines += [line.decode() for line in lines]
+                self._tell()
+        except trio.ClosedResourceError:
+            pass
+        if rest:
+            self.lines.append(rest.decode())
+
+    async def watch(self) -> None:
+        await self.process.wait()
+        self._tell()
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = trio.Event()
+
+
+@asynccontextmanager
+async def running(*arguments: str | Path, zone: str = "UTC") -> AsyncIterator[Child]:
+    """`feierabend ARGUMENTS` as a process, for the length of the block; killed at its end. `zone`: the machine's."""
+    process = await trio.lowlevel.open_process(
+        [sys.executable, "-m", "relay", *map(str, arguments)],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT,
+        env={**os.environ, "TZ": zone},
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stderr is not None
+    child = Child(process)
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(child.listen, process.stdout)
+            nursery.start_soon(child.listen, process.stderr)
+            nursery.start_soon(child.watch)
+            try:
+                yield child
+            finally:
+                process.kill()
+    finally:
+        with trio.CancelScope(shield=True):
+            await process.wait()
+            await trio.aclose_forcefully(process.stdout)
+            await trio.aclose_forcefully(process.stderr)
+        print(f"--- {' '.join(map(str, arguments))}: ended with {process.returncode}", *child.lines, sep="\n")
+
+
+def free_port() -> int:
+    """A port nobody listens on, below those the kernel hands out to clients: one of ours might take it meanwhile."""
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
