@@ -49,21 +49,30 @@ Paths are relative to the file. Everything wrong is listed at once, each with it
 
 from __future__ import annotations
 
-import base64
-import stat
 import tomllib
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-from relay.config_reader import Table, an_address, choice, flag, number, strings, text, whole
+from relay.config_reader import MasterKeys as MasterKeys
+from relay.config_reader import (
+    Table,
+    a_path,
+    an_address,
+    choice,
+    flag,
+    number,
+    read_certificates,
+    read_provider_key,
+    strings,
+    text,
+    whole,
+)  # fmt: skip
+from relay.config_reader import read_masters as read_masters
 from relay.core.errors import Problem, RelayError
 from relay.core.events import DEFAULT_CLASSES, EventClass
-from relay.core.pseudonym import MASTER_KEY_BYTES
 from relay.doors.keys import KEY_ID, Scope
 
 
@@ -82,15 +91,6 @@ class Address:
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-@dataclass(frozen=True, slots=True)
-class MasterKeys:
-    keys: Mapping[int, bytes] = field(repr=False)
-    first: int
-    """Names people and devices: never change it while the store lives."""
-    current: int
-    """Seals new records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +157,16 @@ def read(path: Path) -> Config:
         content = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise ConfigError((Problem(str(path), f"cannot be read: {error.strerror}"),)) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError((Problem(str(path), f"is not TOML: {error}"),)) from None
+    return examine(content, path.absolute().parent)
+
+
+def examine(content: Mapping[str, object], folder: Path) -> Config:
+    """Values from what a TOML file holds; `folder` is where its paths begin. Raises ConfigError."""
     problems: list[Problem] = []
     root = Table(content, "", problems)
-    config = _config(root, path.absolute().parent)
+    config = _config(root, folder)
     root.done()
     if problems or config is None:
         raise ConfigError(tuple(problems))
@@ -180,52 +185,47 @@ def _config(root: Table, folder: Path) -> Config | None:
     ops_table = root.table("ops")
     ops = _addresses(ops_table, ("127.0.0.1:9090",))
     ops_table.done()
+    for address in set(door.listen) & set(ops):
+        if address.port:
+            ops_table.fault("listen", f"has {address}, which is the door's")
     shutdown = root.table("shutdown")
     grace = shutdown.get("grace_seconds", number(0, 3600), 10.0)
     shutdown.done()
-    tenants = [_tenant(table, folder) for table in root.tables("tenants")]
-    if not tenants:
-        root.fault("tenants", "must name at least one tenant")
-    _unique(root, "tenants", [t.name for t in tenants if t])
-    _unique(root, "tenants.keys", [key.id for t in tenants if t for key in t.keys])
+    tenants = [_tenant(table, folder) for table in root.tables("tenants", least=1)]
+    _across(root, [tenant for tenant in tenants if tenant])
     if store is None or None in tenants:
         return None
     return Config(store, door, ops, grace, tuple(t for t in tenants if t))
 
 
+def _across(root: Table, tenants: list[TenantConfig]) -> None:
+    """What each tenant may say, and all of them together may not."""
+    _unique(root, "tenants", [tenant.name for tenant in tenants])
+    keys = [key for tenant in tenants for key in tenant.keys]
+    _unique(root, "tenants.keys", [key.id for key in keys])
+    for digest in sorted({key.digest for key in keys}):
+        same = sorted({key.id for key in keys if key.digest == digest})
+        if len(same) > 1:
+            root.fault("tenants.keys", f"has one secret for {' and '.join(same)}; a secret belongs to one key")
+    apps = {(app.team_id, app.key_id, app.key) for tenant in tenants for app in tenant.apps}
+    for name in _twice(f"{key_id} of the team {team_id}" for team_id, key_id, _ in apps):
+        root.fault("tenants.apps", f"has two different keys that are both called {name}")
+
+
 def _store(table: Table, folder: Path) -> StoreConfig | None:
-    path = table.get("path", text(), "")
-    key_file = table.get("key_file", text(), "")
+    path = table.get("path", a_path, None)
+    key_file = table.get("key_file", a_path, None)
     table.done()
-    if not path:
-        table.fault("path", "is missing")
-    masters = _file(table, "key_file", folder / key_file, read_masters) if key_file else None
-    if not key_file:
-        table.fault("key_file", "is missing")
     if path and not (folder / path).parent.is_dir():
         table.fault("path", "lies in a folder that does not exist")
-    if masters is None:
+    if path and (folder / path).is_dir():
+        table.fault("path", "is a folder")
+    if path and key_file and (folder / path).resolve() == (folder / key_file).resolve():
+        table.fault("path", "is the key file; the database is another file, best on another device")
+    masters = _file(table, "key_file", folder / key_file, read_masters) if key_file else None
+    if path is None or masters is None:
         return None
     return StoreConfig(folder / path, folder / key_file, masters)
-
-
-def read_masters(path: Path) -> MasterKeys:
-    """Master keys: a line `id:base64` for each (32 bytes). Raises ValueError with a sentence."""
-    if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        raise ValueError("can be read by others; make it private (chmod 600)")
-    keys: dict[int, bytes] = {}
-    for line in path.read_text("ascii").split():
-        name, _, encoded = line.partition(":")
-        try:
-            key_id, key = int(name), base64.b64decode(encoded, validate=True)
-        except ValueError:
-            raise ValueError("has a line that is not id:base64") from None
-        if not 0 <= key_id <= 255 or len(key) != MASTER_KEY_BYTES or key_id in keys:
-            raise ValueError(f"needs ids from 0 to 255, each once, and keys of {MASTER_KEY_BYTES} bytes")
-        keys[key_id] = key
-    if not keys:
-        raise ValueError("holds no key; make one with feierabend key master")
-    return MasterKeys(keys, next(iter(keys)), next(reversed(keys)))
 
 
 def _tenant(table: Table, folder: Path) -> TenantConfig | None:
@@ -240,19 +240,21 @@ def _tenant(table: Table, folder: Path) -> TenantConfig | None:
         apps=tuple(app for item in table.tables("apps") if (app := _app(item, folder)) is not None),
         classes=_classes(table),
     )
-    _unique(table, "apps", [app.name for app in tenant.apps])
     table.done()
+    _unique(table, "apps", [app.name for app in tenant.apps])
+    for name in _twice(f"{app.topic} at {app.endpoint or app.environment}" for app in tenant.apps):
+        table.fault("apps", f"has {name} under two names; a phone would be woken twice")
     return tenant if name else None
 
 
 def _key(table: Table) -> KeyConfig | None:
     key_id = table.get("id", text(KEY_ID.pattern), None)
     digest = table.get("sha256", text(r"[0-9a-f]{64}"), None)
-    scopes = frozenset(Scope(name) for name in table.get("scopes", strings(*Scope), ()))
-    if not scopes:
-        table.fault("scopes", "must name at least one scope")
+    scopes = frozenset(Scope(name) for name in table.get("scopes", strings(*Scope, least=1), None) or ())
     if {Scope.EVENTS, Scope.REST} <= scopes:
         table.fault("scopes", "may not hold both events and rest: who writes to people must not see when they rest")
+    if Scope.ALARMS in scopes and Scope.EVENTS not in scopes:
+        table.fault("scopes", "has alarms without events: alarms are events, sent by the same request")
     table.done()
     return KeyConfig(key_id, bytes.fromhex(digest), scopes) if key_id and digest else None
 
@@ -263,33 +265,22 @@ def _app(table: Table, folder: Path) -> AppConfig | None:
     topic = table.get("topic", text(r"[A-Za-z0-9.-]{1,255}"), None)
     team_id = table.get("team_id", text(r"[A-Z0-9]{10}"), None)
     key_id = table.get("key_id", text(r"[A-Z0-9]{10}"), None)
-    key_file = table.get("key_file", text(), None)
+    key_file = table.get("key_file", a_path, None)
     endpoint = table.get("endpoint", an_address, None, required=False)
-    ca_file = table.get("ca_file", text(), None, required=False)
+    ca_file = table.get("ca_file", a_path, None, required=False)
     environment = table.get("environment", choice("production", "sandbox"), "production")
     connections = table.get("connections", whole(1, 64), 2)
     table.done()
-    key = _file(table, "key_file", folder / key_file, _provider_key) if key_file else None
-    if ca_file and not (folder / ca_file).is_file():
-        table.fault("ca_file", "does not exist")
+    key = _file(table, "key_file", folder / key_file, read_provider_key) if key_file else None
+    ca_path = _file(table, "ca_file", folder / ca_file, read_certificates) if ca_file else None
+    if endpoint and endpoint[1] == 0:
+        table.fault("endpoint", "must name a port")
     if not (name and topic and team_id and key_id and key):
         return None
     return AppConfig(
         name=name, topic=topic, team_id=team_id, key_id=key_id, key=key, environment=environment,
-        connections=connections, endpoint=Address(*endpoint) if endpoint else None,
-        ca_file=folder / ca_file if ca_file else None,
+        connections=connections, endpoint=Address(*endpoint) if endpoint else None, ca_file=ca_path,
     )  # fmt: skip
-
-
-def _provider_key(path: Path) -> bytes:
-    pem = path.read_bytes()
-    try:
-        key = load_pem_private_key(pem, password=None)
-    except (ValueError, TypeError):
-        raise ValueError("is not a PEM private key without password") from None
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
-        raise ValueError("is not an EC P-256 key, as Apple hands out for APNs")
-    return pem
 
 
 _CLASS_FIELDS: Final[Mapping[str, tuple[str, Callable[[object], Any]]]] = {
@@ -317,19 +308,33 @@ def _classes(tenant: Table) -> tuple[EventClass, ...]:
         table.done()
         if name:
             named.append(name)
-            classes[name] = replace(classes.get(name, EventClass(name=name)), **given)
+            classes[name] = _class(table, classes.get(name, EventClass(name=name)), given)
     _unique(tenant, "classes", named)
     return tuple(classes.values())
 
 
+def _class(table: Table, default: EventClass, given: dict[str, Any]) -> EventClass:
+    """A class that pierces rest is never cancelled, and only such a class has roles, reasons and a rate."""
+    if given.get("pierces"):
+        given.setdefault("cancellable", False)
+    event_class = replace(default, **given)
+    if event_class.pierces and event_class.cancellable:
+        table.fault("cancellable", "must be false in a class that pierces rest: an alarm is not taken back by reading")
+    for name in ("roles", "reasons", "rate_per_hour"):
+        if name in given and not event_class.pierces:
+            table.fault(name, "belongs to classes that pierce rest; this one does not")
+    return event_class
+
+
 def _addresses(table: Table, default: tuple[str, ...]) -> tuple[Address, ...]:
-    given = table.get("listen", strings(), default)
+    given = table.get("listen", strings(least=1), default)
     found: list[Address] = []
     for index, value in enumerate(given):
         try:
             found.append(Address(*an_address(value)))
         except ValueError as error:
             table.fault(f"listen[{index}]", str(error))
+    _unique(table, "listen", [str(address) for address in found if address.port])
     return tuple(found)
 
 
@@ -344,6 +349,10 @@ def _file(table: Table, name: str, path: Path, reader: Callable[[Path], Any]) ->
     return None
 
 
-def _unique(table: Table, path: str, names: list[str]) -> None:
-    for name in sorted({name for name in names if names.count(name) > 1}):
+def _unique(table: Table, path: str, names: Iterable[str]) -> None:
+    for name in _twice(names):
         table.fault(path, f"has {name} twice")
+
+
+def _twice(names: Iterable[str]) -> list[str]:
+    return sorted(name for name, count in Counter(names).items() if count > 1)

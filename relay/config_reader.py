@@ -1,15 +1,29 @@
-"""Reading tables member by member, collecting faults instead of stopping at the first one."""
+"""Reading tables member by member, collecting faults instead of stopping at the first one; and the files they name.
+
+A reader takes a value, or a path, and raises ValueError with a sentence that tells nothing of what is inside.
+"""
 
 from __future__ import annotations
 
-import math
+import base64
 import re
-from collections.abc import Callable, Iterator
+import ssl
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any, TypeVar
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
 from relay.core.errors import Problem
+from relay.core.pseudonym import MASTER_KEY_BYTES
 
 T = TypeVar("T")
+INDEX = re.compile(r"\[\d+\]")
 
 
 class Table:
@@ -20,7 +34,8 @@ class Table:
         self._problems = problems
         self._content: dict[str, object] = content if isinstance(content, dict) else {}
         self._asked: set[str] = set()
-        if not isinstance(content, dict):
+        self._is_table = isinstance(content, dict)
+        if not self._is_table:
             self.fault("", "must be a table")
 
     def fault(self, name: str, sentence: str) -> None:
@@ -33,7 +48,7 @@ class Table:
         """A member; `default` when absent (None with `required`: then it must be there)."""
         self._asked.add(name)
         if name not in self._content:
-            if default is None and required:
+            if default is None and required and self._is_table:
                 self.fault(name, "is missing")
             return default
         try:
@@ -47,13 +62,15 @@ class Table:
         path = ".".join(part for part in (self._path, name) if part)
         return Table(self._content.get(name, {}), path, self._problems)
 
-    def tables(self, name: str) -> Iterator[Table]:
+    def tables(self, name: str, *, least: int = 0) -> Iterator[Table]:
         self._asked.add(name)
         items = self._content.get(name, [])
-        if not isinstance(items, list):
-            self.fault(name, f"must be a list of tables; write [[{name}]]")
-            return
         prefix = ".".join(part for part in (self._path, name) if part)
+        if not isinstance(items, list):
+            self.fault(name, f"must be a list of tables; write [[{re.sub(INDEX, '', prefix)}]]")
+            return
+        if len(items) < least:
+            self.fault(name, f"must name at least {least}")
         for index, item in enumerate(items):
             yield Table(item, f"{prefix}[{index}]", self._problems)
 
@@ -74,6 +91,12 @@ def text(pattern: str | None = None) -> Callable[[object], str]:
     return read
 
 
+def a_path(value: object) -> str:
+    if not isinstance(value, str) or not value or any(ord(character) < 32 for character in value):
+        raise ValueError("must be a path")
+    return value
+
+
 def whole(low: int, high: int) -> Callable[[object], int]:
     def read(value: object) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
@@ -85,10 +108,8 @@ def whole(low: int, high: int) -> Callable[[object], int]:
 
 def number(low: float, high: float) -> Callable[[object], float]:
     def read(value: object) -> float:
-        if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
-            raise ValueError(f"must be a number from {low:g} to {high:g}")
-        if not low <= value <= high:
-            raise ValueError(f"must be a number from {low:g} to {high:g}")
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or not low <= value <= high:
+            raise ValueError(f"must be a number from {low:.12g} to {high:.12g}")
         return float(value)
 
     return read
@@ -109,13 +130,15 @@ def choice(*names: str) -> Callable[[object], str]:
     return read
 
 
-def strings(*allowed: str) -> Callable[[object], tuple[str, ...]]:
+def strings(*allowed: str, least: int = 0) -> Callable[[object], tuple[str, ...]]:
     def read(value: object) -> tuple[str, ...]:
         if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
             raise ValueError("must be a list of texts")
         unknown = [item for item in value if allowed and item not in allowed]
         if unknown:
             raise ValueError(f"must name only {', '.join(allowed)}")
+        if len(value) < least:
+            raise ValueError(f"must name at least {least}")
         return tuple(value)
 
     return read
@@ -123,7 +146,75 @@ def strings(*allowed: str) -> Callable[[object], tuple[str, ...]]:
 
 def an_address(value: object) -> tuple[str, int]:
     """`127.0.0.1:8080`, `[::1]:8080` or `name:443`; port 0 is any free one. Raises ValueError."""
-    match = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]\s]+):(\d{1,5})", value) if isinstance(value, str) else None
-    if match is None or int(match[2]) > 65_535:
+    match = ADDRESS.fullmatch(value) if isinstance(value, str) else None
+    if match is None or int(match["port"]) > 65_535 or not _is_host(match):
         raise ValueError("must be an address like 127.0.0.1:8080 or [::1]:8080")
-    return match[1].strip("[]"), int(match[2])
+    return match["six"] or match["host"], int(match["port"])
+
+
+ADDRESS = re.compile(r"(?:\[(?P<six>[0-9a-fA-F:.]+)\]|(?P<host>[A-Za-z0-9._-]{1,253})):(?P<port>[0-9]{1,5})")
+
+
+def _is_host(match: re.Match[str]) -> bool:
+    """Brackets hold an IPv6 address; four numbers are an IPv4 address and no name."""
+    number = match["six"] or (match["host"] if re.fullmatch(r"[0-9.]+", match["host"]) else None)
+    try:
+        return number is None or ip_address(number).version == (6 if match["six"] else 4)
+    except ValueError:
+        return False
+
+
+# --- files; each of these raises OSError too
+
+
+@dataclass(frozen=True, slots=True)
+class MasterKeys:
+    keys: Mapping[int, bytes] = field(repr=False)
+    first: int
+    """Names people and devices: never change it while the store lives."""
+    current: int
+    """Seals new records."""
+
+
+def read_masters(path: Path) -> MasterKeys:
+    """Master keys: a line `id:base64` for each (32 bytes)."""
+    content = path.read_bytes()
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        raise ValueError("can be read by others; make it private (chmod 600)")
+    keys: dict[int, bytes] = {}
+    for line in content.split():
+        name, _, encoded = line.partition(b":")
+        if not re.fullmatch(rb"[0-9]{1,3}", name):
+            raise ValueError("has a line that is not id:base64")
+        try:
+            key_id, key = int(name), base64.b64decode(encoded, validate=True)
+        except ValueError:
+            raise ValueError("has a line that is not id:base64") from None
+        if key_id > 255 or len(key) != MASTER_KEY_BYTES or key_id in keys:
+            raise ValueError(f"needs ids from 0 to 255, each once, and keys of {MASTER_KEY_BYTES} bytes")
+        keys[key_id] = key
+    if not keys:
+        raise ValueError("holds no key; make one with feierabend key master")
+    return MasterKeys(keys, next(iter(keys)), next(reversed(keys)))
+
+
+def read_provider_key(path: Path) -> bytes:
+    """The PEM of an APNs key."""
+    pem = path.read_bytes()
+    try:
+        key = load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise ValueError("is not a PEM private key without password") from None
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
+        raise ValueError("is not an EC P-256 key, as Apple hands out for APNs")
+    return pem
+
+
+def read_certificates(path: Path) -> Path:
+    """The path itself, when the file holds certificates to trust."""
+    path.open("rb").close()  # ssl's own words for a missing file are no better, and it takes a folder for an empty file
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
+    except ssl.SSLError:
+        raise ValueError("holds no PEM certificate") from None
+    return path

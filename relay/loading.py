@@ -9,12 +9,18 @@ from relay.store.port import Loaded, StoreMismatch
 
 
 def restore(people: People, loaded: Loaded) -> int:
-    """Fill the working set; return the epoch to write under. Raises StoreMismatch for a tenant nobody configured."""
+    """Fill the working set; return the epoch to write under.
+
+    Raises StoreMismatch for a tenant nobody configured, and for records of people the store does not know.
+    """
     for key, record in loaded.people.items():
         tenant = people.tenants.get(record.tenant)
         if tenant is None:
             raise StoreMismatch(f"the store holds people of the tenant {record.tenant}, which is not configured")
         people.by_key[key] = Person(tenant, key, record.sealed_id)
+    owners = {d.user for d in loaded.devices.values()} | loaded.rests.keys() | {user for user, _ in loaded.slots}
+    if not owners <= people.by_key.keys():
+        raise StoreMismatch("the store holds records of people it does not know")
     devices: dict[UserKey, dict[DeviceKey, Device]] = {}
     for device_key, device in loaded.devices.items():
         devices.setdefault(device.user, {})[device_key] = device

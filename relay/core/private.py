@@ -1,8 +1,8 @@
 """Privacy as a type: a string that cannot be printed by accident.
 
-User ids, device ids, tokens and rest documents travel as `Private`. `str`, `repr`, `format` and pickling show nothing
-or fail; `reveal()` is the one way in, and easy to grep for. Not a `str` subclass: a subclass would pass silently
-wherever a string is formatted.
+User ids, device ids and tokens travel as `Private`. `str`, `repr`, `format` and pickling show nothing or fail;
+`reveal()` is the one way in, and easy to grep for. Not a `str` subclass: a subclass would pass silently wherever a
+string is formatted.
 """
 
 from __future__ import annotations

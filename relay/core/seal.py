@@ -38,10 +38,11 @@ class Seals:
     __slots__ = ("_boxes", "_current")
 
     def __init__(self, masters: Mapping[int, bytes], current: int) -> None:
-        """`masters`: key id (0-255) → 32 random bytes; `current` seals."""
-        for key in masters.values():
-            if len(key) != MASTER_KEY_BYTES:
-                raise ValueError(f"a master key has {MASTER_KEY_BYTES} bytes")
+        """`masters`: key id (0-255) → 32 random bytes; `current` seals. Raises ValueError."""
+        if current not in masters:
+            raise ValueError("the key that seals is not among the master keys")
+        if not all(0 <= key_id <= 255 and len(key) == MASTER_KEY_BYTES for key_id, key in masters.items()):
+            raise ValueError(f"a master key has an id from 0 to 255 and {MASTER_KEY_BYTES} bytes")
         self._boxes = {key_id: AESGCM(subkey(key, "seal")) for key_id, key in masters.items()}
         self._current = current
 

@@ -6,7 +6,7 @@ Every call returns after the commit. Errors are those of core/errors.py; a door 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from relay.core.devices import Platform, Registration
@@ -34,7 +34,7 @@ class Registered:
 
 @dataclass(frozen=True, slots=True)
 class RestDocument:
-    document: Mapping[str, object]
+    document: Mapping[str, object] = field(repr=False)
     version: int
 
 

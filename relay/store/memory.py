@@ -76,20 +76,23 @@ class MemoryStore:
         requests = [k for k, r in self._state.requests.items() if r.at < now - DAY][:limit]
         for key in requests:
             del self._state.requests[key]
-        bypasses = [b for b in self.bypasses if b.at < now - 90 * DAY][:limit]
-        self.bypasses = [b for b in self.bypasses if b not in bypasses]
-        feedback = [f for f in self._feedback if f.at < now - 30 * DAY][:limit]
-        self._feedback = [f for f in self._feedback if f not in feedback]
+        bypasses = [i for i, b in enumerate(self.bypasses) if b.at < now - 90 * DAY][:limit]
+        for index in reversed(bypasses):
+            del self.bypasses[index]
+        feedback = [i for i, f in enumerate(self._feedback) if f.at < now - 30 * DAY][:limit]
+        for index in reversed(feedback):
+            del self._feedback[index]
         devices = [k for k, (_, _, at, d) in self._devices.items() if d is None and at < now - DAY][:limit]
-        rests = [k for k, (_, at, r) in self._rests.items() if r is None and at < now - DAY][:limit]
         for device in devices:
             del self._devices[device]
+        rests = [k for k, (_, at, r) in self._rests.items() if r is None and at < now - DAY][: limit - len(devices)]
         for user in rests:
             del self._rests[user]
         return Purged(len(requests), len(bypasses), len(feedback), len(devices) + len(rests))
 
     def feedback(self, tenant: str, after: int, limit: int) -> Sequence[Feedback]:
-        return [f for f in self._feedback if f.tenant == tenant and f.seq > after][:limit]
+        found = [f for f in self._feedback if f.tenant == tenant and f.seq > after]
+        return sorted(found, key=lambda record: record.seq)[:limit]
 
     def idle(self) -> None:
         """Nothing to tidy."""

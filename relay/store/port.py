@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from relay.core.batch import Batch, Feedback, PersonRecord, Remembered, SlotKey
 from relay.core.books import Account, AccountKey
@@ -18,6 +18,9 @@ from relay.core.devices import Device, RestRecord
 from relay.core.errors import RelayError
 from relay.core.private import DeviceKey, UserKey
 from relay.core.slots import Slot
+
+LARGEST_RECORD: Final = 2**20
+"""A record is smaller than this (bytes, with its key). What doors take is far smaller; 25,000 recipients are 400 kB."""
 
 
 class StoreError(RelayError):
@@ -104,7 +107,7 @@ class Store(Protocol):
         """Feedback of a tenant with a sequence number above `after`, oldest first."""
 
     def idle(self) -> None:
-        """Nothing has been waiting for a while: a good moment for housekeeping."""
+        """Nothing has been waiting for a while: a good moment for housekeeping. Never raises for its failure."""
 
     def statistics(self) -> StoreStatistics:
         """Figures for the metrics; may be called from another thread."""

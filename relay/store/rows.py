@@ -6,6 +6,8 @@ Slots are packed by `struct` because they are nearly all of the traffic (0.7 µs
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import msgpack
@@ -27,6 +29,10 @@ _VERSION: Final = 1
 def number(value: int) -> bytes:
     """A counter, so that bytes sort like numbers."""
     return value.to_bytes(8, "big")
+
+
+def read_number(value: bytes) -> int:
+    return int.from_bytes(value, "big")
 
 
 def instant(at: float) -> bytes:
@@ -141,6 +147,15 @@ def bypass(record: Bypass) -> bytes:
         record.tenant, record.event_class, record.at, record.key_id, record.role, record.reason,
         len(record.recipients), record.over_rate,
     )  # fmt: skip
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Bytes that are no record of ours, found while reading, as StoreMismatch. The text names no content."""
+    try:
+        yield
+    except (ValueError, TypeError, LookupError, struct.error):
+        raise StoreMismatch("the database file holds damaged records") from None
 
 
 def _pack(*content: object) -> bytes:

@@ -1,0 +1,84 @@
+"""Values for store tests: short names, and every field with a value of its own, so that no two can be mixed up."""
+
+from __future__ import annotations
+
+from relay.core.batch import Batch, Bypass, Feedback, Parting, PersonRecord, Remembered
+from relay.core.books import Account
+from relay.core.devices import Device, Platform, RestRecord
+from relay.core.events import NEVER, Accepted
+from relay.core.private import DeviceKey, TokenHash, UserKey
+from relay.core.slots import Slot
+
+NOW = 1_800_000_000.0
+DAY = 86_400.0
+
+
+def user(number: int) -> UserKey:
+    return UserKey(number.to_bytes(4, "big") * 4)
+
+
+def device_key(number: int) -> DeviceKey:
+    return DeviceKey(b"\xd0" + number.to_bytes(3, "big") * 5)
+
+
+def a_slot(number: int = 0, *, done: dict[DeviceKey, int] | None = None) -> Slot:
+    base = 100 * number
+    return Slot(
+        born=base + 1, generation=base + 2, total=base + 4, booked=base + 3, first_at=NOW + base + 0.125,
+        last_at=NOW + base + 1.25, reachable_at=NOW + base + 2.5, expires_at=NEVER, due_at=NOW + base + 3.75,
+        done=done or {}, echo_at=NOW + base + 4.5,
+    )  # fmt: skip
+
+
+def a_device(number: int, owner: UserKey, *, sealed: bytes = b"sealed device") -> Device:
+    return Device(
+        key=device_key(number), user=owner, app="ios", platform=Platform.APNS,
+        token_hash=TokenHash(number.to_bytes(16, "big")), sealed=sealed, registered_at=NOW + number + 0.5,
+        attempt=number, not_before=NOW + number + 0.25,
+    )  # fmt: skip
+
+
+def a_feedback(seq: int, tenant: str = "city", *, at: float = NOW) -> Feedback:
+    return Feedback(seq, tenant, user(seq), device_key(seq), Parting.DEAD, "Unregistered", at, b"sealed %d" % seq)
+
+
+def a_bypass(number: int, *, at: float = NOW, recipients: int = 2) -> Bypass:
+    return Bypass(
+        tenant="city", event_class="alarm", at=at, key_id=f"key{number}", role="dispatch", reason="incident",
+        recipients=tuple(user(n) for n in range(recipients)), over_rate=number % 2 == 1,
+    )  # fmt: skip
+
+
+def a_request(number: int, *, at: float = NOW) -> Remembered:
+    return Remembered(body=number.to_bytes(32, "big"), answer=Accepted(number + 2, number + 1), at=at)
+
+
+def a_full_batch(epoch: int) -> Batch:
+    """At least one record in every table, and every kind of value that a field can have."""
+    anna, bert = user(1), user(2)
+    return Batch(
+        now=NOW,
+        epoch=epoch,
+        people={anna: PersonRecord("city", b"sealed anna"), bert: PersonRecord("county", b"")},
+        slots={
+            (anna, "message"): a_slot(1),
+            (anna, "alarm"): a_slot(2, done={device_key(1): 202, device_key(2): 17}),
+            (bert, "m"): Slot(1, 2**62, 2**40, 0, 0.0, 0.0, NEVER, NEVER, NEVER),
+            (bert, "a" * 32): Slot(3, 3, 0, 0, NOW, NOW, NOW, NOW, NOW, done={device_key(3): 0}),
+        },
+        devices={
+            device_key(1): (anna, a_device(1, anna)),
+            device_key(2): (anna, a_device(2, anna, sealed=bytes(range(256)))),
+            device_key(3): (
+                bert,
+                Device(device_key(3), bert, "", Platform.NONE, TokenHash(bytes(16)), b"\x00", 0.0, 0, NEVER),
+            ),
+        },
+        rests={anna: RestRecord(b"sealed rest", 7), bert: RestRecord(b"\x00" * 60_000, 2**40)},
+        requests={b"\x01" * 16: a_request(1), b"\x00" * 16: a_request(0)},
+        bypasses=[a_bypass(1), a_bypass(2, recipients=0)],
+        feedback=[a_feedback(1), a_feedback(2, "county"), a_feedback(3)],
+        accounts={("city", "message"): Account(21, 1, 2, 3, 4, 5), ("county", "alarm"): Account(2**50)},
+        generation=2**62,
+        revision=2**40,
+    )

@@ -1,0 +1,96 @@
+"""Every implementation of the store, as the contract suite asks for it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgpack
+import pytest
+
+from relay.core.batch import Bypass
+from relay.core.private import UserKey
+from relay.store.memory import MemoryStore
+from relay.store.port import Store, StoreError
+from relay.store.sqlite import SqliteStore
+
+BypassRow = tuple[str, str, float, str, str, str, tuple[UserKey, ...], bool]
+
+
+@dataclass
+class Keeper:
+    """One store, and how to take it up again after its process ended. `bypasses` has no reader in the port."""
+
+    store: Store
+    take_up: Callable[[], Store]
+    bypasses: Callable[[], list[BypassRow]]
+    break_next: Callable[[], None]
+    """The next commit fails after it has begun to write."""
+
+    def reopen(self) -> Store:
+        self.store = self.take_up()
+        return self.store
+
+
+def bypass_row(bypass: Bypass) -> BypassRow:
+    return (
+        bypass.tenant, bypass.event_class, bypass.at, bypass.key_id, bypass.role, bypass.reason, bypass.recipients,
+        bypass.over_rate,
+    )  # fmt: skip
+
+
+def _memory() -> Keeper:
+    store = MemoryStore()
+
+    def break_next() -> None:
+        store.fail_next = StoreError("no room")
+
+    return Keeper(store, lambda: store, lambda: [bypass_row(bypass) for bypass in store.bypasses], break_next)
+
+
+def bypasses_in(path: Path) -> list[BypassRow]:
+    """The bypass records as an auditor finds them: the record and its recipients, joined by their key."""
+    query = "SELECT b.body, r.body FROM bypass b JOIN bypass_recipients r USING (key) ORDER BY key"
+    with closing(sqlite3.connect(path)) as db:
+        rows = [(msgpack.unpackb(record), recipients) for record, recipients in db.execute(query)]
+        (alone,) = db.execute("SELECT count(*) FROM bypass_recipients").fetchone()
+    assert alone == len(rows), "recipients without their record"
+    result: list[BypassRow] = []
+    for (version, tenant, name, at, key_id, role, reason, count, over_rate), joined in rows:
+        recipients = tuple(UserKey(joined[i : i + 16]) for i in range(0, len(joined), 16))
+        assert (version, count) == (1, len(recipients))
+        result.append((tenant, name, at, key_id, role, reason, recipients, over_rate))
+    return result
+
+
+def _sqlite(path: Path) -> tuple[Keeper, Callable[[], None]]:
+    def break_next() -> None:
+        """The account is the last row a commit writes."""
+        with closing(sqlite3.connect(path)) as db:
+            db.execute("CREATE TRIGGER broken BEFORE INSERT ON account BEGIN SELECT RAISE(ABORT, 'canary'); END")
+            db.commit()
+
+    def take_up() -> Store:
+        made.store.close()
+        return SqliteStore(path)
+
+    made = Keeper(SqliteStore(path), take_up, lambda: bypasses_in(path), break_next)
+    return made, lambda: made.store.close()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def keeper(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Keeper]:
+    if request.param == "memory":
+        yield _memory()
+        return
+    found, close = _sqlite(tmp_path / "relay.db")
+    yield found
+    close()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "relay.db"
