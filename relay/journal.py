@@ -39,7 +39,7 @@ SETTLE_CHUNK: Final = 2_000
 MAX_WAITING: Final = 100_000
 """Most recipients that may wait for a commit; beyond, doors answer 429."""
 MAX_REMEMBERED: Final = 1_000_000
-"""Most Idempotency-Keys remembered at a time (about 300 bytes each)."""
+"""Most Idempotency-Keys remembered at a time (about 300 bytes each); alarms, which need one, may use twice as many."""
 IDLE: Final = 1.0
 """Seconds without work after which the store may tidy up."""
 RETRY_AFTER_FAILURE: Final = (0.05, 0.1, 0.25, 0.5, 1.0)
@@ -155,10 +155,11 @@ class Journal:
     async def accept(self, tenant: Tenant, events: Sequence[Event], request: Request | None) -> Accepted:
         """Take events; return after the commit. Raises IdempotencyMismatch, Overloaded, Unavailable."""
         weight = 1 + sum(len(event.users) for event in events)
-        if request is not None and len(self.people.remembered) >= MAX_REMEMBERED:
+        urgent = any(event.event_class.pierces for event in events)
+        if request is not None and len(self.people.remembered) >= MAX_REMEMBERED * (2 if urgent else 1):
             raise Overloaded(retry_after=60)
         operation = _Operation(lambda draft: accepting.accept(draft, tenant, events, request), weight)
-        waiting = self._room(weight, urgent=any(event.event_class.pierces for event in events))
+        waiting = self._room(weight, urgent=urgent)
         waiting.accepts.append(operation)
         return await self._committed(waiting, operation)
 
@@ -235,7 +236,8 @@ class Journal:
                     if self._closing:
                         return
                     await self._wait_for_work()
-                    continue
+                    if self._healthy:
+                        continue
                 await self._commit_one()
         finally:
             self._refuse_waiters()
@@ -246,9 +248,13 @@ class Journal:
         return not (waiting.accepts or waiting.edits or self._accepted or self._settlements or self._expired)
 
     async def _wait_for_work(self) -> None:
+        """Return when there is work; or, after a failure, when it is time to try whether the store works again: nobody
+        might ask as long as we say that it does not."""
         self._wake = trio.Event()
         with trio.move_on_after(IDLE):
             await self._wake.wait()
+            return
+        if not self._healthy:
             return
         await self._execute(self._store.idle)
         if not self._wake.is_set():
@@ -259,15 +265,14 @@ class Journal:
         accepted = _take(self._accepted, SETTLE_CHUNK)
         settlements = _take(self._settlements, SETTLE_CHUNK - len(accepted))
         expired = _take(self._expired, SETTLE_CHUNK)
-        draft = self._draft(waiting, accepted, settlements, expired)
         try:
-            if not draft.batch.is_empty:
+            draft = self._draft(waiting, accepted, settlements, expired)
+            if not (draft.batch.is_empty and self._healthy):
                 await self._execute(lambda: self._store.commit(draft.batch))
-        except StaleEpoch:
+        except BaseException as error:
             self._refuse(waiting)
-            raise
-        except StoreError:
-            self._refuse(waiting)
+            if isinstance(error, StaleEpoch) or not isinstance(error, StoreError):
+                raise  # another owner, cancelled, or a fault of ours: `run` ends
             self._accepted.extendleft(reversed(accepted))
             self._settlements.extendleft(reversed(settlements))
             self._expired.extendleft(reversed(expired))

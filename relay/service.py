@@ -7,7 +7,7 @@
 Start: the store is read, the journal and the dispatcher run, the lanes connect, and only then the doors open. Stop, in
 the order of the arrows: doors take nothing more and finish what they answer; lanes open nothing more and wait for their
 answers; the journal commits what is left; the store is closed. All of it within the grace period: whoever hangs then, a
-client or a provider, is left hanging, for nothing acknowledged is lost by that.
+client or a provider, is left hanging, for nothing acknowledged is lost by that. The ops port opens first, closes last.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -25,13 +26,14 @@ import structlog
 import trio
 
 from relay.clock import Clock
-from relay.config import AppConfig, Config, TenantConfig
+from relay.config import Address, AppConfig, Config, TenantConfig
 from relay.core.devices import Platform
+from relay.core.errors import CannotListen
 from relay.core.flight import Flight
 from relay.core.people import People, Person
 from relay.core.pseudonym import Pseudonyms
 from relay.core.records import Records
-from relay.core.seal import Seals
+from relay.core.seal import SealBroken, Seals
 from relay.core.tables import Tables
 from relay.core.tenants import Tenant
 from relay.dispatch import Dispatcher
@@ -49,7 +51,7 @@ from relay.lanes.pool import Pool
 from relay.loading import restore
 from relay.ops.door import Ops
 from relay.ops.metrics import Sources
-from relay.store.port import Store
+from relay.store.port import Store, StoreMismatch
 from relay.store.sqlite import SqliteStore
 from relay.wire import connect as connect_tls
 from schedules import TZDATA, compile_table, parse
@@ -102,6 +104,7 @@ class Relay:
             lambda document, now: compile_table(parse(document), now),
         )
         epoch = restore(self.people, store.load())
+        self._check_keys()
         self.pool = Pool(self._open_token, rng)
         self.dispatcher = Dispatcher(self.tables, clock, self.pool, rng, self._expired)
         self.journal = Journal(
@@ -121,6 +124,17 @@ class Relay:
                 self.people, self.pool.statistics, self.journal.statistics, store.statistics, self.door, self.tables
             )
         )
+
+    def _check_keys(self) -> None:
+        """The master keys are those of this store: better said now than at the first wakeup. Raises StoreMismatch."""
+        for person in islice(self.people.by_key.values(), 1):
+            records = self._records[person.tenant.name]
+            try:
+                user = records.open_user(person.key, person.sealed_id)
+            except SealBroken:
+                raise StoreMismatch("the master key file does not hold the key this database is sealed with") from None
+            if person.tenant.pseudonyms.user(user.reveal()) != person.key:
+                raise StoreMismatch("the first master key is not the one this database names people by")
 
     def _add_lanes(self, rng: Random, connect: Callable[[AppConfig], Connect]) -> None:
         tokens = ProviderTokens()
@@ -142,6 +156,7 @@ class Relay:
     async def run(self, stop: trio.Event, *, task_status: trio.TaskStatus[Bound] = trio.TASK_STATUS_IGNORED) -> None:
         """Run until `stop` is set, then drain within the grace period. Return means fully stopped."""
         async with trio.open_nursery() as core:
+            ops = await _listen(core, self.ops.server, self._config.ops)
             await core.start(self.journal.run)
             await core.start(self.dispatcher.run)
             core.start_soon(self._housekeeping)
@@ -149,7 +164,7 @@ class Relay:
                 await lanes.start(self.pool.run)
                 self.dispatcher.touched(list(self.people.by_key.values()))
                 async with trio.open_nursery() as doors:
-                    door, ops = await self._listen(doors)
+                    door = await _listen(doors, self.door, self._config.door.listen)
                     self.ops.ready = True
                     log.info("relay_started", tzdata=TZDATA, people=len(self.people.by_key))
                     task_status.started(Bound(door, ops))
@@ -158,7 +173,6 @@ class Relay:
                     log.info("drain_began")
                     began, grace = trio.current_time(), self._config.grace_seconds
                     self.door.drain()
-                    self.ops.server.drain()
                     doors.cancel_scope.deadline = began + grace * DOORS
                 self.pool.drain()
                 lanes.cancel_scope.deadline = began + grace * LANES
@@ -167,16 +181,6 @@ class Relay:
             await self.journal.closed.wait()
             core.cancel_scope.cancel()
         log.info("relay_stopped")
-
-    async def _listen(self, nursery: trio.Nursery) -> tuple[tuple[tuple[str, int], ...], tuple[tuple[str, int], ...]]:
-        bound = []
-        for server, addresses in ((self.door, self._config.door.listen), (self.ops.server, self._config.ops)):
-            listeners: list[trio.SocketListener] = []
-            for address in addresses:
-                listeners += await trio.open_tcp_listeners(address.port, host=address.host)
-            await nursery.start(partial(server.run, listeners))
-            bound.append(tuple(_name(listener) for listener in listeners))
-        return bound[0], bound[1]
 
     async def _housekeeping(self) -> None:
         """Forget what has outlived its purpose."""
@@ -203,6 +207,19 @@ async def run(
         await Relay(config, store, clock, seams).run(stop, task_status=task_status)
     finally:
         store.close()
+
+
+async def _listen(nursery: trio.Nursery, server: Server, addresses: Sequence[Address]) -> tuple[tuple[str, int], ...]:
+    """Serve on these addresses; return where that is, once it listens. Raises CannotListen."""
+    listeners: list[trio.SocketListener] = []
+    for address in addresses:
+        try:
+            listeners += await trio.open_tcp_listeners(address.port, host=address.host)
+        except OSError as error:
+            raise CannotListen(str(address), error.strerror or type(error).__name__) from None
+    if listeners:
+        await nursery.start(partial(server.run, listeners))
+    return tuple(_name(listener) for listener in listeners)
 
 
 def _tenant(config: TenantConfig, pseudonyms: Pseudonyms) -> Tenant:

@@ -65,6 +65,13 @@ class Overloaded(RelayError):
         self.retry_after = retry_after
 
 
+class CannotListen(RelayError):
+    """An address of the configuration cannot be listened on."""
+
+    def __init__(self, address: str, reason: str) -> None:
+        super().__init__(f"cannot listen on {address}: {reason}")
+
+
 class Unavailable(RelayError):
     """The store cannot commit now; nothing of the request was taken. `retry_after` in whole seconds."""
 

@@ -1,27 +1,35 @@
 """Provider tokens for APNs: one per team and key, shared by all lanes and connections.
 
 ES256, header `alg` and `kid` only, claims `iss` and `iat` (Apple, "Establishing a token-based connection to APNs").
-ECDSA is randomised: signing again gives another token, and Apple counts distinct tokens per team (429
-TooManyProviderTokenUpdates beyond one per 20 minutes). So there is one object, minted every 50 minutes, and never in
-answer to a 429.
+Apple counts distinct tokens per team, whoever made them: more than one change in 20 minutes is answered 429
+TooManyProviderTokenUpdates. So a process that is started again must come to the same token: `iat` is the beginning of a
+slot of 50 minutes, and the signature is deterministic (RFC 6979; ordinary ECDSA signs the same claims differently each
+time). One object is shared within the process, and a token is never made in answer to a 429.
 """
 
 from __future__ import annotations
 
+import json
 from typing import Final
 
 import jwt
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from jwt.algorithms import ECAlgorithm
+from jwt.utils import der_to_raw_signature
 
 LIFE: Final = 3000.0
-"""Seconds a token is used; Apple refuses it after 3,600."""
+"""Seconds a token is used, and length of the slots in which `iat` may begin; Apple refuses it after 3,600."""
 YOUNGEST_REMINT: Final = 1200.0
 """A token younger than this (seconds) is never replaced: Apple allows one update per 20 minutes."""
+STRAGGLERS: Final = 60.0
+"""Seconds after a replacement for which answers may still be about the token before."""
 
 
 class ProviderToken:
     """The current token of one (team, key). `key` is the PEM of an EC P-256 private key."""
 
-    __slots__ = ("_bearer", "_key", "_key_id", "_minted_at", "_team_id")
+    __slots__ = ("_bearer", "_is_replacement", "_key", "_key_id", "_minted_at", "_team_id")
 
     def __init__(self, team_id: str, key_id: str, key: bytes) -> None:
         self._team_id = team_id
@@ -29,6 +37,7 @@ class ProviderToken:
         self._key = key
         self._bearer = b""
         self._minted_at = float("-inf")
+        self._is_replacement = False
 
     def __repr__(self) -> str:
         return "<ProviderToken>"
@@ -36,25 +45,39 @@ class ProviderToken:
     def bearer(self, now: float) -> bytes:
         """Value of the `authorization` field. A clock stepped back by more than a life mints anew as well."""
         if not -LIFE < now - self._minted_at < LIFE:
-            self._mint(now)
+            self._mint(now // LIFE * LIFE)
         return self._bearer
 
     def expired(self, now: float) -> bool:
-        """Apple called the token expired: mint a new one if that can be true. False: our clock must be wrong."""
-        if abs(now - self._minted_at) < YOUNGEST_REMINT:
-            return False
+        """Apple called the token expired: mint a new one if that can be true. False: our clock must be wrong.
+
+        True as well for what is left of the token before: many requests are in flight when it expires, on connections
+        of several lanes, and each of them says so.
+        """
+        age = abs(now - self._minted_at)
+        if age < YOUNGEST_REMINT:
+            return self._is_replacement and age < STRAGGLERS
         self._mint(now)
         return True
 
-    def _mint(self, now: float) -> None:
-        token = jwt.encode(
-            {"iss": self._team_id, "iat": int(now)},
-            self._key,
-            algorithm="ES256",
-            headers={"kid": self._key_id, "typ": None},
-        )
+    def _mint(self, at: float) -> None:
+        claims = json.dumps({"iss": self._team_id, "iat": int(at)}, separators=(",", ":")).encode()
+        token = _SIGNER.encode(claims, self._key, algorithm="ES256", headers={"kid": self._key_id, "typ": None})
+        self._is_replacement = bool(self._bearer)
         self._bearer = b"bearer " + token.encode()
-        self._minted_at = now
+        self._minted_at = at
+
+
+class _Deterministic(ECAlgorithm):
+    """ES256 whose signature follows from key and claims."""
+
+    def sign(self, msg: bytes, key: EllipticCurvePrivateKey) -> bytes:
+        return der_to_raw_signature(key.sign(msg, ECDSA(SHA256(), deterministic_signing=True)), key.curve)
+
+
+_SIGNER: Final = jwt.PyJWS()
+_SIGNER.unregister_algorithm("ES256")
+_SIGNER.register_algorithm("ES256", _Deterministic(ECAlgorithm.SHA256))
 
 
 class ProviderTokens:

@@ -3,7 +3,8 @@
     initiate() ─▶ bytes            once, first
     take(requests) ─▶ (n, bytes)   as many whole requests as fit into one write, the windows and the stream limit
     receive(bytes) ─▶ Received     answers by tag; frames may be split anywhere
-    control() ─▶ bytes             acknowledgements and resets due; after every receive
+    control() ─▶ bytes             acknowledgements and resets due; after every receive, and before take: what we have
+                                   cancelled is closed for the peer only when it has our reset
 
 Law: a request is written whole, headers and body, or not at all, so a stream never waits for window; nothing is opened
 beyond the peer's limit, not even for a moment (rule 8), and nothing before its SETTINGS (rule 9). The hot path is a
@@ -28,8 +29,6 @@ WRITE: Final = 16_384
 """Largest write, in bytes of plain text: one TLS record (rule 14: Tomcat loses sync on frames across records)."""
 OWN_STREAMS: Final = 1_000
 """Streams we open at most, whatever the peer allows."""
-BLOCK_AT_MOST: Final = 1_024
-"""More than any of our header blocks has. A block is encoded only when it is sure to fit: encoding changes state."""
 BODY_KEPT: Final = 4_096
 BLOCK_KEPT: Final = 65_536
 CALM: Final = 10_000
@@ -38,6 +37,9 @@ REFILL: Final = 2**24
 """Bytes received before the connection window is refilled (rule 1: many small updates are punished)."""
 CANCELS: Final = 100
 """Resets we send on one connection (rule 16: servers end connections that cancel much)."""
+LAST_CODE: Final = 13
+"""Highest error code of RFC 9113. Reasons become labels of metrics: a peer must not invent them."""
+_NOT_OPEN: Final = object()
 
 
 class _Partial:
@@ -121,13 +123,16 @@ class Connection:
         """How many requests may be opened now, flow control aside."""
         if self._writer is None or self.is_starved or self.going_away or self.closed:
             return 0
-        if self._next_stream > frames.LAST_STREAM:
-            return 0
         limit = min(self._peer_streams, self._own_streams) if self._proven else min(self._peer_streams, 1)
-        return max(0, limit - len(self._open) - len(self._partial))
+        unused = (frames.LAST_STREAM + 2 - self._next_stream) // 2
+        return max(0, min(limit - len(self._open) - len(self._partial), unused))
 
     def take(self, requests: Sequence[Request]) -> tuple[int, bytes]:
-        """Open as many of `requests`, in order, as fit into one write; return their number and its bytes."""
+        """Open as many of `requests`, in order, as fit into one write; return their number and its bytes.
+
+        Only the first block of a write can change the state of the compression, so a later one that turns out too long
+        for this write is thrown away and encoded again in the next.
+        """
         room = self.room()
         if not room or self._writer is None:
             return 0, b""
@@ -140,10 +145,12 @@ class Connection:
             if length > credit or length > window:
                 self.is_starved = not out
                 break
-            if size + length + BLOCK_AT_MOST > WRITE:
-                break
             block = block_of(request)
             size += len(block) + length + 18
+            if size > WRITE:
+                if not out:
+                    raise ValueError("a request larger than one write")
+                break
             identifier = stream.to_bytes(4, "big")
             out.append(
                 len(block).to_bytes(3, "big") + b"\x01\x04" + identifier + block
@@ -200,10 +207,20 @@ class Connection:
     # --- in
 
     def receive(self, data: bytes) -> Received:
-        """Take bytes from the peer. Raises WireError when it breaks the protocol."""
+        """Take bytes from the peer. Raises WireError, with what was learned until then, when it breaks the protocol."""
         received = Received()
-        if self._buffer:
-            data = self._buffer + data
+        try:
+            self._walk(self._buffer + data if self._buffer else data, received)
+        except WireError as error:
+            error.received = received
+            raise
+        if received.accepted or received.answers:
+            self._proven = True
+            self._restless = len(self._out)  # what we owe and cannot get rid of still counts
+        return received
+
+    def _walk(self, data: bytes, received: Received) -> None:
+        """Handle all whole frames; keep the rest."""
         accepted, open_, partial = received.accepted, self._open, self._partial
         position, end_of_data = 0, len(data)
         while end_of_data - position >= 9:
@@ -223,8 +240,8 @@ class Connection:
                 and self._block is None
             ):
                 stream = int.from_bytes(data[position + 5 : position + 9], "big")
-                tag = open_.pop(stream, None)
-                if tag is not None:
+                tag = open_.pop(stream, _NOT_OPEN)
+                if tag is not _NOT_OPEN:
                     accepted.append(tag)
                     if not flags & frames.END_STREAM:
                         partial[stream] = _Partial(tag, 200, (), answer=False)
@@ -239,10 +256,6 @@ class Connection:
             )
             position = end
         self._buffer = data[position:]
-        if accepted or received.answers:
-            self._proven = True
-            self._restless = 0
-        return received
 
     def _frame(self, kind: int, flags: int, stream: int, payload: bytes, received: Received) -> None:
         self._restless += 1
@@ -331,7 +344,7 @@ class Connection:
             if code == ErrorCode.REFUSED_STREAM:
                 received.unprocessed.append(tag)
             else:
-                received.unknown.append((tag, f"reset_{code}"))
+                received.unknown.append((tag, f"reset_{code}" if code <= LAST_CODE else "reset_other"))
 
     def _finish(self, stream: int, received: Received) -> None:
         partial = self._partial.pop(stream)
@@ -380,8 +393,10 @@ class Connection:
 
     def _on_goaway(self, _flags: int, stream: int, payload: bytes, received: Received) -> None:
         """Open nothing more, from the first one on (rule 11); what is above the last stream was never processed."""
-        if stream or len(payload) < 8:
-            raise WireError(ErrorCode.PROTOCOL_ERROR, "a malformed GOAWAY")
+        if stream:
+            raise WireError(ErrorCode.PROTOCOL_ERROR, "GOAWAY on a stream")
+        if len(payload) < 8:
+            raise WireError(ErrorCode.FRAME_SIZE_ERROR, "GOAWAY of a wrong length")
         last, code = struct.unpack(">II", payload[:8])
         self.going_away = True
         self._last_allowed = min(self._last_allowed, last & frames.LAST_STREAM)
@@ -394,6 +409,7 @@ class Connection:
             raise WireError(ErrorCode.FRAME_SIZE_ERROR, "WINDOW_UPDATE of a wrong length")
         increment = int.from_bytes(payload, "big") & frames.LARGEST_WINDOW
         if stream:
+            self._check_opened(stream)
             return  # our streams are written whole: their windows do not matter any more
         if not increment:
             raise WireError(ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE of nothing")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from relay.wire.answers import Received
+
 
 class ErrorCode(IntEnum):
     """HTTP/2 error codes (RFC 9113, 7)."""
@@ -27,6 +29,8 @@ class WireError(Exception):
     def __init__(self, code: ErrorCode, sentence: str) -> None:
         super().__init__(f"{code.name}: {sentence}")
         self.code = code
+        self.received = Received()
+        """What was learned from the frames before the bad one: those answers stand."""
 
 
 class ConnectionLost(Exception):

@@ -1,8 +1,8 @@
 """The trio side of a connection: one reader, writers one at a time.
 
-Control frames never wait for a writer that is stuck and the reader never waits for the lock: whoever holds it sends
-what has become due before letting go. A `send_all` that fails or is cancelled leaves TLS in an undefined state, so the
-connection is dropped at once; nothing is sent on it again, not even a goodbye.
+The reader never waits for the lock: whoever holds it sends what has become due before letting go. A `send_all` that
+fails or is cancelled leaves TLS in an undefined state, so the connection is dropped at once; nothing is sent on it
+again, not even a goodbye.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ class Transport:
         self._connection = connection
         self._writing = trio.Lock()
         self._broken = False
+        """A write has failed, or is under way: nothing may be sent."""
+        self._ended = False
+        """Our goodbye is said, or nobody is there to hear it."""
 
     async def run(
         self,
@@ -49,10 +52,12 @@ class Transport:
                 self._broken = True
                 raise ConnectionLost("connection_reset") from None
             if not data:
+                self._ended = True
                 raise ConnectionLost("connection_closed")
             try:
                 news = self._connection.receive(bytes(data))
             except WireError as error:
+                received(error.received)
                 await self._say_goodbye(self._connection.close(error.code))
                 raise ConnectionLost(f"wire_{error.code.name.lower()}") from error
             received(news)
@@ -62,10 +67,14 @@ class Transport:
     async def write(self, compose: Callable[[], Sequence[Request]], leaving: Callable[[int], None]) -> int:
         """Write as many requests as fit; return their number.
 
-        `compose` makes them when the stream is free, so that nothing lies between it and the first byte; `leaving` is
-        called with the number just before that. Cancelling a write that has begun drops the connection.
+        `compose` makes them when the stream is free and control frames are sent, so that nothing lies between it and
+        the first byte; `leaving` is called with the number just before that. Cancelling a write that has begun drops
+        the connection.
         """
         async with self._writing:
+            await self._send_control()
+            if self._broken:
+                raise ConnectionLost("connection_reset")
             count, data = self._connection.take(compose())
             if count:
                 leaving(count)
@@ -79,7 +88,7 @@ class Transport:
 
     async def aclose(self) -> None:
         """End the connection: a goodbye if that is possible within a second, then close."""
-        if not self._broken and not self._connection.closed:
+        if not self._broken and not self._ended:
             await self._say_goodbye(self._connection.close())
         await trio.aclose_forcefully(self._stream)
 
@@ -106,6 +115,7 @@ class Transport:
         self._broken = False
 
     async def _say_goodbye(self, data: bytes) -> None:
+        self._ended = True
         with trio.move_on_after(GOODBYE, shield=True):
             try:
                 await self._send(data)

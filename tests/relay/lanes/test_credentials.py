@@ -1,0 +1,171 @@
+"""Provider tokens: one per team and key, renewed every 50 minutes, never twice within 20."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import jwt
+import pytest
+import trio
+
+from relay.clock import SLICE
+from relay.core.breaker import State
+from relay.core.events import HOUR
+from relay.lanes.credentials import LIFE, STRAGGLERS, YOUNGEST_REMINT, ProviderToken, ProviderTokens
+from tests.relay.world import KEY_ID, NOON, TEAM_ID, World, app, signing_key, tenant, virtual, world
+
+MINUTE = 60.0
+
+
+def _token() -> ProviderToken:
+    return ProviderToken(TEAM_ID, KEY_ID, signing_key()[0])
+
+
+def test_a_token_holds_what_apple_asks_for_and_nothing_else() -> None:
+    scheme, _, encoded = _token().bearer(NOON + 0.7).partition(b" ")
+    assert scheme == b"bearer"
+    assert jwt.get_unverified_header(encoded) == {"alg": "ES256", "kid": KEY_ID}
+    claims = jwt.decode(encoded, signing_key()[1], algorithms=["ES256"], options={"verify_iat": False})
+    assert claims == {"iss": TEAM_ID, "iat": int(NOON)}
+
+
+def test_all_tokens_of_a_team_are_of_one_length() -> None:
+    """P4: a signature of another length would show from outside."""
+    lengths = {len(_token().bearer(NOON + number)) for number in range(20)}
+    assert len(lengths) == 1
+
+
+def test_a_process_that_starts_again_comes_to_the_same_token() -> None:
+    """Apple counts distinct tokens of a team: three starts in twenty minutes must not be three tokens."""
+    assert {_token().bearer(NOON + minute * MINUTE) for minute in range(50)} == {_token().bearer(NOON)}
+
+
+def test_a_token_is_used_for_fifty_minutes() -> None:
+    token = _token()
+    first = token.bearer(NOON)
+    assert token.bearer(NOON + LIFE - 0.001) is first
+    second = token.bearer(NOON + LIFE)
+    assert second != first
+    assert token.bearer(NOON + 2 * LIFE - 1) is second
+
+
+@pytest.mark.parametrize("jump", [2 * HOUR, -2 * HOUR])
+def test_a_clock_that_was_wrong_by_hours_makes_a_new_token(jump: float) -> None:
+    token = _token()
+    first = token.bearer(NOON)
+    second = token.bearer(NOON + jump)
+    assert second != first
+    assert token.bearer(NOON) != second
+
+
+def test_a_young_token_is_never_replaced_because_it_is_called_expired() -> None:
+    token = _token()
+    first = token.bearer(NOON)
+    for age in (0, 1, STRAGGLERS + 1, YOUNGEST_REMINT - 1):
+        assert not token.expired(NOON + age)
+        assert token.bearer(NOON + age) is first
+
+
+def test_an_old_token_called_expired_is_replaced_once_for_all_who_say_so() -> None:
+    """Answers to requests with the token before arrive for a while, and are no fault of the clock."""
+    token = _token()
+    first = token.bearer(NOON)
+    now = NOON + YOUNGEST_REMINT
+    assert token.expired(now)
+    second = token.bearer(now)
+    assert second != first
+    assert token.expired(now)
+    assert token.expired(now + STRAGGLERS - 1)
+    assert token.bearer(now) is second
+    assert not token.expired(now + STRAGGLERS)
+
+
+def test_the_same_team_and_key_share_one_token() -> None:
+    tokens = ProviderTokens()
+    key = signing_key()[0]
+    assert tokens.of(TEAM_ID, KEY_ID, key) is tokens.of(TEAM_ID, KEY_ID, key)
+    assert tokens.of(TEAM_ID, "OTHERKEY00", key) is not tokens.of(TEAM_ID, KEY_ID, key)
+
+
+def test_a_token_does_not_show_itself() -> None:
+    token = _token()
+    assert token.bearer(NOON).decode() not in repr(token)
+    assert str(token) == "<ProviderToken>"
+
+
+# --- through the relay
+
+
+def _tokens(w: World) -> list[bytes]:
+    """Distinct tokens, in the order of their first use."""
+    return list(dict.fromkeys(entry.value(b"authorization") for entry in w.requests()))
+
+
+@virtual
+async def test_over_three_hours_all_connections_share_a_token_that_is_renewed_every_fifty_minutes() -> None:
+    """S7: two lanes of one team with two connections each; the simulator refuses a change within 20 minutes."""
+    apps = app("ios", connections=2), app("pad", connections=2, topic="de.example.tablets")
+    async with world(tenant(*apps)) as w:
+        for number in range(6):
+            await w.register(f"user{number}", app="ios")
+            await w.register(f"user{number}", "tablet", app="pad")
+        users = [f"user{number}" for number in range(6)]
+        while w.now < w.start + 3 * HOUR:
+            await w.alarm(*users)
+            await w.pass_time(5 * MINUTE)
+        assert {entry.status for entry in w.requests()} == {200}
+        assert len({entry.connection for entry in w.requests()}) >= 2
+        tokens = _tokens(w)
+        assert len(tokens) == 4
+        first_use = [min(e.t for e in w.requests() if e.value(b"authorization") == token) for token in tokens]
+        assert [after - before for before, after in pairwise(first_use)] == pytest.approx([LIFE] * 3, abs=1)
+        for entry in w.requests():
+            iat = jwt.decode(
+                entry.value(b"authorization").removeprefix(b"bearer "), options={"verify_signature": False}
+            )["iat"]
+            assert 0 <= entry.t - iat <= LIFE
+
+
+class _Wrong:
+    """A clock that follows trio's and can be set wrong."""
+
+    def __init__(self) -> None:
+        self._zero = NOON - trio.current_time()
+        self.error = 0.0
+
+    def now(self) -> float:
+        return self._zero + trio.current_time() + self.error
+
+    async def sleep_until(self, instant: float) -> None:
+        await trio.lowlevel.checkpoint()
+        while (left := instant - self.now()) > 0:  # noqa: ASYNC110 (waits for an instant, not for a condition)
+            await trio.sleep(min(left, SLICE))
+
+
+@pytest.mark.parametrize(
+    ("error", "word"), [(2 * HOUR, "InvalidProviderToken"), (-2 * HOUR, "clock_is_wrong")], ids=["ahead", "behind"]
+)
+@virtual
+async def test_a_clock_that_jumps_by_two_hours_stops_the_lane_without_a_storm_and_recovers(
+    error: float, word: str
+) -> None:
+    """S14: Apple refuses tokens of the wrong hour; nothing is lost, and few tokens are made."""
+    clock = _Wrong()
+    async with world(clock=clock) as w:
+        await w.register("anna")
+        await w.post("anna")
+        await trio.sleep(30 * MINUTE)
+        clock.error = error
+        await w.alarm("anna")
+        await trio.sleep(9.5 * MINUTE)
+        refused = [entry for entry in w.requests() if entry.status != 200]
+        assert 1 <= len(refused) <= 12
+        assert (w.lane.state, w.lane.opened_for) == (State.OPEN, word)
+        assert not any(entry.status == 429 for entry in refused)
+        clock.error = 0.0
+        await trio.sleep(10 * MINUTE + abs(min(error, 0)))
+        await w.alarm("anna")
+        await trio.sleep(10 * MINUTE)
+        assert w.lane.state is State.CLOSED
+        assert w.account["woken"] + w.account.get("expired", 0) == 3
+        assert len(_tokens(w)) <= 4
