@@ -21,8 +21,6 @@ from tests.e2e.trial import End, Trial
 pytestmark = pytest.mark.processes
 
 ENDS: tuple[End, ...] = ("work",) * 12 + ("start",) * 4 + ("drain",) * 4
-LIVES_OF_A_FAKE = 2
-"""A relay signs its provider token anew in each life, and Apple allows a team one change in 20 minutes."""
 CLASSES = ("message", "roster", "alarm")
 
 
@@ -46,13 +44,12 @@ async def test_nothing_acknowledged_is_lost_over_twenty_kills(tmp_path: Path) ->
 
 
 async def live(trial: Trial, folder: Path, lives: list[Callable[[], Awaitable[None]]]) -> None:
-    """One life after the other, with fakes that know one provider key each."""
-    for first in range(0, len(lives), LIVES_OF_A_FAKE):
-        async with fake_apns(folder / f"apple{first}", "--latency-ms", "15") as apple:
-            trial.sightings.also(apple.journal)
-            trial.relay.configure(apple.port, apple.credentials)
-            for life in lives[first : first + LIVES_OF_A_FAKE]:
-                await life()
+    """One life after the other, before one Apple, which would refuse a new provider token in each."""
+    async with fake_apns(folder / "apple", "--latency-ms", "15") as apple:
+        trial.sightings.also(apple.journal)
+        trial.relay.configure(apple.port, apple.credentials)
+        for life in lives:
+            await life()
     trial.sightings.look()
 
 
