@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from schedules.errors import Problem, RuleError
 from schedules.rules import Rules, parse
@@ -23,6 +23,8 @@ __all__ = [
     "TZDATA", "NoRest", "Problem", "Rest", "RestState", "RestTable", "RuleError", "Rules", "compile_table", "parse",
     "state",
 ]  # fmt: skip
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +42,10 @@ class RestState:
 
 def state(document: Mapping[str, object], instant: datetime) -> RestState:
     """The state of a document at an aware instant. Raises RuleError, and ValueError for a naive instant."""
-    if instant.tzinfo is None:
+    if instant.utcoffset() is None:
         raise ValueError("instant must have a time zone")
-    now = instant.timestamp()
+    # No float in between, so that the last microsecond before an edge is before it in any century (R1).
+    now = (instant - _EPOCH) // timedelta(seconds=1)
     table = compile_table(parse(document), now)
     rest = table.at(now)
     return RestState(rest.resting, _moment(rest.until), _moment(rest.next_start), table.reasons(now))

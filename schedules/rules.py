@@ -5,9 +5,10 @@
                    {"kind": "once", "start": "2026-12-21T00:00", "end": "2027-01-04T00:00"}],
      "overrides": [{"kind": "reachable", "start": "2026-11-24T18:00", "end": "2026-11-25T08:00"}]}
 
-Every fault is listed with its path, not only the first; unknown fields are faults. Kinds are a table (`_WINDOWS`): a
-new kind is one function and one line. Times with an offset are instants; without one they are what the wall clock
-reads in the document's zone (R6), so that a change of the zone's rules moves them along.
+Every fault is listed with its path, not only the first; unknown fields are faults. (A window of an unknown kind is one
+fault: which fields it should have, nobody knows.) Kinds are a table (`_WINDOWS`): a new kind is one function and one
+line. Times with an offset are instants; without one they are what the wall clock reads in the document's zone (R6), so
+that a change of the zone's rules moves them along.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ MAX_MINUTES: Final = 20_160
 """Longest recurring window (14 days); longer absences are `once`."""
 DEFAULT_ZONE: Final = "Europe/Berlin"
 
-_ISO: Final = re.compile(r"(\d{4})-\d\d-\d\dT\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d)?", re.ASCII)
+_CLOCK: Final = r"(?:[01]\d|2[0-3]):[0-5]\d"
+_ISO: Final = re.compile(rf"(\d{{4}})-\d\d-\d\dT{_CLOCK}(?::[0-5]\d)?(?:Z|[+-]{_CLOCK})?", re.ASCII)
+"""Narrow, because versions of Python differ in what else they read: 24:00, +01:99."""
 _YEARS: Final = (2000, 2199)
 _LABEL: Final = 200
 
@@ -141,10 +144,40 @@ class _Reader:
         start, end = self.edge(value, "start", path), self.edge(value, "end", path)
         if start is None or end is None:
             return None
-        if self.zone is not None and instant(start, self.zone.opens) >= instant(end, self.zone.closes):
+        if self._is_empty(start, end):
             self.fault(f"{path}.end", "must be later than start")
             return None
         return Span(start, end)
+
+    def _is_empty(self, start: Edge, end: Edge) -> bool:
+        """Whether nothing lies between; not known, hence False, for wall times when the zone is a fault."""
+        if self.zone is None:
+            return not (start.is_wall or end.is_wall) and start.at >= end.at
+        return instant(start, self.zone.opens) >= instant(end, self.zone.closes)
+
+    def cron(self, value: Mapping[str, object], path: str) -> Cron | None:
+        """The starts of a window; None when missing or faulty."""
+        if "start" not in value:
+            return None
+        text = value["start"]
+        if not isinstance(text, str):
+            self.fault(f"{path}.start", "must be a text")
+            return None
+        try:
+            return cron.parse(text)
+        except ValueError as error:
+            self.fault(f"{path}.start", str(error))
+            return None
+
+    def minutes(self, value: Mapping[str, object], path: str) -> int | None:
+        """The length of a window; None when missing or faulty."""
+        if "duration_minutes" not in value:
+            return None
+        minutes = value["duration_minutes"]
+        if not isinstance(minutes, int) or isinstance(minutes, bool) or not 1 <= minutes <= MAX_MINUTES:
+            self.fault(f"{path}.duration_minutes", f"must be a whole number from 1 to {MAX_MINUTES}")
+            return None
+        return minutes
 
 
 def instant(edge: Edge, resolve: Callable[[int], int]) -> int:
@@ -187,21 +220,8 @@ def _read_window(reader: _Reader, value: object, path: str) -> Recurring | Span 
 def _read_recurring(reader: _Reader, value: object, path: str) -> Recurring | None:
     window = reader.members(value, path, frozenset({"kind", "start", "duration_minutes"}), frozenset({"id", "label"}))
     reader.label(window, path)
-    minutes = window.get("duration_minutes", 1)
-    if not isinstance(minutes, int) or isinstance(minutes, bool) or not 1 <= minutes <= MAX_MINUTES:
-        reader.fault(f"{path}.duration_minutes", f"must be a whole number from 1 to {MAX_MINUTES}")
-        minutes = 0
-    text = window.get("start")
-    if "start" not in window or not minutes:
-        return None
-    if not isinstance(text, str):
-        reader.fault(f"{path}.start", "must be a text")
-        return None
-    try:
-        return Recurring(cron.parse(text), minutes)
-    except ValueError as error:
-        reader.fault(f"{path}.start", str(error))
-        return None
+    starts, minutes = reader.cron(window, path), reader.minutes(window, path)
+    return Recurring(starts, minutes) if starts is not None and minutes is not None else None
 
 
 def _read_once(reader: _Reader, value: object, path: str) -> Span | None:
@@ -212,16 +232,20 @@ def _read_once(reader: _Reader, value: object, path: str) -> Span | None:
 
 def _read_override(reader: _Reader, value: object, path: str) -> Override | None:
     rests = _kind(reader, value, path, _OVERRIDES)
-    if rests is None:
+    if not isinstance(value, Mapping):
         return None
-    override = reader.members(value, path, frozenset({"kind", "start", "end"}), frozenset({"id", "label"}))
+    override = reader.members(value, path, frozenset({"start", "end"}), frozenset({"kind", "id", "label"}))
     reader.label(override, path)
     span = reader.span(override, path)
-    return Override(rests, span) if span is not None else None
+    return Override(rests, span) if rests is not None and span is not None else None
 
 
 def _kind(reader: _Reader, value: object, path: str, table: Mapping[str, T]) -> T | None:
-    kind = value.get("kind") if isinstance(value, Mapping) else None
+    """The table's entry for the value's kind; None, and a fault, when it has none."""
+    if not isinstance(value, Mapping):
+        reader.fault(path, "must be an object")
+        return None
+    kind = value.get("kind")
     found = table.get(kind) if isinstance(kind, str) else None
     if found is None:
         reader.fault(f"{path}.kind", f"must be one of {', '.join(table)}")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
+from datetime import date
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -24,9 +25,12 @@ BEFORE: Final = 1
 AHEAD: Final = 15
 """Days of the horizon before and after the day of making."""
 FAR: Final = 400
-"""Days to which an answer looks ahead."""
+"""Days to which an answer looks ahead, counted from the instant asked about, so that every table says the same."""
 FRESH: Final = 7 * DAY
 """Seconds after which a table should be made anew."""
+_EPOCH: Final = date(1970, 1, 1)
+_CALENDAR: Final = ((date.min - _EPOCH).days + 2, (date.max - _EPOCH).days - 16)
+"""First and last day with a window: Python's calendar less the longest window and offset."""
 
 
 class Rest(NamedTuple):
@@ -79,16 +83,16 @@ class RestTable:
         far = self._extended(second)
         index = bisect_right(far._starts, second)
         end = far._ends[index - 1]
-        return Rest(True, end if end < far._to else None, None)
+        return Rest(True, end if end < second + FAR * DAY else None, None)
 
     def _far_start(self, second: int) -> Rest:
         far = self._extended(second)
         index = bisect_right(far._starts, second)
-        inside = index < len(far._starts) and far._starts[index] < min(far._to, second + FAR * DAY)
+        inside = index < len(far._starts) and far._starts[index] < second + FAR * DAY
         return Rest(False, None, far._starts[index] if inside else None)
 
     def _extended(self, second: int) -> RestTable:
-        """This table to 400 days after its own horizon; itself when there is nothing recurring to add."""
+        """This table to 400 days after its own horizon; made once."""
         if self._far is None:
             first, last = self._from // DAY, self._to // DAY + FAR
             self._far = RestTable(self._rules, first, last, self.stale_at)
@@ -145,7 +149,7 @@ def _recurring(zone: Zone, windows: tuple[Recurring, ...], first: int, last: int
     for window in windows:
         seconds = window.minutes * 60
         reach = -(-seconds // DAY)
-        walls = window.cron.starts(first - reach - 1, last + 1)
+        walls = window.cron.starts(max(first - reach - 1, _CALENDAR[0]), min(last + 1, _CALENDAR[1]))
         occurrences.extend((zone.opens(wall), zone.closes(wall + seconds)) for wall in walls)
     return _arrays(merge(occurrences))
 
