@@ -3,7 +3,8 @@
 Each person stands in the heap at most for its earliest instant; older entries are recognised by `Person.wake_at` and
 thrown away when they surface. What a commit touched does not go through the heap: it is considered at once, in one
 pass, and handed to the lanes as lists, shuffled, so that who is woken together does not show who was written to
-together (P9).
+together (P9). A list too long for one pass is shuffled before it is cut, and entries of one instant leave the heap in
+random order: else the passes would keep the order of the recipients.
 """
 
 from __future__ import annotations
@@ -55,15 +56,21 @@ class Dispatcher:
 
     def touched(self, persons: Sequence[Person]) -> None:
         """Something about these persons changed: work out anew when they are due."""
-        if persons:
-            self._touched.extend(persons)
-            self._wake.set()
+        if not persons:
+            return
+        if len(persons) > CHUNK:
+            persons = self._rng.sample(persons, len(persons))
+        self._touched.extend(persons)
+        self._wake.set()
 
     def next_due(self) -> float:
         """The earliest instant at which anything is due; infinite if none. For the stepped clock and for tests."""
         if self._touched:
             return self._clock.now()
-        return self._heap[0][0] if self._heap else NEVER
+        heap = self._heap
+        while heap and heap[0][0] != heap[0][2].wake_at:
+            heapq.heappop(heap)
+        return heap[0][0] if heap else NEVER
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Dispatch until cancelled."""
@@ -120,7 +127,7 @@ class Dispatcher:
         if at != person.wake_at:
             person.wake_at = at
             if at != NEVER:
-                heapq.heappush(self._heap, (at, next(self._order), person))
+                heapq.heappush(self._heap, (at, self._rng.getrandbits(32) << 64 | next(self._order), person))
                 if len(self._heap) > self._crowded:
                     self._compact()
 

@@ -62,6 +62,7 @@ LANES: Final = 0.8
 """Part of the grace period after which a lane does not wait for answers any more."""
 PURGE_EVERY: Final = 3600.0
 PURGE_LIMIT: Final = 10_000
+"""Records of each kind removed at a time."""
 
 log = structlog.get_logger()
 
@@ -103,6 +104,8 @@ class Relay:
             lambda tenant, key, sealed: self._records[tenant.name].open_rest(key, sealed),
             lambda document, now: compile_table(parse(document), now),
         )
+        self._purged = 0
+        """Records removed by the last piece of housekeeping."""
         epoch = restore(self.people, store.load())
         self._check_keys()
         self.pool = Pool(self._open_token, rng)
@@ -141,9 +144,7 @@ class Relay:
         for tenant in self._config.tenants:
             for app in tenant.apps:
                 provider = _provider(app, tokens)
-                lane = Lane(
-                    app.name, provider, self.journal, self.tables, self._clock, rng, self.dispatcher.touched
-                )
+                lane = Lane(app.name, provider, self.journal, self.tables, self._clock, rng, self.dispatcher.touched)
                 self.pool.add(tenant.name, lane, connect(app), app.connections)
 
     def _open_token(self, flight: Flight) -> str:
@@ -187,10 +188,14 @@ class Relay:
         while True:
             await self._clock.sleep_until(self._clock.now() + PURGE_EVERY)
             self.people.forget(self._clock.now())
-            await self.journal.housekeep(self._purge)
+            self._purged = PURGE_LIMIT
+            while self._purged >= PURGE_LIMIT:  # a piece at a time: commits go in between
+                self._purged = 0
+                await self.journal.housekeep(self._purge)
 
     def _purge(self) -> None:
-        log.info("purged", records=self._store.purge(self._clock.now(), PURGE_LIMIT).total)
+        self._purged = self._store.purge(self._clock.now(), PURGE_LIMIT).total
+        log.info("purged", records=self._purged)
 
 
 async def run(

@@ -45,7 +45,10 @@ class ProviderToken:
     def bearer(self, now: float) -> bytes:
         """Value of the `authorization` field. A clock stepped back by more than a life mints anew as well."""
         if not -LIFE < now - self._minted_at < LIFE:
-            self._mint(now // LIFE * LIFE)
+            slot = now // LIFE * LIFE
+            # A token replaced before its time has left the slots: back to them only where no change is near.
+            was_in_slot = not self._bearer or self._minted_at % LIFE == 0
+            self._mint(slot if was_in_slot or slot + LIFE - now >= YOUNGEST_REMINT else now)
         return self._bearer
 
     def expired(self, now: float) -> bool:

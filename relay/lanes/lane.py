@@ -1,15 +1,14 @@
 """A lane: the way to one provider with one app's credentials.
 
-It holds what is queued (alarms apart, and first), judges answers, and knows whether sending makes sense at all: the
-breaker answers for the provider's health and our configuration, the brake for mass deaths of tokens. Connections
-(link.py) take from the queues what they have room for; nothing is pushed at them. What is queued is only a reference:
-each device stands here at most once, so the queue is bounded by the number of devices, and after a crash it is made
-anew from the slots.
+It holds what is queued (queue.py), judges answers, and asks whether sending makes sense at all (health.py).
+Connections (session.py) take from the queue what they have room for; nothing is pushed at them. What is queued is only
+a reference: each device stands here at most once, so the queue is bounded by the number of devices, and after a crash
+it is made anew from the slots.
 """
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -19,18 +18,17 @@ import structlog
 import trio
 
 from relay.clock import Clock
-from relay.core.brake import Brake, Ruling
-from relay.core.breaker import Breaker, State
+from relay.core.brake import Ruling
+from relay.core.breaker import State
 from relay.core.flight import Fate, Flight, Settlement
 from relay.core.pacing import CONNECTION_RETRY, FIRST_RETRY, backoff
 from relay.core.people import Person
 from relay.core.tables import Tables
 from relay.core.verdicts import Action, Scope
+from relay.lanes.health import Health
 from relay.lanes.provider import Judgement, Provider
+from relay.lanes.queue import Queue
 from relay.wire import Answer
-
-PAUSE: Final = 300.0
-"""Seconds a lane waits after TooManyProviderTokenUpdates."""
 
 KINDS: Final = 100
 """Most reasons told apart in the statistics: a provider's words become labels there."""
@@ -40,10 +38,12 @@ LOOK: Final = 3600.0
 """Longest pause of an idle connection between two looks, in seconds."""
 
 log = structlog.get_logger()
+Retire = Callable[[str], None]
+"""Lets a connection open nothing more, for a reason."""
 
 
-class Session(Protocol):
-    """One open connection (link.py)."""
+class Carrier(Protocol):
+    """One open connection (session.py)."""
 
     @property
     def in_flight(self) -> int: ...
@@ -91,18 +91,14 @@ class Lane:
         self.provider = provider
         self.tables = tables
         self.clock = clock
-        self.breaker = Breaker()
-        self.sessions: set[Session] = set()
+        self.health = Health(app, clock)
+        self.sessions: set[Carrier] = set()
         """Open connections; told when something is queued or may go again."""
         self.draining = trio.Event()
         self._settles = settles
         self._rng = rng
         self._touched = touched
-        self._urgent: deque[Flight] = deque()
-        self._queue: deque[Flight] = deque()
-        self._ghosts = 0
-        """Entries of `_queue` that an alarm has made urgent: they stand in `_urgent` as well, and leave from there."""
-        self._brake = Brake()
+        self._queue = Queue()
         self._suspects: list[tuple[Flight, Judgement]] = []
         self._accepted = 0
         self._refused = 0
@@ -111,11 +107,8 @@ class Lane:
     # --- in
 
     def send(self, flights: Iterable[Flight]) -> None:
-        """Queue wakeups; alarms go first. One that is queued already has become urgent: it overtakes itself."""
-        for flight in flights:
-            self._ghosts += flight.queued
-            flight.queued = True
-            (self._urgent if flight.urgent else self._queue).append(flight)
+        """Queue wakeups; alarms go first, also ones that are queued already and have become urgent."""
+        self._queue.add(flights)
         self.nudge()
 
     def nudge(self) -> None:
@@ -135,38 +128,29 @@ class Lane:
         queued = self.queued
         if not queued or self.draining.is_set():
             return 0
-        allowance = self.breaker.allowance(self.clock.now())
+        allowance = self.health.allowance()
         return queued if allowance is None else min(allowance, queued)
 
     def take(self, limit: int) -> list[Flight]:
         """Up to `limit` wakeups, alarms first."""
         count = min(limit, self.available())
-        if count and self.breaker.state is State.OPEN:
-            self.breaker.probing()
-        return [self._next() for _ in range(count)]
-
-    def _next(self) -> Flight:
-        if self._urgent:
-            flight = self._urgent.popleft()
-        else:
-            while (flight := self._queue.popleft()).urgent:
-                self._ghosts -= 1
-        flight.queued = False
-        return flight
+        if count:
+            self.health.probing()
+        return [self._queue.take() for _ in range(count)]
 
     def refuse(self, flights: Sequence[Flight]) -> None:
         """The last look said no: the devices are not in flight any more, the persons are worked out anew."""
         self._refused += len(flights)
         for flight in flights:
             flight.person.flights.pop(flight.device.key, None)
+        self.health.probe_again()
         self._touched([flight.person for flight in flights])
 
     def again(self, flights: Sequence[Flight]) -> None:
         """Not processed by the provider: to the head of the queue; no attempt counted."""
-        for flight in reversed(flights):
-            flight.queued = True
-            (self._urgent if flight.urgent else self._queue).appendleft(flight)
         if flights:
+            self._queue.put_back(flights)
+            self.health.probe_again()
             self.nudge()
 
     # --- answers
@@ -174,45 +158,52 @@ class Lane:
     def unreadable(self, flights: Sequence[Flight]) -> None:
         """Their sealed tokens do not open: nothing can be sent to these devices."""
         if flights:
+            self.health.probe_again()
             log.error("tokens_unreadable", app=self.app, count=len(flights))
             self._settles.settle([Settlement(flight, Fate.GIVE_UP, "unreadable") for flight in flights])
 
     def accepted(self, flights: Sequence[Flight]) -> None:
         """The provider took these."""
         self._accepted += len(flights)
-        self._brake.saw(len(flights), 0, self.clock.now())
-        if self.breaker.state is not State.CLOSED:
-            log.info("lane_resumed", app=self.app)
-            self.breaker.succeeded()
+        if self.health.accepted(len(flights)):
             self.nudge()
         self._settles.settle_accepted(flights)
 
-    def answered(self, answers: Sequence[Answer], retire: Callable[[str], None]) -> None:
+    def answered(self, answers: Sequence[Answer], retire: Retire) -> None:
         """Judge answers that were not 200. `retire` ends the connection they came on."""
-        now = self.clock.now()
         settlements: list[Settlement] = []
+        accepted: list[Flight] = []
         again: list[Flight] = []
+        last: list[Flight] = []
         suspects = 0
         for answer in answers:
             flight = answer.tag
             assert isinstance(flight, Flight)
             judgement = self.provider.judge(answer)
             self._count(judgement.reason)
-            action = judgement.verdict.action
-            if action in _FATES:
-                settlements.append(self._settlement(flight, judgement, _FATES[action], now))
+            action = self.health.judge(judgement.verdict)
+            if action is Action.ACCEPTED:
+                accepted.append(flight)
+            elif self.health.still_stopped(judgement.verdict, judgement.reason):
+                last.append(flight)  # the next probe is another device: this one may be bad for itself
+                continue
+            elif action in _FATES:
+                settlements.append(self._settlement(flight, judgement, _FATES[action]))
             elif action is Action.SUSPECT:
                 suspects += 1
                 self._suspects.append((flight, judgement))
             else:
                 again.append(flight)
-                _ACTS[action](self, judgement, retire, now)
+                _ACTS[action](self, judgement.reason, retire)
             if judgement.verdict.scope is Scope.SERVICE:
-                self._failed(judgement.reason, now)
-            elif action in _REACHED:
-                self._recovered()
-        self._brake.saw(len(answers) - suspects, suspects, now)
+                self.health.failed(judgement.reason)
+            elif action in _REACHED and self.health.recovered():
+                self.nudge()
+        self.health.saw(len(answers) - len(accepted) - len(last) - suspects, suspects)
         self.again(again)
+        self.send(last)
+        if accepted:
+            self.accepted(accepted)
         if settlements:
             self._settles.settle(settlements)
         self.judge_suspects()
@@ -223,7 +214,7 @@ class Lane:
             return
         now = self.clock.now()
         self._count(reason, len(flights))
-        self.breaker.unknown(now)
+        self.health.unknown()
         self._settles.settle(
             [
                 Settlement(
@@ -234,37 +225,25 @@ class Lane:
             ]
         )  # fmt: skip
 
-    def pause(self) -> float:
-        """Seconds after which a connection with nothing to do should look again: a probe or the brake may be due."""
-        instants = [LOOK + self.clock.now()]
-        if self.breaker.state is State.OPEN and self.queued:
-            instants.append(self.breaker.probe_at)
-        due = self._brake.due_at()
-        if due is not None:
-            instants.append(due)
-        return max(0.0, min(instants) - self.clock.now())
+    def pause(self, *, has_room: bool) -> float:
+        """Seconds after which a connection with nothing to do should look again."""
+        return self.health.look_in(LOOK, may_probe=has_room and self.queued > 0)
 
     def judge_suspects(self) -> None:
         """Let the brake rule over the suspects held."""
-        if not self._suspects:
-            return
-        ruling = self._brake.rule(self.clock.now())
+        ruling = self.health.rule() if self._suspects else Ruling.HOLD
         if ruling is Ruling.HOLD:
             return
         suspects, self._suspects = self._suspects, []
-        now = self.clock.now()
         if ruling is Ruling.BURY:
-            self._brake.released()
-            self._settles.settle([self._settlement(f, judgement, Fate.DEAD, now) for f, judgement in suspects])
+            self._settles.settle([self._settlement(flight, judgement, Fate.DEAD) for flight, judgement in suspects])
             return
-        self._brake.reset()
-        self.breaker.stop(suspects[0][1].reason, now)
-        log.error("lane_stopped", app=self.app, reason=suspects[0][1].reason, held=len(suspects))
+        self.health.stop(suspects[0][1].reason, held=len(suspects))
         self.again([flight for flight, _ in suspects])
 
     @property
     def queued(self) -> int:
-        return len(self._urgent) + len(self._queue) - self._ghosts
+        return len(self._queue)
 
     @property
     def in_flight(self) -> int:
@@ -272,8 +251,8 @@ class Lane:
 
     def statistics(self) -> LaneStatistics:
         return LaneStatistics(
-            self.app, self.queued, len(self._urgent), self.in_flight, len(self.sessions), self._accepted,
-            dict(self._answers), self._refused, self.breaker.state, self.breaker.opened_for,
+            self.app, self.queued, self._queue.urgent, self.in_flight, len(self.sessions), self._accepted,
+            dict(self._answers), self._refused, self.health.state, self.health.opened_for,
         )  # fmt: skip
 
     @property
@@ -290,49 +269,34 @@ class Lane:
             log.info("answer_first_seen", app=self.app, reason=reason)
         self._answers[reason] += count
 
-    def _settlement(self, flight: Flight, judgement: Judgement, fate: Fate, now: float) -> Settlement:
+    def _settlement(self, flight: Flight, judgement: Judgement, fate: Fate) -> Settlement:
         not_before = 0.0
-        if fate is Fate.RETRY:
-            not_before = now + backoff(flight.device.attempt + 1, self._rng.random(), FIRST_RETRY)
+        if fate is not Fate.GIVE_UP:  # a death that is not believed is a retry too
+            pause = backoff(flight.device.attempt + 1, self._rng.random(), FIRST_RETRY)
+            not_before = self.clock.now() + pause
         return Settlement(flight, fate, judgement.reason, not_before, judgement.dead_since)
 
-    def _failed(self, reason: str, now: float) -> None:
-        was = self.breaker.state
-        self.breaker.failed(1, reason, now)
-        if self.breaker.state is State.OPEN and was is not State.OPEN:
-            log.warning("lane_paused", app=self.app, reason=reason)
+    def _reconnect(self, reason: str, retire: Retire) -> None:
+        self.health.unknown()
+        retire(reason)
 
-    def _recovered(self) -> None:
-        """An answer about a device or a message: the service itself works."""
-        if self.breaker.state is State.PROBING:
-            self.breaker.succeeded()
-            self.nudge()
+    def _new_token(self, reason: str, retire: Retire) -> None:
+        if not self.provider.token_expired(self.clock.now()):
+            self.health.stop("clock_is_wrong")
+        retire(reason)
 
-    def _reconnect(self, judgement: Judgement, retire: Callable[[str], None], now: float) -> None:
-        self.breaker.unknown(now)
-        retire(judgement.reason)
+    def _stop(self, reason: str, retire: Retire) -> None:
+        self.health.stop(reason)
+        retire(reason)
 
-    def _new_token(self, judgement: Judgement, retire: Callable[[str], None], now: float) -> None:
-        if not self.provider.token_expired(now) and self.breaker.state is not State.OPEN:
-            self._stop(Judgement(judgement.verdict, "clock_is_wrong"), retire, now)
-        retire(judgement.reason)
-
-    def _stop(self, judgement: Judgement, retire: Callable[[str], None], now: float) -> None:
-        if self.breaker.state is not State.OPEN:
-            log.error("lane_stopped", app=self.app, reason=judgement.reason)
-        self.breaker.stop(judgement.reason, now)
-        retire(judgement.reason)
-
-    def _pause(self, judgement: Judgement, retire: Callable[[str], None], now: float) -> None:
-        if self.breaker.state is not State.OPEN:
-            log.warning("lane_paused", app=self.app, reason=judgement.reason)
-        self.breaker.pause(judgement.reason, now + PAUSE)
-        retire(judgement.reason)
+    def _pause(self, reason: str, retire: Retire) -> None:
+        self.health.wait(reason)
+        retire(reason)
 
 
 _FATES: Final = {Action.GIVE_UP: Fate.GIVE_UP, Action.DEAD: Fate.DEAD, Action.LATER: Fate.RETRY}
 _REACHED: Final = frozenset({Action.GIVE_UP, Action.DEAD, Action.SUSPECT, Action.LATER})
-_ACTS: Final[dict[Action, Callable[[Lane, Judgement, Callable[[str], None], float], None]]] = {
+_ACTS: Final[dict[Action, Callable[[Lane, str, Retire], None]]] = {
     Action.RECONNECT: Lane._reconnect,
     Action.NEW_TOKEN: Lane._new_token,
     Action.STOP: Lane._stop,

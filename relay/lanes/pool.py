@@ -9,7 +9,8 @@ import trio
 
 from relay.core.flight import Flight
 from relay.lanes.lane import Lane, LaneStatistics
-from relay.lanes.link import Connect, Link, OpenToken
+from relay.lanes.link import Connect, Link
+from relay.lanes.session import OpenToken
 from relay.wire import OriginTrust
 
 LaneKey = tuple[str, str]
@@ -29,9 +30,7 @@ class Pool:
         """Add a lane with `connections` links. `connect` opens a stream to its provider."""
         self._lanes[(tenant, lane.app)] = lane
         trust, turn = OriginTrust(), trio.Lock()
-        self._links += [
-            Link(lane, connect, self._open_token, trust, turn, self._rng) for _ in range(connections)
-        ]
+        self._links += [Link(lane, connect, self._open_token, trust, turn, self._rng) for _ in range(connections)]
 
     def send(self, flights: Sequence[Flight]) -> None:
         """Queue wakeups at the lanes of their devices' apps, in the order given."""

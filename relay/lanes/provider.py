@@ -37,4 +37,4 @@ class Provider(Protocol):
         """What an answer other than 200 means."""
 
     def token_expired(self, now: float) -> bool:
-        """The provider calls our credential expired. True: a new one was made; False: our clock must be wrong."""
+        """The provider calls our credential expired. True: there is a newer one; False: our clock must be wrong."""

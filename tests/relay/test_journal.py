@@ -25,42 +25,16 @@ from relay.core.private import DeviceKey, TokenHash, UserKey
 from relay.core.pseudonym import Pseudonyms
 from relay.core.tables import Tables
 from relay.core.tenants import Tenant
-from relay.journal import IDLE, MAX_WAITING, RETRY_AFTER_FAILURE, SETTLE_CHUNK, Journal, in_thread, inline
+from relay.journal import IDLE, MAX_WAITING, RETRY_AFTER_FAILURE, SETTLE_CHUNK, Journal, in_thread
 from relay.store.memory import MemoryStore
 from relay.store.port import StaleEpoch, StoreError
-from tests.relay.world import NOON, virtual
+from tests.relay.world import NOON, Gate, virtual
 
 MESSAGE, _, ALARM = DEFAULT_CLASSES
 TENANT = Tenant(
     name="t", pseudonyms=Pseudonyms(b"m" * 32, "t"), apps={"ios": Platform.APNS}, device_limit=10_000
 )  # fmt: skip
 STRANGER = UserKey(b"?" * 16)
-
-
-class Gate:
-    """An executor with a door: commits wait while it is shut. With `fails` none succeeds."""
-
-    def __init__(self) -> None:
-        self._open = trio.Event()
-        self.open()
-        self.waiting = 0
-        self.fails = False
-
-    def open(self) -> None:
-        self._open.set()
-
-    def shut(self) -> None:
-        self._open = trio.Event()
-
-    async def __call__(self, commit: Callable[[], None]) -> None:
-        self.waiting += 1
-        try:
-            await self._open.wait()
-        finally:
-            self.waiting -= 1
-        if self.fails:
-            raise StoreError("no")
-        await inline(commit)
 
 
 class Ledger:

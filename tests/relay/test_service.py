@@ -27,10 +27,10 @@ from relay.journal import inline
 from relay.service import LANES, PURGE_EVERY, Bound, Seams
 from relay.store.memory import MemoryStore
 from relay.store.port import StaleEpoch, StoreError, StoreMismatch
-from tests.relay.test_journal import Gate
 from tests.relay.world import (
     NOON,
     SECRET,
+    Gate,
     World,
     app,
     configuration,
@@ -50,7 +50,7 @@ MINUTE = 60.0
 async def test_a_relay_is_ready_while_it_runs_and_its_store_works() -> None:
     async with world(running=False) as w:
         assert w.relay.ops.reasons() == ["not_running"]
-        await w._begin()
+        await w.begin()
         assert w.relay.ops.reasons() == []
         w.store.fail_next = StoreError("disk full")
         with pytest.raises(Unavailable):
@@ -68,7 +68,7 @@ async def test_a_relay_is_ready_while_it_runs_and_its_store_works() -> None:
 async def test_a_relay_starts_and_accepts_although_its_provider_cannot_be_reached() -> None:
     async with world(running=False) as w:
         w.network.reachable = False
-        await w._begin()
+        await w.begin()
         await w.register("anna")
         assert (await w.post("anna")).accepted == 1
         assert w.relay.ops.reasons() == []
@@ -165,6 +165,21 @@ async def test_requests_are_forgotten_after_a_day_in_memory_and_in_the_store() -
         assert len(w.relay.people.remembered) == 1
         await w.pass_time(PURGE_EVERY + 2)
         assert w.relay.people.remembered == {}
+        w.kill()
+        await w.stopped.wait()
+        assert w.store.load().requests == {}
+
+
+@virtual
+async def test_more_to_forget_than_fits_into_one_piece_is_forgotten_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(service, "PURGE_LIMIT", 3)
+    async with world() as w:
+        await w.register("anna")
+        for _ in range(10):
+            await w.alarm("anna")
+        await w.pass_time(REQUEST_LIFE + PURGE_EVERY + 1)
         w.kill()
         await w.stopped.wait()
         assert w.store.load().requests == {}
@@ -517,7 +532,7 @@ async def test_nothing_is_lost_nobody_is_woken_in_rest_and_the_books_balance(
                 token = token_of(user, generation=generation)
                 assert any(e.t >= at - 0.001 for e in w.wakeups() if e.token == token), (at - w.start, user)
         for entry in w.requests():
-            owner = w._owners[entry.token]
+            owner = w.owner(entry)
             if diary.rested(owner, entry.t):
                 alarms = [at for at, user, name in diary.posts if user == owner and name == "alarm"]
                 assert any(at <= entry.t + 0.001 <= at + HOUR + 1 for at in alarms), (entry.t - w.start, owner)

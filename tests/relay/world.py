@@ -29,7 +29,7 @@ from typing import Final, ParamSpec
 import trio
 import trio.testing
 
-from relay.clock import Clock, TrioClock
+from relay.clock import SLICE, Clock, TrioClock
 from relay.config import AppConfig, Config, DoorConfig, KeyConfig, MasterKeys, StoreConfig, TenantConfig
 from relay.core.devices import Platform, Registration
 from relay.core.events import DEFAULT_CLASSES, HOUR, NEVER, Accepted, Authority, Event, EventClass, Request
@@ -47,6 +47,7 @@ from relay.simulators.certificates import provider_key
 from relay.simulators.journal import Entry
 from relay.simulators.provider_token import TeamKey
 from relay.store.memory import MemoryStore
+from relay.store.port import StoreError
 
 NOON: Final = datetime(2026, 11, 24, 11, 0, tzinfo=UTC).timestamp()
 """A Tuesday, 12:00 in Berlin."""
@@ -77,6 +78,23 @@ def virtual(test: Callable[P, Awaitable[None]]) -> Callable[P, None]:
 def signing_key() -> tuple[bytes, bytes]:
     """The team's key, private and public; one for the whole run, because making it is slow."""
     return provider_key()
+
+
+class SettableClock:
+    """Follows trio's clock from a start instant, and can be set wrong; sleepers notice within a slice, as at a wall."""
+
+    def __init__(self, start: float = NOON) -> None:
+        self._zero = start - trio.current_time()
+        self.error = 0.0
+        """Seconds by which it is ahead."""
+
+    def now(self) -> float:
+        return self._zero + trio.current_time() + self.error
+
+    async def sleep_until(self, instant: float) -> None:
+        await trio.lowlevel.checkpoint()
+        while (left := instant - self.now()) > 0:  # noqa: ASYNC110 (waits for an instant, not for a condition)
+            await trio.sleep(min(left, SLICE))
 
 
 def token_of(user: str, device: str = "phone", generation: int = 0) -> str:
@@ -206,6 +224,35 @@ class Network:
     @property
     def open_lines(self) -> list[Line]:
         return [line for line in self.lines if not line.closed]
+
+
+# --- the store's thread
+
+
+class Gate:
+    """An executor with a door: commits wait while it is shut. With `fails` none succeeds."""
+
+    def __init__(self) -> None:
+        self._open = trio.Event()
+        self.open()
+        self.waiting = 0
+        self.fails = False
+
+    def open(self) -> None:
+        self._open.set()
+
+    def shut(self) -> None:
+        self._open = trio.Event()
+
+    async def __call__(self, commit: Callable[[], None]) -> None:
+        self.waiting += 1
+        try:
+            await self._open.wait()
+        finally:
+            self.waiting -= 1
+        if self.fails:
+            raise StoreError("no")
+        await inline(commit)
 
 
 # --- the configuration
@@ -347,7 +394,7 @@ class World:
         self.kill()
         await self.stopped.wait()
         self.relay = Relay(self.config, self.store, self.clock, self._seams)
-        await self._begin()
+        await self.begin()
 
     # what is seen
 
@@ -376,6 +423,10 @@ class World:
     def requests(self, user: str | None = None) -> list[Entry]:
         """Every request that reached the provider, for one user or for all."""
         return [e for e in self.fake.journal.entries if user is None or self._owners.get(e.token) == user]
+
+    def owner(self, entry: Entry) -> str:
+        """Whose device a request was for."""
+        return self._owners[entry.token]
 
     def wakeups(self, user: str | None = None) -> list[Entry]:
         """Requests the provider accepted."""
@@ -411,7 +462,8 @@ class World:
 
     _seams: Seams = field(default_factory=Seams)
 
-    async def _begin(self) -> None:
+    async def begin(self) -> None:
+        """Start the relay."""
         self.stop, self.stopped = trio.Event(), trio.Event()
         self._running = trio.CancelScope()
         await self.nursery.start(self._run)
@@ -460,7 +512,7 @@ async def world(
             relay, config, store, clock, fake, network, nursery, trio.Event(), trio.Event(), start, _seams=seams
         )
         if running:
-            await made._begin()
+            await made.begin()
         yield made
         made.check()
         nursery.cancel_scope.cancel()

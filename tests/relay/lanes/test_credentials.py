@@ -8,13 +8,14 @@ import jwt
 import pytest
 import trio
 
-from relay.clock import SLICE
 from relay.core.breaker import State
 from relay.core.events import HOUR
 from relay.lanes.credentials import LIFE, STRAGGLERS, YOUNGEST_REMINT, ProviderToken, ProviderTokens
-from tests.relay.world import KEY_ID, NOON, TEAM_ID, World, app, signing_key, tenant, virtual, world
+from tests.relay.world import KEY_ID, NOON, TEAM_ID, SettableClock, World, app, signing_key, tenant, virtual, world
 
 MINUTE = 60.0
+SLOT = NOON // LIFE * LIFE
+"""Beginning of a slot of fifty minutes."""
 
 
 def _token() -> ProviderToken:
@@ -42,11 +43,32 @@ def test_a_process_that_starts_again_comes_to_the_same_token() -> None:
 
 def test_a_token_is_used_for_fifty_minutes() -> None:
     token = _token()
-    first = token.bearer(NOON)
-    assert token.bearer(NOON + LIFE - 0.001) is first
-    second = token.bearer(NOON + LIFE)
+    first = token.bearer(SLOT)
+    assert token.bearer(SLOT + LIFE - 0.001) is first
+    second = token.bearer(SLOT + LIFE)
     assert second != first
-    assert token.bearer(NOON + 2 * LIFE - 1) is second
+    assert token.bearer(SLOT + 2 * LIFE - 1) is second
+
+
+def test_the_first_token_of_a_process_is_renewed_with_its_slot() -> None:
+    token = _token()
+    first = token.bearer(SLOT + 2900)
+    assert token.bearer(SLOT + LIFE) == _token().bearer(SLOT + LIFE) != first
+
+
+@pytest.mark.parametrize("age", [YOUNGEST_REMINT, 2000.0, 2700.0, LIFE - 1])
+def test_after_a_replacement_out_of_turn_changes_stay_twenty_minutes_apart(age: float) -> None:
+    token = _token()
+    token.bearer(SLOT)
+    assert token.expired(SLOT + age)
+    changes = [SLOT + age]
+    current = token.bearer(SLOT + age)
+    for second in range(int(age) + 1, int(8 * LIFE)):
+        if token.bearer(SLOT + second) != current:
+            current = token.bearer(SLOT + second)
+            changes.append(SLOT + second)
+    assert min(after - before for before, after in pairwise(changes)) >= YOUNGEST_REMINT
+    assert max(after - before for before, after in pairwise(changes)) <= LIFE + 1
 
 
 @pytest.mark.parametrize("jump", [2 * HOUR, -2 * HOUR])
@@ -126,22 +148,6 @@ async def test_over_three_hours_all_connections_share_a_token_that_is_renewed_ev
             assert 0 <= entry.t - iat <= LIFE
 
 
-class _Wrong:
-    """A clock that follows trio's and can be set wrong."""
-
-    def __init__(self) -> None:
-        self._zero = NOON - trio.current_time()
-        self.error = 0.0
-
-    def now(self) -> float:
-        return self._zero + trio.current_time() + self.error
-
-    async def sleep_until(self, instant: float) -> None:
-        await trio.lowlevel.checkpoint()
-        while (left := instant - self.now()) > 0:  # noqa: ASYNC110 (waits for an instant, not for a condition)
-            await trio.sleep(min(left, SLICE))
-
-
 @pytest.mark.parametrize(
     ("error", "word"), [(2 * HOUR, "InvalidProviderToken"), (-2 * HOUR, "clock_is_wrong")], ids=["ahead", "behind"]
 )
@@ -150,7 +156,7 @@ async def test_a_clock_that_jumps_by_two_hours_stops_the_lane_without_a_storm_an
     error: float, word: str
 ) -> None:
     """S14: Apple refuses tokens of the wrong hour; nothing is lost, and few tokens are made."""
-    clock = _Wrong()
+    clock = SettableClock()
     async with world(clock=clock) as w:
         await w.register("anna")
         await w.post("anna")

@@ -1,0 +1,118 @@
+"""Health: when a lane may send, from verdicts alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from relay.core.breaker import FAILURES, State
+from relay.core.verdicts import Action, Scope, Verdict
+from relay.lanes.health import BUGS, PAUSE, Health
+from tests.relay.world import NOON
+
+BUG = Verdict(Action.GIVE_UP, Scope.MESSAGE)
+SUSPECT = Verdict(Action.SUSPECT, Scope.DEVICE)
+LOOK = 3600.0
+
+
+class _Hand:
+    """A clock set by hand."""
+
+    def __init__(self) -> None:
+        self.at = NOON
+
+    def now(self) -> float:
+        return self.at
+
+    async def sleep_until(self, instant: float) -> None:
+        raise AssertionError("nobody sleeps here")
+
+
+def _stopped(reason: str = "Forbidden") -> tuple[Health, _Hand]:
+    clock = _Hand()
+    health = Health("ios", clock)
+    health.stop(reason)
+    return health, clock
+
+
+def _probe(health: Health, clock: _Hand) -> None:
+    clock.at += PAUSE
+    assert health.allowance() == 1
+    health.probing()
+
+
+def test_a_healthy_lane_sends_without_limit_and_has_nothing_to_wait_for() -> None:
+    health = Health("ios", _Hand())
+    assert health.allowance() is None
+    health.probing()
+    health.probe_again()
+    assert health.state is State.CLOSED
+    assert health.look_in(LOOK, may_probe=True) == LOOK
+
+
+def test_a_stopped_lane_lets_one_probe_through_at_a_time() -> None:
+    health, clock = _stopped()
+    assert health.allowance() == 0
+    assert health.look_in(LOOK, may_probe=True) == PAUSE
+    assert health.look_in(LOOK, may_probe=False) == LOOK
+    _probe(health, clock)
+    assert health.allowance() == 0
+    assert health.recovered()
+    assert (health.state, health.opened_for) == (State.CLOSED, "")
+
+
+def test_a_probe_that_did_not_leave_is_followed_by_another_at_once() -> None:
+    health, clock = _stopped()
+    _probe(health, clock)
+    health.probe_again()
+    assert (health.allowance(), health.opened_for) == (1, "Forbidden")
+
+
+def test_a_probe_without_an_answer_is_followed_by_another_after_a_pause() -> None:
+    health, clock = _stopped()
+    _probe(health, clock)
+    health.unknown()
+    assert health.allowance() == 0
+    assert 0 < health.look_in(LOOK, may_probe=True) <= PAUSE
+
+
+@pytest.mark.parametrize("news", ["accepted", "recovered", "failed"])
+def test_answers_to_what_left_before_do_not_move_an_open_breaker(news: str) -> None:
+    health, _ = _stopped()
+    if news == "accepted":
+        assert not health.accepted(100)
+    elif news == "recovered":
+        assert not health.recovered()
+    else:
+        for _ in range(2 * FAILURES):
+            health.failed("InternalServerError")
+    assert (health.state, health.opened_for) == (State.OPEN, "Forbidden")
+    assert health.look_in(LOOK, may_probe=True) == PAUSE
+
+
+def test_malformed_requests_in_a_row_are_the_lanes_fault_and_one_success_ends_the_row() -> None:
+    health = Health("ios", _Hand())
+    for _ in range(3):
+        assert {health.judge(BUG) for _ in range(BUGS)} == {Action.GIVE_UP}
+        health.accepted(1)
+    assert {health.judge(BUG) for _ in range(BUGS)} == {Action.GIVE_UP}
+    assert health.judge(BUG) is Action.STOP
+    assert health.judge(SUSPECT) is Action.SUSPECT
+    assert health.judge(BUG) is Action.GIVE_UP
+
+
+@pytest.mark.parametrize("verdict", [BUG, SUSPECT])
+def test_a_probe_that_repeats_what_stopped_the_lane_is_no_news_about_a_device(verdict: Verdict) -> None:
+    health, clock = _stopped("BadDeviceToken")
+    assert not health.still_stopped(verdict, "BadDeviceToken"), "not a probe"
+    _probe(health, clock)
+    assert not health.still_stopped(verdict, "Other")
+    assert health.still_stopped(verdict, "BadDeviceToken")
+    assert health.state is State.OPEN
+    assert health.look_in(LOOK, may_probe=True) == PAUSE
+
+
+def test_a_clock_set_back_does_not_postpone_the_probe() -> None:
+    health, clock = _stopped()
+    clock.at -= 7200.0
+    assert health.allowance() == 1
+    assert health.look_in(LOOK, may_probe=True) == 0
