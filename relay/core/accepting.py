@@ -63,7 +63,7 @@ def _take(draft: Draft, tenant: Tenant, event: Event) -> int:
         elif slot.total == slot.booked:
             _revive(draft, person, slot, event, generation)
         else:
-            slot.merge(generation, event.at, event.expires_at)
+            slot.merge(generation, draft.now, event.at, event.expires_at)
         taken += 1
     if taken:
         draft.account((tenant.name, name)).accepted += taken
@@ -71,11 +71,9 @@ def _take(draft: Draft, tenant: Tenant, event: Event) -> int:
 
 
 def _revive(draft: Draft, person: Person, slot: Slot, event: Event, generation: int) -> None:
-    """An event for a slot that has nothing pending starts it anew, but keeps who was woken for what."""
-    slot.merge(generation, event.at, event.expires_at)
-    slot.expires_at = event.expires_at
+    """An event for a slot that has nothing pending starts it anew, but keeps who is still owed what came before."""
+    slot.merge(generation, draft.now, event.at, event.expires_at)
     slot.first_at = draft.now
-    slot.tried = False
     slot.due_at = slot.reachable_at = _first_due(draft, person, event.event_class)
 
 
@@ -87,7 +85,9 @@ def _first_due(draft: Draft, person: Person, event_class: EventClass) -> float:
 
 def _record_bypass(draft: Draft, tenant: Tenant, event: Event, authority: Authority) -> None:
     name = event.event_class.name
-    earlier = [*draft.people.bypasses.get((tenant.name, name, authority.role), ()), *_in_batch(draft, name, authority)]
+    key = (tenant.name, name, authority.role)
+    in_batch = [b.at for b in draft.batch.bypasses if (b.tenant, b.event_class, b.role) == key]
+    earlier = [*draft.people.bypasses.get(key, ()), *in_batch]
     recent = sum(1 for at in earlier if at > draft.now - HOUR)
     draft.batch.bypasses.append(
         Bypass(
@@ -95,7 +95,3 @@ def _record_bypass(draft: Draft, tenant: Tenant, event: Event, authority: Author
             over_rate=recent >= event.event_class.rate_per_hour,
         )
     )  # fmt: skip
-
-
-def _in_batch(draft: Draft, name: str, authority: Authority) -> list[float]:
-    return [b.at for b in draft.batch.bypasses if b.event_class == name and b.role == authority.role]

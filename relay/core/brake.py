@@ -33,7 +33,7 @@ class Brake:
 
     def __init__(self) -> None:
         self._recent: deque[tuple[int, int]] = deque()
-        """(good, suspect) per batch, newest last; about the last WINDOW answers."""
+        """(good, suspect) per batch, newest last; the last WINDOW answers."""
         self._total = 0
         self._suspects = 0
         self._since = 0
@@ -47,15 +47,24 @@ class Brake:
         self._recent.append((good, suspect))
         self._total += good + suspect
         self._suspects += suspect
-        while self._recent and self._total - sum(self._recent[0]) >= WINDOW:
-            old_good, old_suspect = self._recent.popleft()
-            self._total -= old_good + old_suspect
-            self._suspects -= old_suspect
+        self._forget(self._total - WINDOW)
         if suspect and self._held_at is None:
             self._held_at = now
             self._since = 0
         if self._held_at is not None:
             self._since += good
+
+    def _forget(self, count: int) -> None:
+        """Forget the oldest `count` answers; of a batch the good ones first, for caution."""
+        while count > 0:
+            good, suspect = self._recent.popleft()
+            old_good = min(good, count)
+            old_suspect = min(suspect, count - old_good)
+            if (good, suspect) != (old_good, old_suspect):
+                self._recent.appendleft((good - old_good, suspect - old_suspect))
+            self._total -= old_good + old_suspect
+            self._suspects -= old_suspect
+            count -= old_good + old_suspect
 
     def rule(self, now: float) -> Ruling:
         """What to do with the suspects held."""

@@ -51,9 +51,9 @@ class Breaker:
         self._step = FIRST
 
     def failed(self, count: int, reason: str, now: float) -> None:
-        """`count` answers said that the service is in trouble."""
+        """`count` answers said that the service is in trouble. When open it knows: they are about earlier requests."""
         self._failures += count
-        if self.state is not State.CLOSED or self._failures >= FAILURES:
+        if self.state is State.PROBING or (self.state is State.CLOSED and self._failures >= FAILURES):
             self._open(reason, now + self._step)
             self._step = min(self._step * 2, LONGEST)
 

@@ -193,11 +193,7 @@ class Draft:
                 slots[name] = slot
 
     def _apply_rests(self) -> None:
-        """An edit of the rest asks the gate anew for what waits; an echo keeps its morning."""
         for key, record in self.batch.rests.items():
             person = self.people.by_key[key]
             person.rest = record
             person.table = None
-            for slot in person.slots.values():
-                if not slot.is_echo:
-                    slot.due_at = min(slot.due_at, self.now)

@@ -6,9 +6,10 @@ from relay.core.batch import Parting
 from relay.core.devices import Device, Platform, Registration, RestRecord
 from relay.core.draft import Draft
 from relay.core.errors import DeviceLimitReached, NotFound, VersionConflict
+from relay.core.events import NEVER
 from relay.core.people import Person
 from relay.core.private import DeviceKey, UserKey
-from relay.core.settling import part, remove
+from relay.core.settling import close_if_done, part, remove
 from relay.core.tenants import Tenant
 
 Version = int | str | None
@@ -18,45 +19,57 @@ Version = int | str | None
 def put_device(draft: Draft, tenant: Tenant, registration: Registration) -> tuple[bool, int]:
     """Register or refresh a device; return (created, how many others had to leave).
 
-    A new token was woken for nothing yet, and is owed what is pending. Raises DeviceLimitReached.
+    It is there before the others leave: what is pending is owed to it then, not undeliverable. A new token was woken
+    for nothing yet; a token that is known keeps its back-off. Raises DeviceLimitReached.
     """
     person = draft.person(tenant, registration.user, registration.sealed_id)
     before = draft.devices_of(person).get(registration.device)
-    if before is None and len(draft.devices_of(person)) >= tenant.device_limit and not tenant.evict:
+    rival = _rival(draft, registration)
+    evicted = _surplus(draft, tenant, person, rival) if before is None else []
+    if evicted and not tenant.evict:
         raise DeviceLimitReached(tenant.device_limit)
-    parted = _take_token(draft, registration)
-    while before is None and len(devices := draft.devices_of(person)) >= tenant.device_limit:
-        oldest = min(devices.values(), key=lambda device: device.registered_at)
-        part(draft, person, oldest, Parting.EVICTED, "device_limit")
-        parted += 1
-    if before is not None and before.token_hash != registration.token_hash:
+    _put(draft, person, before, registration)
+    if rival is not None:
+        part(draft, *rival, Parting.MOVED, "token_moved")
+    for device in evicted:
+        part(draft, person, device, Parting.EVICTED, "device_limit")
+    if registration.platform is not Platform.NONE:
+        draft.tokens[registration.token_hash] = (registration.user, registration.device)
+    return before is None, len(evicted) + (rival is not None)
+
+
+def _rival(draft: Draft, registration: Registration) -> tuple[Person, Device] | None:
+    """Another device that has this token. A token is unique per app: it loses it, and the backend is told."""
+    owner = draft.token_owner(registration.token_hash)
+    if registration.platform is Platform.NONE or owner is None or owner == (registration.user, registration.device):
+        return None
+    person = draft.find(owner[0])
+    device = draft.devices_of(person).get(owner[1]) if person is not None else None
+    return None if person is None or device is None else (person, device)
+
+
+def _surplus(draft: Draft, tenant: Tenant, person: Person, rival: tuple[Person, Device] | None) -> list[Device]:
+    """Devices that must leave so that one more is within the limit: those registered longest ago."""
+    staying = [d for d in draft.devices_of(person).values() if rival is None or d is not rival[1]]
+    staying.sort(key=lambda device: device.registered_at)
+    return staying[: max(0, len(staying) + 1 - tenant.device_limit)]
+
+
+def _put(draft: Draft, person: Person, before: Device | None, registration: Registration) -> None:
+    device = Device(
+        registration.device, registration.user, registration.app, registration.platform, registration.token_hash,
+        registration.sealed, registered_at=draft.now,
+    )  # fmt: skip
+    if before is not None and before.token_hash == registration.token_hash:
+        device = device.backed_off(before.attempt, before.not_before)
+    elif before is not None:
         draft.drop_token(before)
         for _name, slot in draft.slots_of(person):
             slot.done.pop(before.key, None)
-    draft.put_device(person, _registered(registration, draft.now))
-    if registration.platform is not Platform.NONE:
-        draft.tokens[registration.token_hash] = (registration.user, registration.device)
-    return before is None, parted
-
-
-def _registered(registration: Registration, now: float) -> Device:
-    return Device(
-        registration.device, registration.user, registration.app, registration.platform, registration.token_hash,
-        registration.sealed, registered_at=now,
-    )  # fmt: skip
-
-
-def _take_token(draft: Draft, registration: Registration) -> int:
-    """A token is unique per app: whoever had it loses it, and the backend is told."""
-    owner = draft.token_owner(registration.token_hash)
-    if registration.platform is Platform.NONE or owner is None or owner == (registration.user, registration.device):
-        return 0
-    person = draft.find(owner[0])
-    device = draft.devices_of(person).get(owner[1]) if person is not None else None
-    if person is None or device is None:
-        return 0
-    part(draft, person, device, Parting.MOVED, "token_moved")
-    return 1
+    draft.put_device(person, device)
+    if before is not None and registration.platform is Platform.NONE:
+        for name, slot in draft.slots_of(person):
+            close_if_done(draft, person, name, slot)
 
 
 def delete_device(draft: Draft, tenant: Tenant, user: UserKey, device: DeviceKey) -> None:
@@ -68,14 +81,13 @@ def delete_device(draft: Draft, tenant: Tenant, user: UserKey, device: DeviceKey
     remove(draft, person, found)
 
 
-def put_rest(
-    draft: Draft, tenant: Tenant, user: UserKey, sealed_id: bytes, sealed: bytes, if_match: Version
-) -> int:
+def put_rest(draft: Draft, tenant: Tenant, user: UserKey, sealed_id: bytes, sealed: bytes, if_match: Version) -> int:
     """Replace the rest document; return its version. Raises VersionConflict."""
     _check_version(draft.rest(user), if_match)
     person = draft.person(tenant, user, sealed_id)
     draft.batch.revision += 1
     draft.put_rest(person, RestRecord(sealed, draft.batch.revision))
+    _ask_anew(draft, person)
     return draft.batch.revision
 
 
@@ -88,6 +100,18 @@ def delete_rest(draft: Draft, tenant: Tenant, user: UserKey, if_match: Version) 
     _check_version(record, if_match)
     draft.batch.revision += 1
     draft.put_rest(person, None)
+    _ask_anew(draft, person)
+
+
+def _ask_anew(draft: Draft, person: Person) -> None:
+    """After an edit of the rest the gate is asked anew for what waits, also if the process ends before. An echo keeps
+    its morning."""
+    for name, slot in draft.slots_of(person):
+        if slot.is_echo or person.tenant.class_of(name).pierces:
+            continue
+        slot.due_at = min(slot.due_at, draft.now)
+        if not slot.tried:
+            slot.reachable_at = NEVER
 
 
 def _known(draft: Draft, tenant: Tenant, user: UserKey) -> Person:

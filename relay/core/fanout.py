@@ -33,15 +33,15 @@ def consider(person: Person, now: float, table: RestTable | None) -> Considered:
     ready: dict[bytes, Flight] = {}
     for name, slot in person.slots.items():
         event_class = person.tenant.class_of(name)
+        start = slot.due_at
+        if start <= now:
+            start = _ask(person, name, slot, now, table)
         expiry = slot.expiry(event_class)
         if expiry <= now:
             expired.append(name)
             continue
-        start = slot.due_at
         if not event_class.pierces and slot.generation > person.left_generation:
             start = max(start, person.hold.until)
-        if start <= now:
-            start = _ask(person, name, slot, now, table)
         if start > now:
             again_at = min(again_at, start, expiry)
             continue
@@ -50,15 +50,17 @@ def consider(person: Person, now: float, table: RestTable | None) -> Considered:
 
 
 def _ask(person: Person, name: str, slot: Slot, now: float, table: RestTable | None) -> float:
-    """Ask the gate; return when the slot may go (now, or its release)."""
+    """Ask the gate; return when the slot may go (now, or its release). Moves the expiry: look at that afterwards."""
     decision = Gate(person.tenant.jitter).ask(table, person.key, person.tenant.class_of(name), now)
-    if not isinstance(decision, Deferred):
-        slot.tried = True
-        return now
-    slot.due_at = decision.until
+    if isinstance(decision, Deferred):
+        slot.due_at = decision.until
+        if not slot.tried:
+            slot.reachable_at = decision.until
+        return decision.until
     if not slot.tried:
-        slot.reachable_at = decision.until
-    return decision.until
+        slot.tried = True
+        slot.reachable_at = min(slot.reachable_at, now)
+    return now
 
 
 def _owed(person: Person, slot: Slot, now: float, ready: dict[bytes, Flight], *, urgent: bool) -> float:
@@ -112,8 +114,18 @@ def depart(flight: Flight, now: float, table: RestTable | None) -> bool:
 
 
 def left(flight: Flight, now: float) -> None:
-    """The bytes of the wakeup were handed over: hold newer events of this user."""
-    newest = max(claim.generation for claim in flight.claims)
-    if newest > flight.person.left_generation:
-        flight.person.left_generation = newest
-        flight.person.hold.left(now)
+    """The bytes of the wakeup were handed over: hold newer events of this user.
+
+    Within a hold only an alarm begins another one. What else leaves then is a device that comes late, and takes along
+    what has come meanwhile: for the others that is still held.
+    """
+    person = flight.person
+    begins = now >= person.hold.until
+    newest = max((c.generation for c in flight.claims if begins or _pierces(person, c)), default=0)
+    if newest > person.left_generation:
+        person.left_generation = newest
+        person.hold.left(now)
+
+
+def _pierces(person: Person, claim: Claim) -> bool:
+    return person.tenant.class_of(claim.event_class).pierces

@@ -60,6 +60,6 @@ class Settlement:
     fate: Fate
     reason: str
     not_before: float = 0.0
-    """For RETRY."""
+    """For RETRY, and for a DEAD that is not believed: no new attempt earlier."""
     dead_since: float | None = None
     """For DEAD: when the provider found the token invalid; None when it does not say."""

@@ -20,6 +20,8 @@ from relay.core.private import UserKey
 
 MARGIN: Final = 10.0
 """Seconds before a rest in which nothing is sent any more."""
+OVERHANG: Final = 1.1
+"""A life may outlast what it stands for by a tenth: a full step would else be missed by the seconds since the event."""
 
 
 class Rest(Protocol):
@@ -30,6 +32,7 @@ class Rest(Protocol):
     @property
     def until(self) -> float | None:
         """End of the current rest; None when reachable, or when no end is known."""
+
     @property
     def next_start(self) -> float | None:
         """Start of the next rest; None when resting or none is known."""
@@ -91,24 +94,24 @@ class Gate:
         self, table: RestTable | None, user: UserKey, event_class: EventClass, now: float, expiry: float = NEVER
     ) -> Decision:
         """`expiry` (UTC seconds) bounds the life: a wakeup for nothing need not be kept."""
+        wanted = (expiry - now) * OVERHANG
         if event_class.pierces:
-            return Passed(Why.PIERCES, life(min(event_class.deadline, expiry - now)))
+            return Passed(Why.PIERCES, life(min(event_class.deadline, wanted)))
         if table is None:
-            return Passed(Why.REACHABLE, life(expiry - now))
+            return Passed(Why.REACHABLE, life(wanted))
         rest = table.at(now)
         if rest.resting:
             return self._deferred(Why.REST, user, rest.until)
         start = rest.next_start
         if start is None:
-            return Passed(Why.REACHABLE, life(expiry - now))
+            return Passed(Why.REACHABLE, life(wanted))
         if start - now <= MARGIN:
             return self._deferred(Why.REST_SOON, user, table.at(start).until)
-        return self._passed(table, user, start, now, expiry)
+        return self._passed(table, user, start, now, wanted)
 
-    def _passed(self, table: RestTable, user: UserKey, start: float, now: float, expiry: float) -> Passed:
-        wanted = life(expiry - now)
-        step = life(min(start, expiry) - now)
-        if step == wanted:
+    def _passed(self, table: RestTable, user: UserKey, start: float, now: float, wanted: float) -> Passed:
+        step = life(min(start - now, wanted))
+        if step == life(wanted):
             return Passed(Why.REACHABLE, step)
         end = table.at(start).until
         return Passed(Why.REACHABLE, step, None if end is None else end + jitter(user, end, self.width))

@@ -44,9 +44,7 @@ class Pseudonyms:
 
     def user(self, user: str) -> UserKey:
         raw = user.encode()
-        return UserKey(
-            hmac.digest(self._user, self._tenant + len(raw).to_bytes(4, "big") + raw, "sha256")[:KEY_BYTES]
-        )
+        return UserKey(hmac.digest(self._user, self._tenant + len(raw).to_bytes(4, "big") + raw, "sha256")[:KEY_BYTES])
 
     def device(self, user: str, device: str) -> DeviceKey:
         return DeviceKey(hmac.digest(self._device, prefixed(user, device), "sha256")[:KEY_BYTES])

@@ -17,11 +17,11 @@ from relay.core.seal import SealBroken, Seals, place
 class Records:
     """Seals and opens the records of one tenant."""
 
-    __slots__ = ("_seals", "_tenant")
+    __slots__ = ("_places", "_seals")
 
     def __init__(self, seals: Seals, tenant: str) -> None:
         self._seals = seals
-        self._tenant = tenant
+        self._places = {kind: place(tenant, kind, b"") for kind in ("user", "device", "rest")}
 
     def seal_user(self, key: UserKey, user: Private) -> bytes:
         return self._seal("user", key, [1, user.reveal()])
@@ -54,10 +54,10 @@ class Records:
         return document
 
     def _seal(self, kind: str, user: bytes, content: list[Any], device: bytes = b"") -> bytes:
-        return self._seals.seal(place(self._tenant, kind, user, device), msgpack.packb(content))
+        return self._seals.seal(self._places[kind] + user + device, msgpack.packb(content))
 
     def _open(self, kind: str, user: bytes, sealed: bytes, device: bytes = b"") -> list[Any]:
-        content = msgpack.unpackb(self._seals.open(place(self._tenant, kind, user, device), sealed))
-        if not isinstance(content, list) or content[:1] != [1]:
+        content = msgpack.unpackb(self._seals.open(self._places[kind] + user + device, sealed))
+        if not isinstance(content, list) or not content or content[0] != 1:
             raise SealBroken("a sealed record is of a version this program does not know")
         return content

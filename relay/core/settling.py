@@ -15,7 +15,7 @@ from relay.core.draft import Draft
 from relay.core.flight import Fate, Flight, Settlement
 from relay.core.people import Person
 from relay.core.private import UserKey
-from relay.core.slots import Slot
+from relay.core.slots import ECHOING, Slot
 from relay.core.tenants import Tenant
 
 
@@ -24,9 +24,8 @@ def settle_accepted(draft: Draft, flights: Iterable[Flight]) -> None:
     for flight in flights:
         person, device = flight.person, flight.device
         draft.landed.append(flight)
-        current = draft.devices_of(person).get(device.key)
         # A token registered while this wakeup was on its way was woken for nothing yet.
-        is_asked = current is not None and current.token_hash == device.token_hash
+        is_asked = _same_token(draft, flight) is not None
         if device.attempt:
             _reset_backoff(draft, flight)
         for name, generation, total in flight.claims:
@@ -53,15 +52,14 @@ def settle(draft: Draft, settlements: Iterable[Settlement]) -> None:
 
 
 def _retry(draft: Draft, settlement: Settlement) -> None:
-    device = _as_asked(draft, settlement.flight)
+    device = _same_token(draft, settlement.flight)
     if device is not None:
         draft.put_device(settlement.flight.person, device.backed_off(device.attempt + 1, settlement.not_before))
 
 
 def _give_up(draft: Draft, settlement: Settlement) -> None:
     person, device = settlement.flight.person, settlement.flight.device
-    current = draft.devices_of(person).get(device.key)
-    if current is None or current.token_hash != device.token_hash:
+    if _same_token(draft, settlement.flight) is None:
         return
     for name, generation, _total in settlement.flight.claims:
         slot = draft.slot(person, name)
@@ -71,9 +69,12 @@ def _give_up(draft: Draft, settlement: Settlement) -> None:
 
 
 def _bury(draft: Draft, settlement: Settlement) -> None:
-    """Delete a dead device: only the one that was asked, and only if it died after its registration."""
-    device = _as_asked(draft, settlement.flight)
-    if device is None:
+    """Delete a dead device: only the one that was asked, and only if it died after its registration.
+
+    A provider that names an older death may repeat it: such a device is backed off like any that failed.
+    """
+    device = _same_token(draft, settlement.flight)
+    if device is None or device.registered_at != settlement.flight.device.registered_at:
         return
     if settlement.dead_since is not None and settlement.dead_since < device.registered_at:
         _retry(draft, settlement)
@@ -88,17 +89,14 @@ _FATES: dict[Fate, Callable[[Draft, Settlement], None]] = {
 }
 
 
-def _as_asked(draft: Draft, flight: Flight) -> Device | None:
-    """The device now, if its token and registration are still those the wakeup was sent to."""
-    now = draft.devices_of(flight.person).get(flight.device.key)
-    asked = flight.device
-    if now is None or now.token_hash != asked.token_hash or now.registered_at != asked.registered_at:
-        return None
-    return now
+def _same_token(draft: Draft, flight: Flight) -> Device | None:
+    """The device now, if its token is still the one the wakeup was sent to."""
+    device = draft.devices_of(flight.person).get(flight.device.key)
+    return device if device is not None and device.token_hash == flight.device.token_hash else None
 
 
 def _reset_backoff(draft: Draft, flight: Flight) -> None:
-    device = _as_asked(draft, flight)
+    device = _same_token(draft, flight)
     if device is not None and device.attempt:
         draft.put_device(flight.person, device.backed_off(0, 0.0))
 
@@ -117,11 +115,11 @@ def close_if_done(draft: Draft, person: Person, name: str, slot: Slot) -> None:
     if slot.total != slot.booked:
         draft.account((person.tenant.name, name)).undeliverable += slot.n
         slot.booked = slot.total
-    if slot.echo_at and phones and _may_echo(person, name, slot):
+    if slot.echo_at > 0 and phones and _may_echo(person, name, slot):
         draft.batch.generation += 1
         slot.generation = draft.batch.generation
         slot.done.clear()
-        slot.due_at, slot.echo_at = slot.echo_at, 0.0
+        slot.due_at, slot.echo_at = slot.echo_at, ECHOING
         return
     draft.put_slot(person, name, None)
 

@@ -25,6 +25,8 @@ from relay.core.private import DeviceKey
 
 RETENTION: Final = 35 * 86400.0
 """A slot in a rest without end is dropped after this (R10): the messages are shown when the app is opened."""
+ECHOING: Final = -1.0
+"""In `Slot.echo_at`: the slot is an echo itself."""
 
 
 @dataclass(slots=True)
@@ -38,7 +40,8 @@ class Slot:
     first_at: float
     last_at: float
     reachable_at: float
-    """First instant at which the user could be woken, as known; the class deadline counts from here."""
+    """First instant at which the user could be woken, as known; infinite while none is. The class deadline counts from
+    here, so a notice that joins moves it on: a merged slot keeps the longest."""
     expires_at: float
     """The longest own life of the merged events; infinite when one of them has none."""
     due_at: float
@@ -46,7 +49,7 @@ class Slot:
     """The gate has let it through once; in memory only. Until then each deferral moves `reachable_at`."""
     done: dict[DeviceKey, int] = field(default_factory=dict)
     echo_at: float = 0.0
-    """End of the rest that cut the life of a wakeup for this generation (plus jitter); 0 when none was cut."""
+    """End of the rest that cut the life of a wakeup for this generation (plus jitter); 0 when none was cut; ECHOING."""
 
     @property
     def n(self) -> int:
@@ -55,8 +58,8 @@ class Slot:
 
     @property
     def is_echo(self) -> bool:
-        """Nothing pending and every device owed: repeats a wakeup whose life was cut by rest."""
-        return self.total == self.booked and not self.done
+        """Nothing is pending; repeats a wakeup whose life was cut by rest."""
+        return self.echo_at == ECHOING
 
     def copy(self) -> Slot:
         return Slot(
@@ -67,9 +70,11 @@ class Slot:
     def owed(self, device: DeviceKey) -> bool:
         return self.done.get(device, 0) < self.generation
 
-    def merge(self, generation: int, at: float, expires_at: float) -> None:
+    def merge(self, generation: int, now: float, at: float, expires_at: float) -> None:
         """Take one more notice."""
         self.total += 1
+        self.reachable_at = max(self.reachable_at, self.due_at, now)
+        self.tried = False
         self.generation = generation
         self.echo_at = 0.0
         self.last_at = max(self.last_at, at)

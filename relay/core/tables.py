@@ -29,15 +29,16 @@ class _Resting:
 
 
 class Unreadable:
-    """Stands for a document that cannot be read: rest without end, looked at again after an hour."""
+    """Stands for a document that cannot be read: the last good table, else rest without end. Stale after an hour."""
 
-    __slots__ = ("stale_at",)
+    __slots__ = ("good", "stale_at")
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, good: RestTable | None, now: float) -> None:
+        self.good = good
         self.stale_at = now + 3600.0
 
     def at(self, now: float) -> Rest:
-        return _RESTING
+        return _RESTING if self.good is None else self.good.at(now)
 
 
 _RESTING = _Resting()
@@ -68,6 +69,7 @@ class Tables:
             table = self._compile(self._open(person.tenant, person.key, sealed), now)
         except (RelayError, ValueError):
             self.unreadable += 1
-            return person.table or Unreadable(now)
+            last = person.table
+            return Unreadable(last.good if isinstance(last, Unreadable) else last, now)
         self.compiled += 1
         return table

@@ -1,0 +1,355 @@
+"""The relay as a clerk would do it: a list of notices for every user and class, and who has heard each of them.
+
+Slow and obvious. No counters, no generations, no due instants: what the core packs into a slot is here a list of
+notices, each with its fate and the set of phones that have taken a wakeup for it. A phone is named by a number of its
+own, which a new token changes: a new token has heard nothing. A *line* is what is open of one class for one user; it
+ends when every phone has heard everything. Where the rules leave freedom (the exact jitter, how far beyond its class
+deadline a merged line lives), the model gives bounds and follows the core.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from relay.core.books import AccountKey
+from relay.core.events import EventClass
+from relay.core.private import DeviceKey, UserKey
+from relay.core.tenants import Tenant
+from tests.model.rules import DAY, NONE, Rules
+
+GAPS = (5.0, 15.0, 60.0, 300.0)
+LIVES = (0, 300, 900, 3600, 14_400, 43_200, 604_800)
+FOREVER = float("inf")
+
+
+@dataclass(slots=True, eq=False)
+class Notice:
+    """One event for one recipient."""
+
+    came_at: float
+    at: float
+    expires_at: float
+    reached_at: float | None
+    """The first instant since at which its user could be woken for it."""
+    fate: str = "pending"
+    heard: set[int] = field(default_factory=set)
+    repeats: int = 0
+    """How many echoes there were: hearing an earlier call does not answer a later one."""
+
+    @property
+    def is_pending(self) -> bool:
+        return self.fate == "pending"
+
+
+@dataclass(slots=True, eq=False)
+class Line:
+    """What is open of one class for one user."""
+
+    event_class: EventClass
+    notices: list[Notice] = field(default_factory=list)
+    stamp: int = 0
+    """Order of its newest call, among all."""
+    morning: float = 0.0
+    """End of the rest that cut the life of a wakeup which spoke of everything; 0: none did."""
+    echo_at: float = 0.0
+    """Everything was heard, and is repeated then."""
+    may_echo: bool = False
+    must_echo: bool = False
+    """All heard in this commit: the core decides whether the line ends or repeats, within these bounds."""
+
+    def pending(self) -> list[Notice]:
+        return [notice for notice in self.notices if notice.is_pending]
+
+    def owed(self, phone: Phone) -> bool:
+        return any(phone.number not in notice.heard for notice in self.notices)
+
+    def patience(self, rules: Rules, now: float) -> float:
+        """Before this instant nothing of the line may be given up."""
+        return max(self._patience(notice, rules, now) for notice in self.notices)
+
+    def _patience(self, notice: Notice, rules: Rules, now: float) -> float:
+        if notice.reached_at is not None:
+            return min(notice.reached_at + self.event_class.deadline, notice.expires_at)
+        endless = rules.release(now) is None
+        return min(self.notices[0].came_at + 35 * DAY if endless else FOREVER, notice.expires_at)
+
+
+@dataclass(slots=True, eq=False)
+class Phone:
+    """A registered device."""
+
+    key: DeviceKey
+    token: str
+    """Empty for one that cannot be woken."""
+    registered_at: float
+    number: int
+    attempt: int = 0
+    not_before: float = 0.0
+    rang_in: int = 0
+    """The round (`User.round`) in which a wakeup left for it and did not fail."""
+
+
+@dataclass(slots=True, eq=False)
+class User:
+    tenant: Tenant
+    key: UserKey
+    rules: Rules = NONE
+    phones: dict[DeviceKey, Phone] = field(default_factory=dict)
+    lines: dict[str, Line] = field(default_factory=dict)
+    # The hold: wakeups leave in rounds, and within a round each phone rings once.
+    round: int = 1
+    round_stamp: int = 0
+    began_at: float = 0.0
+    held_until: float = 0.0
+    gap: int = 0
+
+    def ringing(self) -> list[Phone]:
+        return [phone for phone in self.phones.values() if phone.token]
+
+    def passes(self, line: Line, now: float) -> bool:
+        return line.event_class.pierces or self.rules.passes(now)
+
+
+@dataclass(frozen=True, slots=True)
+class Wakeup:
+    """One that left: for whom, and for which notices."""
+
+    user: User
+    phone: Phone
+    number: int
+    token: str
+    registered_at: float
+    speaks_of: tuple[tuple[str, Line, tuple[tuple[Notice, int], ...]], ...]
+    morning: float | None
+
+
+class Naive:
+    def __init__(self) -> None:
+        self.users: dict[UserKey, User] = {}
+        self.tokens: dict[tuple[str, str], Phone] = {}
+        self.accounts: dict[AccountKey, Counter[str]] = {}
+        self.parted: list[tuple[str, DeviceKey, str]] = []
+        """(tenant, device, how): what the backends are told."""
+        self._numbers = 0
+        self._stamps = 0
+
+    # --- what comes in
+
+    def accept(
+        self, tenant: Tenant, keys: Sequence[UserKey], event_class: EventClass, now: float, at: float, expires_at: float
+    ) -> tuple[int, int]:
+        """Take one event; return how many notices were taken, and how many recipients have nobody to wake."""
+        self._stamps += 1
+        taken = 0
+        for key in keys:
+            user = self.users.get(key)
+            if user is None or user.tenant is not tenant or not user.ringing():
+                continue
+            line = user.lines.setdefault(event_class.name, Line(event_class))
+            line.stamp, line.morning, line.echo_at = self._stamps, 0.0, 0.0
+            reached = now if user.passes(line, now) else None
+            line.notices.append(Notice(now, at, expires_at, reached))
+            taken += 1
+        if taken:
+            self._book(tenant, event_class.name)["accepted"] += taken
+        return taken, len(keys) - taken
+
+    def seen(self, tenant: Tenant, key: UserKey, at: float) -> None:
+        user = self.users.get(key)
+        if user is None or user.tenant is not tenant:
+            return
+        for name, line in list(user.lines.items()):
+            if line.event_class.cancellable and all(notice.at <= at for notice in line.notices):
+                self._end(user, name, "cancelled")
+        user.held_until = min(user.held_until, user.began_at + GAPS[0])
+        user.gap = 0
+
+    def put_device(self, tenant: Tenant, key: UserKey, device: DeviceKey, token: str, now: float) -> None:
+        """Register or refresh; who else has the token loses it, and over the limit the oldest leaves."""
+        user = self.user(tenant, key)
+        before = user.phones.get(device)
+        if before is not None and before.token == token:
+            before.registered_at = now
+            return
+        phone = user.phones[device] = Phone(device, token, now, self._number())
+        owners = [(u, p) for u in self.users.values() if u.tenant is tenant for p in u.phones.values()]
+        for other, owned in owners:
+            if token and owned.token == token and owned is not phone:
+                self._part(other, owned, "moved")
+        while before is None and len(user.phones) > tenant.device_limit:
+            others = [owned for owned in user.phones.values() if owned is not phone]
+            self._part(user, min(others, key=lambda owned: owned.registered_at), "evicted")
+        self._close(user)
+
+    def is_full_for(self, tenant: Tenant, key: UserKey, device: DeviceKey, token: str) -> bool:
+        """Whether one more device needs another one to leave."""
+        user = self.users.get(key)
+        staying = [p for p in user.phones.values() if not (token and p.token == token)] if user is not None else []
+        return device not in {p.key for p in staying} and len(staying) >= tenant.device_limit
+
+    def delete_device(self, key: UserKey, device: DeviceKey) -> bool:
+        user = self.users.get(key)
+        if user is None or user.phones.pop(device, None) is None:
+            return False
+        self._close(user)
+        return True
+
+    def put_rest(self, tenant: Tenant, key: UserKey, rules: Rules, now: float) -> None:
+        user = self.user(tenant, key)
+        user.rules = rules
+        for line in user.lines.values():
+            if 0 < line.echo_at <= now:
+                line.echo_at = (
+                    FOREVER  # it waits for the end of a rest that the old rules said; only for how long is not told
+                )
+        self._reach(user, now, now)
+
+    def user(self, tenant: Tenant, key: UserKey) -> User:
+        return self.users.setdefault(key, User(tenant, key))
+
+    def time_passes(self, start: float, end: float) -> None:
+        for user in self.users.values():
+            self._reach(user, start, end)
+
+    def crashes(self) -> None:
+        """What is in memory only is gone: holds, and who rang in them."""
+        for user in self.users.values():
+            user.round, user.round_stamp, user.began_at, user.held_until, user.gap = user.round + 1, 0, 0.0, 0.0, 0
+
+    # --- what leaves, and what is said of it
+
+    def leaves(self, user: User, phone: Phone, names: Iterable[str], morning: float | None, now: float) -> Wakeup:
+        """A wakeup leaves for a phone; `names`: classes it speaks of."""
+        lines = [(name, user.lines[name]) for name in names]
+        newest = max((line.stamp for _, line in lines if now >= user.held_until or line.event_class.pierces), default=0)
+        if newest > user.round_stamp:
+            user.gap = 0 if now >= user.held_until + GAPS[-1] else user.gap
+            user.round, user.round_stamp, user.began_at = user.round + 1, newest, now
+            user.held_until = now + GAPS[user.gap]
+            user.gap = min(user.gap + 1, len(GAPS) - 1)
+        phone.rang_in = user.round
+        said = tuple((name, line, tuple((n, n.repeats) for n in line.notices)) for name, line in lines)
+        return Wakeup(user, phone, phone.number, phone.token, phone.registered_at, said, morning)
+
+    def is_held(self, user: User, phone: Phone, names: Iterable[str], now: float) -> bool:
+        """Whether a wakeup that is no alarm would ring a phone again within the hold, for something newer than it."""
+        is_newer = all(user.lines[name].stamp > user.round_stamp for name in names)
+        return is_newer and now < user.held_until and phone.rang_in == user.round
+
+    def accepted(self, wakeup: Wakeup) -> None:
+        user = wakeup.user
+        phone = self._same_token(wakeup)
+        if phone is not None:
+            phone.attempt, phone.not_before = 0, 0.0
+        for name, line, said in wakeup.speaks_of:
+            open_still = [(n, repeats) for n, repeats in said if n in line.notices and user.lines.get(name) is line]
+            if phone is not None and self._hear(phone, open_still) and len(open_still) == len(line.notices):
+                line.morning = max(line.morning, wakeup.morning or 0.0)
+            newly = [notice for notice, _ in open_still if notice.is_pending]
+            for notice in newly:
+                notice.fate = "woken"
+            if newly:
+                self._book(user.tenant, name)["woken"] += 1
+                self._book(user.tenant, name)["merged"] += len(newly) - 1
+        self._close(user)
+
+    def gives_up(self, wakeup: Wakeup) -> None:
+        phone = self._same_token(wakeup)
+        if phone is not None:
+            for _, _, said in wakeup.speaks_of:
+                self._hear(phone, said)
+            self._close(wakeup.user)
+
+    def retries(self, wakeup: Wakeup, not_before: float) -> None:
+        phone = self._same_token(wakeup)
+        if phone is not None:
+            phone.attempt, phone.not_before, phone.rang_in = phone.attempt + 1, not_before, 0
+
+    def dies(self, wakeup: Wakeup, dead_since: float | None, not_before: float) -> None:
+        """The provider calls the token dead: true if it is still the one that was asked, and not dead from before."""
+        phone = self._same_token(wakeup)
+        if phone is None:
+            return
+        if phone.registered_at != wakeup.registered_at:
+            phone.rang_in = 0
+        elif dead_since is not None and dead_since < phone.registered_at:
+            self.retries(wakeup, not_before)
+        else:
+            self._part(wakeup.user, phone, "dead")
+
+    def expires(self, user: User, name: str, now: float) -> None:
+        line = user.lines[name]
+        patience = line.patience(user.rules, now)
+        assert now >= patience, f"{name} was given up {patience - now} seconds too early"
+        self._end(user, name, "expired")
+
+    def settle_echo(self, user: User, name: str, *, repeats: bool) -> None:
+        """The core has ended a line that was all heard, or repeats it."""
+        line = user.lines[name]
+        if not repeats:
+            assert not line.must_echo, f"{name}: a cut life left no echo"
+            del user.lines[name]
+            return
+        assert line.may_echo, f"{name}: an echo of nothing"
+        self._stamps += 1
+        line.stamp = self._stamps
+        line.echo_at, line.morning = line.morning, 0.0
+        line.may_echo = line.must_echo = False
+        for notice in line.notices:
+            notice.heard.clear()
+            notice.repeats += 1
+
+    # --- inside
+
+    def _hear(self, phone: Phone, said: Iterable[tuple[Notice, int]]) -> bool:
+        """The phone has heard these; False when it knew all of them."""
+        news = [notice for notice, repeats in said if repeats == notice.repeats and phone.number not in notice.heard]
+        for notice in news:
+            notice.heard.add(phone.number)
+        return bool(news)
+
+    def _same_token(self, wakeup: Wakeup) -> Phone | None:
+        phone = wakeup.user.phones.get(wakeup.phone.key)
+        return phone if phone is not None and phone.token == wakeup.token else None
+
+    def _part(self, user: User, phone: Phone, how: str) -> None:
+        del user.phones[phone.key]
+        self.parted.append((user.tenant.name, phone.key, how))
+        self._close(user)
+
+    def _close(self, user: User) -> None:
+        """End every line of which all phones have heard everything; without a phone nobody ever will."""
+        phones = user.ringing()
+        for name, line in list(user.lines.items()):
+            if any(line.owed(phone) for phone in phones):
+                continue
+            if line.pending():
+                self._book(user.tenant, name)["undeliverable"] += len(line.pending())
+                for notice in line.pending():
+                    notice.fate = "undeliverable"
+            line.may_echo = bool(line.morning and phones and user.tenant.posts_seen and line.event_class.cancellable)
+            line.must_echo = line.may_echo and line.morning < line.patience(user.rules, line.morning)
+            if not line.may_echo:
+                del user.lines[name]
+
+    def _end(self, user: User, name: str, fate: str) -> None:
+        line = user.lines.pop(name)
+        for notice in line.pending():
+            notice.fate = fate
+            self._book(user.tenant, name)[fate] += 1
+
+    def _reach(self, user: User, start: float, end: float) -> None:
+        waiting = [n for line in user.lines.values() for n in line.notices if n.reached_at is None]
+        if waiting:
+            reached = user.rules.first_pass(start, end)
+            for notice in waiting:
+                notice.reached_at = reached
+
+    def _book(self, tenant: Tenant, name: str) -> Counter[str]:
+        return self.accounts.setdefault((tenant.name, name), Counter())
+
+    def _number(self) -> int:
+        self._numbers += 1
+        return self._numbers

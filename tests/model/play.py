@@ -1,0 +1,396 @@
+"""The real core and the naive model, side by side: everything is done to both, and both must say the same.
+
+A play knows nothing of chance. It offers what can happen (events, edits, departures, verdicts, commits, crashes), tells
+the model what a commit made true, and asserts at each departure what a wakeup may be: I2, the life, the back-off, the
+hold. The checks at the end of the file must hold after every step.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from relay.core.accepting import accept
+from relay.core.batch import SlotKey
+from relay.core.books import ACCOUNTS
+from relay.core.devices import Platform, Registration
+from relay.core.draft import Draft
+from relay.core.editing import delete_device, delete_rest, put_device, put_rest
+from relay.core.errors import DeviceLimitReached, NotFound
+from relay.core.events import Accepted, Authority, Event
+from relay.core.flight import Fate, Flight, Settlement
+from relay.core.pacing import CONNECTION_RETRY, FIRST_RETRY, backoff
+from relay.core.people import People
+from relay.core.private import UserKey
+from relay.core.pseudonym import Pseudonyms
+from relay.core.settling import seen
+from relay.core.slots import Slot
+from relay.core.tenants import Tenant
+from relay.loading import restore
+from tests.model.naive import LIVES, Line, Naive, Phone, User, Wakeup
+from tests.model.rules import NONE, Rules
+from tests.model.shell import Expired, Operation, Shell
+
+HOUR: Final = 3600
+PEOPLE: Final = (("city", "anna"), ("city", "bert"), ("county", "carl"), ("county", "dora"))
+COMMITTED, DISPATCHED, LEFT = 1, 2, 3
+"""How far the relay gets at once with what has come; 0: it waits for a commit."""
+
+
+class Play:
+    def __init__(self, tenants: dict[str, Tenant], now: float) -> None:
+        self.tenants = tenants
+        self.naive = Naive()
+        self.shell = Shell(tenants, now, self)
+        self._wakeups: dict[Flight, Wakeup] = {}
+        """Those in the air, as the model knows them."""
+
+    @property
+    def now(self) -> float:
+        return self.shell.now
+
+    def person(self, index: int) -> tuple[Tenant, UserKey]:
+        home, name = PEOPLE[index]
+        return self.tenants[home], self.tenants[home].pseudonyms.user(name)
+
+    def user(self, index: int) -> User | None:
+        return self.naive.users.get(self.person(index)[1])
+
+    # --- what comes in
+
+    def event(self, indices: Sequence[int], name: str, ago: float, ttl: float, far: int) -> None:
+        """For one or several; of the tenant of the first."""
+        home, _ = self.person(indices[0])
+        event_class = home.classes[name]
+        keys = [self.person(index)[1] for index in indices]
+        authority = Authority("key", "dispatch", "incident") if event_class.pierces else None
+        event = Event(event_class, keys, self.now - ago, max(self.now - ago + ttl, self.now), authority)
+
+        def told(result: object) -> None:
+            taken = self.naive.accept(home, keys, event_class, self.now, event.at, event.expires_at)
+            assert result == Accepted(*taken)
+
+        self.shell.accepts.append(Operation(lambda draft: accept(draft, home, [event], None), told))
+        self.get(far)
+
+    def read(self, index: int, ago: float, far: int) -> None:
+        home, key = self.person(index)
+        at = self.now - ago
+        self._edit(lambda draft: seen(draft, home, [(key, at)]), lambda _: self.naive.seen(home, key, at), far)
+
+    def rest(self, index: int, rules: Rules | None, far: int) -> None:
+        """Put a rest document, or delete it."""
+        home, key = self.person(index)
+
+        def told(result: object) -> None:
+            if not isinstance(result, NotFound):
+                self.naive.put_rest(home, key, rules or NONE, self.now)
+
+        if rules is None:
+            self._edit(lambda draft: delete_rest(draft, home, key, None), told, far)
+        else:
+            sealed = json.dumps(rules.document()).encode()
+            self._edit(lambda draft: put_rest(draft, home, key, b"id", sealed, None), told, far)
+
+    def register(self, index: int, device: int, token: int | None, far: int) -> None:
+        """Without a token: a device that cannot be woken. A millisecond passes, so that nobody is as old as another."""
+        home, key = self.person(index)
+        name = "" if token is None else f"token{token}"
+        registration = _registration(home, PEOPLE[index][1], f"device{device}", name)
+        self.wait(0.001)
+
+        def told(result: object) -> None:
+            if not home.evict and self.naive.is_full_for(home, key, registration.device, name):
+                assert isinstance(result, DeviceLimitReached)
+                return
+            created = registration.device not in self.naive.user(home, key).phones
+            before = len(self.naive.parted)
+            self.naive.put_device(home, key, registration.device, name, self.now)
+            assert result == (created, len(self.naive.parted) - before)
+
+        self._edit(lambda draft: put_device(draft, home, registration), told, far)
+
+    def unregister(self, index: int, device: int, far: int) -> None:
+        home, key = self.person(index)
+        device_key = home.pseudonyms.device(PEOPLE[index][1], f"device{device}")
+
+        def told(result: object) -> None:
+            assert self.naive.delete_device(key, device_key) is not isinstance(result, NotFound)
+
+        self._edit(lambda draft: delete_device(draft, home, key, device_key), told, far)
+
+    def _edit(self, draw: Callable[[Draft], object], told: Callable[[object], None], far: int) -> None:
+        self.shell.edits.append(Operation(draw, told))
+        self.get(far)
+
+    # --- time
+
+    def wait(self, seconds: float) -> None:
+        """Nothing happens for so long."""
+        self.naive.time_passes(self.now, self.now + seconds)
+        self.shell.now += seconds
+
+    def live_until(self, instant: float, *, dispatches: bool, provides: bool) -> None:
+        """Time passes. `dispatches`: the relay runs; `provides`: and so do the providers, all is well."""
+        for _ in range(500):
+            if dispatches:
+                self.dispatch()
+                if provides:
+                    self.leave_all()
+                    for flight in list(self.shell.air):
+                        self.shell.took(flight)
+                if self.shell.has_work:
+                    self.commit()
+                    continue
+            due = self.shell.next_due()
+            if due > instant or not dispatches:
+                self.wait(max(0.0, instant - self.now))
+                return
+            self.wait(max(0.0, due - self.now))
+        raise AssertionError("the dispatcher does not come to rest")
+
+    # --- the relay at work
+
+    def get(self, far: int) -> None:
+        if far >= COMMITTED:
+            self.commit()
+        if far >= DISPATCHED:
+            self.dispatch()
+        if far >= LEFT:
+            self.leave_all()
+
+    def dispatch(self) -> None:
+        self.shell.dispatch()
+        self._nobody_is_forgotten()
+
+    def leave_all(self) -> None:
+        for flight in list(self.shell.queue):
+            self.leave(flight)
+
+    def leave(self, flight: Flight, *, stays: bool = False) -> None:
+        """The last look at a queued wakeup, and its departure. `stays`: it does not leave after all."""
+        user = self.naive.users[flight.person.key]
+        phone = user.phones.get(flight.device.key)
+        may = self._may_speak_of(user, phone, flight)
+        if not self.shell.look(flight):
+            for name in may:
+                assert self._is_given_up(user, name), f"a wakeup for {name} was refused"
+            return
+        assert phone is not None
+        names = {claim.event_class for claim in flight.claims}
+        assert names <= may, f"it spoke of {names - may}, in rest or to somebody who knew"
+        for name in may - names:
+            assert self._is_given_up(user, name), f"it did not speak of {name}"
+        is_alarm = any(user.lines[name].event_class.pierces for name in names)
+        self._check_life(user, flight, is_alarm=is_alarm)
+        if stays:
+            self.shell.again(flight)
+            return
+        assert self.now >= phone.not_before, "back-off was cut short"
+        assert is_alarm or not self.naive.is_held(user, phone, names, self.now), "it rang twice within the hold"
+        self._wakeups[flight] = self.naive.leaves(user, phone, names, flight.echo_at, self.now)
+        self.shell.hand_over(flight)
+
+    def _may_speak_of(self, user: User, phone: Phone | None, flight: Flight) -> set[str]:
+        """I2, and what is owed: classes that a wakeup to this token may stand for now."""
+        if phone is None or user.tenant.pseudonyms.token(flight.device.app, phone.token) != flight.device.token_hash:
+            return set()
+        return {name for name, line in user.lines.items() if line.owed(phone) and user.passes(line, self.now)}
+
+    def _is_given_up(self, user: User, name: str) -> bool:
+        return self.now >= user.lines[name].patience(user.rules, self.now)
+
+    def _check_life(self, user: User, flight: Flight, *, is_alarm: bool) -> None:
+        assert flight.life in LIVES
+        start = user.rules.next_rest(self.now) if user.rules.passes(self.now) else None
+        if start is None:
+            assert flight.echo_at is None
+            return
+        longest = _step(start - self.now)
+        assert flight.life <= (max(longest, HOUR) if is_alarm else longest), "it would live into the next rest"
+        end = user.rules.release(start)
+        if flight.echo_at is not None:
+            assert end is not None
+            assert end <= flight.echo_at <= end + user.tenant.jitter
+        lines = [user.lines[claim.event_class] for claim in flight.claims]
+        if not is_alarm and all(_step(line.patience(user.rules, self.now) - self.now) > longest for line in lines):
+            assert flight.life == longest
+            assert (flight.echo_at is None) == (end is None)
+
+    def answer(self, flight: Flight, what: str, noise: float) -> None:
+        """The provider answers, or never will; the verdict waits for a commit."""
+        later = self.now + backoff(flight.device.attempt + 1, noise, FIRST_RETRY)
+        match what:
+            case "took":
+                self.shell.took(flight)
+            case "later":
+                self.shell.said(flight, Fate.RETRY, later)
+            case "lost":
+                wait = backoff(flight.device.attempt + 1, noise, CONNECTION_RETRY)
+                self.shell.said(flight, Fate.RETRY, self.now + wait)
+            case "not processed":
+                self._wakeups.pop(flight).phone.rang_in = 0
+                self.shell.again(flight)
+            case "give up":
+                self.shell.said(flight, Fate.GIVE_UP)
+            case "dead":
+                self.shell.said(flight, Fate.DEAD, later)
+            case "dead since it is registered":
+                self.shell.said(flight, Fate.DEAD, later, flight.device.registered_at)
+            case "dead from before":
+                self.shell.said(flight, Fate.DEAD, later, flight.device.registered_at - 1)
+            case _:
+                raise AssertionError(what)
+
+    def commit(self, *, fails: bool = False, meanwhile: Callable[[], None] = lambda: None) -> None:
+        self.shell.commit(fails=fails, meanwhile=meanwhile)
+        for user in self.naive.users.values():
+            slots = self.shell.people.by_key[user.key].slots
+            for name, line in list(user.lines.items()):
+                if line.may_echo:
+                    self.naive.settle_echo(user, name, repeats=name in slots)
+
+    def crash(self) -> None:
+        """The process ends and begins anew. Gone is what was not committed, and every verdict that was to come."""
+        self.shell.start()
+        self.naive.crashes()
+        self._wakeups.clear()
+
+    # --- what a commit made true (shell.Watcher)
+
+    def accepted(self, flight: Flight) -> None:
+        self.naive.accepted(self._wakeups.pop(flight))
+
+    def settled(self, settlement: Settlement) -> None:
+        wakeup = self._wakeups.pop(settlement.flight)
+        match settlement.fate:
+            case Fate.RETRY:
+                self.naive.retries(wakeup, settlement.not_before)
+            case Fate.GIVE_UP:
+                self.naive.gives_up(wakeup)
+            case Fate.DEAD:
+                self.naive.dies(wakeup, settlement.dead_since, settlement.not_before)
+
+    def expired(self, expired: Expired) -> None:
+        if expired.is_gone:
+            self.naive.expires(self.naive.users[expired.person.key], expired.name, self.now)
+
+    # --- what must hold after every step
+
+    def check(self) -> None:
+        self._check_people()
+        self._check_books()
+        self._check_flights()
+        for home in self.tenants:
+            told = [(f.tenant, f.device, f.parting.value) for f in self.shell.store.feedback(home, 0, 10_000)]
+            assert told == [parting for parting in self.naive.parted if parting[0] == home], "who left"
+
+    def _check_people(self) -> None:
+        """Memory and model agree on who is there, what is pending, and who is owed."""
+        people = self.shell.people
+        assert people.by_key.keys() == self.naive.users.keys()
+        for user in self.naive.users.values():
+            person = people.by_key[user.key]
+            devices = {d.key: (d.registered_at, d.attempt, d.not_before) for d in person.devices.values()}
+            assert devices == {p.key: (p.registered_at, p.attempt, p.not_before) for p in user.phones.values()}
+            assert {p.key for p in person.phones} == {p.key for p in user.ringing()}
+            assert person.slots.keys() == user.lines.keys()
+            for name, line in user.lines.items():
+                self._check_slot(person.slots[name], line, user)
+
+    def _check_slot(self, slot: Slot, line: Line, user: User) -> None:
+        assert slot.n == len(line.pending())
+        assert slot.done.keys() <= user.phones.keys(), "it remembers a device that is gone"
+        for phone in user.ringing():
+            assert slot.owed(phone.key) == line.owed(phone), f"{line.event_class.name}: who is owed"
+
+    def _check_books(self) -> None:
+        """I4, in memory and in what a new process would load; and both have counted what the model has."""
+        people, loaded = self.shell.people, People(self.tenants)
+        self.shell.epoch = restore(loaded, self.shell.store.load())
+        told = {key: [counts[what] for what in ACCOUNTS] for key, counts in self.naive.accounts.items()}
+        for held in (people, loaded):
+            assert held.books.balance(held.pending()) == []
+            kept = {key: [getattr(row, what) for what in ACCOUNTS] for key, row in held.books.accounts.items()}
+            assert {key: row for key, row in kept.items() if any(row)} == told
+            assert held.tokens == _owners(held)
+        assert _durable(loaded) == _durable(people)
+        assert (loaded.revision, loaded.feedback_seq) == (people.revision, people.feedback_seq)
+        assert loaded.generation <= people.generation
+
+    def _check_flights(self) -> None:
+        """One wakeup per device at most, and the core knows of each."""
+        aloft = [(flight.person.key, flight.device.key) for flight in self.shell.aloft()]
+        assert len(aloft) == len(set(aloft))
+        assert {(p.key, device) for p in self.shell.people.by_key.values() for device in p.flights} == set(aloft)
+
+    def _nobody_is_forgotten(self) -> None:
+        """Right after the dispatcher ran: who is owed, reachable, not held and not backed off has a wakeup coming."""
+        for user in self.naive.users.values():
+            flights = self.shell.people.by_key[user.key].flights
+            for name, line in user.lines.items():
+                if self._is_due(user, line):
+                    forgotten = [p for p in user.ringing() if line.owed(p) and p.key not in flights]
+                    assert all(phone.not_before > self.now for phone in forgotten), f"{name} was forgotten"
+
+    def _is_due(self, user: User, line: Line) -> bool:
+        if self.now >= line.patience(user.rules, self.now):
+            return False
+        if line.event_class.pierces:
+            return True
+        jitter = int(user.tenant.jitter)
+        return (
+            self.now >= line.echo_at
+            and (line.stamp <= user.round_stamp or self.now >= user.held_until)
+            and user.rules.passes(self.now)
+            and not any(user.rules.rests(self.now - ago) for ago in range(0, jitter + 1, 30))
+        )
+
+    def end(self) -> None:
+        """I1: everybody is made reachable and every provider is well, and nothing stays pending but echoes, and those
+        not for ever."""
+        self.commit()
+        for index in range(len(PEOPLE)):
+            self.rest(index, None, COMMITTED)
+        self.live_until(self.now + 3000.0, dispatches=True, provides=True)
+        self.check()
+        for user in self.naive.users.values():
+            assert not [name for name, line in user.lines.items() if line.pending() or not line.echo_at]
+        self.live_until(self.now + 60 * 24 * HOUR, dispatches=True, provides=True)
+        self.check()
+        assert not [person for person in self.shell.people.by_key.values() if person.slots]
+
+
+def a_tenant(name: str, *, posts_seen: bool, jitter: float, evict: bool, limit: int) -> Tenant:
+    return Tenant(
+        name=name, pseudonyms=Pseudonyms(bytes(32), name), apps={"ios": Platform.APNS}, device_limit=limit, evict=evict,
+        posts_seen=posts_seen, jitter=jitter,
+    )  # fmt: skip
+
+
+def _registration(home: Tenant, user: str, device: str, token: str) -> Registration:
+    names = home.pseudonyms
+    app, platform = ("ios", Platform.APNS) if token else ("", Platform.NONE)
+    return Registration(
+        names.user(user), b"id", names.device(user, device), app, platform, names.token(app, token), b"sealed"
+    )
+
+
+def _step(seconds: float) -> int:
+    return max((life for life in LIVES if life <= seconds), default=0)
+
+
+def _owners(people: People) -> dict[object, object]:
+    devices = [(person.key, device) for person in people.by_key.values() for device in person.devices.values()]
+    return {d.token_hash: (user, d.key) for user, d in devices if d.platform is not Platform.NONE}
+
+
+def _durable(people: People) -> dict[SlotKey, Slot]:
+    """The slots, without what the gate may have moved since they were written."""
+    slots: dict[SlotKey, Slot] = {}
+    for person, name, slot in people.slots():
+        copy = slots[(person.key, name)] = slot.copy()
+        copy.due_at = copy.reachable_at = 0.0
+        copy.tried = False
+    return slots

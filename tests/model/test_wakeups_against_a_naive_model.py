@@ -1,0 +1,260 @@
+"""The real core against a naive model, over everything that can happen to a wakeup.
+
+Events, read marks, edits of rest and devices, time, departures in any order, verdicts of every kind, several in one
+commit, late or never; commits that fail; crashes. After every step memory, what the store would load, and the model
+must agree, and I1, I2 and I4 must hold. At the end everybody is made reachable, and nothing may stay pending.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Final
+
+import hypothesis.strategies as st
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from relay.core.events import NEVER
+from tests.model.naive import User
+from tests.model.play import COMMITTED, DISPATCHED, HOUR, LEFT, PEOPLE, Play, a_tenant
+from tests.model.rules import DAY, NONE, Rules, Window
+
+NOON: Final = 1_795_521_600.0
+"""2026-11-24 12:00 UTC, a Tuesday."""
+NIGHT: Final = Window(1, 22 * HOUR, 8 * HOUR)
+
+Document = Callable[[int], Rules | None]
+NIGHTLY: Final[Document] = lambda now: Rules((NIGHT,))  # noqa: E731 (a table of lambdas)
+NO_DOCUMENT: Final[Document] = lambda now: None  # noqa: E731
+DOCUMENTS: Final[tuple[Document, ...]] = (
+    NIGHTLY,
+    NO_DOCUMENT,
+    lambda now: NONE,
+    lambda now: Rules((Window(1, 22 * HOUR, 2 * HOUR), Window(1, 0, 6 * HOUR))),
+    lambda now: Rules((Window(1, 12 * HOUR + 60, 60),)),
+    lambda now: Rules((NIGHT, Window(7, DAY + 18 * HOUR, 60 * HOUR))),
+    lambda now: Rules((NIGHT,), reachable=((now, now + 2 * HOUR),)),
+    lambda now: Rules(leave=((now, now + 11 * HOUR),)),
+    lambda now: Rules((NIGHT,), leave=((now + 30, now + 21 * DAY),)),
+    lambda now: Rules(leave=((now + 11, now + 600), (now + 605, now + 700))),
+    lambda now: Rules(leave=((now - 5, now + 40 * DAY),), reachable=((now + 7 * DAY, now + 7 * DAY + 8),)),
+    lambda now: Rules((Window(1, 0, DAY),)),
+    lambda now: Rules(leave=((now - 10, now + 3000 * DAY),), reachable=((now + 36 * DAY, now + 37 * DAY),)),
+)
+"""Rest documents, some of which turn around the instant at which they are put."""
+STORIES: Final = (
+    "read", "read event", "read alarm event", "event", "event event", "event read", "alarm", "token", "token event",
+    "refresh", "refresh event", "removal", "removal token", "removal token event", "read event refresh", "rest",
+)  # fmt: skip
+"""What may happen to a user whose wakeup is in the air."""
+
+who = st.sampled_from([0, 0, 0, 1, 2, 2, 2, 3])
+far = st.sampled_from([0, COMMITTED, DISPATCHED, LEFT, LEFT, LEFT])
+picks = st.lists(st.integers(0, 11), max_size=6)
+offsets = st.sampled_from([-10.5, -10.0, -9.5, -0.5, 0.0, 0.5, 299.0])
+weather = st.sampled_from([(False, False), (True, False), (True, False), (True, True), (True, True)])
+"""Whether the dispatcher runs while time passes, and whether providers answer."""
+
+
+class Wakeups(RuleBasedStateMachine):
+    play: Play
+
+    @initialize(
+        jitter=st.sampled_from([0.0, 300.0]),
+        evict=st.booleans(),
+        posts_seen=st.booleans(),
+        phones=st.lists(st.sampled_from([1, 2, 2, 3]), min_size=len(PEOPLE), max_size=len(PEOPLE)),
+        documents=st.lists(st.sampled_from([NIGHTLY, NO_DOCUMENT]), min_size=len(PEOPLE), max_size=len(PEOPLE)),
+        hours=st.sampled_from([0, 0, 9, 9.99, 12]),
+    )
+    def begin(
+        self, jitter: float, evict: bool, posts_seen: bool, phones: list[int], documents: list[Document], hours: float
+    ) -> None:
+        city = a_tenant("city", posts_seen=True, jitter=jitter, evict=True, limit=3)
+        county = a_tenant("county", posts_seen=posts_seen, jitter=300.0 - jitter, evict=evict, limit=2)
+        self.play = Play({"city": city, "county": county}, NOON + hours * HOUR)
+        for index, (count, document) in enumerate(zip(phones, documents, strict=True)):
+            for device in range(count):
+                self.play.register(index, device, _own(index, device), COMMITTED)
+            self.rest(index, document, COMMITTED)
+
+    # --- what comes in
+
+    @rule(index=who, far=far)
+    def message(self, index: int, far: int) -> None:
+        self.play.event((index,), "message", 0.0, NEVER, far)
+
+    @rule(index=who, far=far)
+    def alarm(self, index: int, far: int) -> None:
+        self.play.event((index,), "alarm", 0.0, NEVER, far)
+
+    @rule(
+        index=who,
+        others=st.sampled_from([(), (), (0,), (1, 1), (2, 3), (0, 1, 2, 3)]),
+        name=st.sampled_from(["message", "roster", "alarm"]),
+        ago=st.sampled_from([0.0, 5.0, 3600.0, 9e5]),
+        ttl=st.sampled_from([NEVER, 20.0, 400.0, 5000.0, 1e5]),
+        far=far,
+    )
+    def event(self, index: int, others: tuple[int, ...], name: str, ago: float, ttl: float, far: int) -> None:
+        """Any event, for one or for several; some of another tenant, some twice."""
+        self.play.event((index, *others), name, ago, ttl, far)
+
+    @rule(index=who, ago=st.sampled_from([0.0, 0.0, 4.0, 6.0, 4000.0]), far=far)
+    def read(self, index: int, ago: float, far: int) -> None:
+        self.play.read(index, ago, far)
+
+    @rule(index=who, document=st.sampled_from(DOCUMENTS), far=far)
+    def rest(self, index: int, document: Document, far: int) -> None:
+        self.play.rest(index, document(int(self.play.now)), far)
+
+    @rule(
+        index=who,
+        device=st.integers(0, 3),
+        token=st.sampled_from(["own", "own", "another", "somebody's", "none", "removed"]),
+        far=far,
+    )
+    def device(self, index: int, device: int, token: str, far: int) -> None:
+        """Registered anew or refreshed, with a token of its own, of the next device or of somebody else; or removed."""
+        tokens = {"own": _own(index, device), "another": _own(index, device + 1), "somebody's": _own(index + 1, device)}
+        if token == "removed":
+            self.play.unregister(index, device, far)
+        else:
+            self.play.register(index, device, tokens.get(token), far)
+
+    # --- time
+
+    @rule(
+        seconds=st.sampled_from([0.5, 5.0, 15.0, 70.0, 400.0, 2000.0, 8.0 * HOUR, 1.5 * DAY, 8.0 * DAY, 36.0 * DAY]),
+        weather=weather,
+        crashes=st.sampled_from([False, False, False, True]),
+    )
+    def pass_time(self, seconds: float, weather: tuple[bool, bool], crashes: bool) -> None:
+        if crashes:
+            self.play.crash()
+        self.play.live_until(self.play.now + seconds, dispatches=weather[0], provides=weather[1])
+
+    @rule(
+        index=who,
+        what=st.sampled_from(["rest", "rest", "deadline", "hold", "back-off"]),
+        offset=offsets,
+        weather=weather,
+        name=st.sampled_from(["", "", "message", "alarm"]),
+    )
+    def go_to_an_edge(self, index: int, what: str, offset: float, weather: tuple[bool, bool], name: str) -> None:
+        """To an instant at which something changes for a user, or about it; perhaps an event comes just then."""
+        user = self.play.user(index)
+        edges = [edge + offset for edge in self._edges(user, what)] if user is not None else []
+        coming = [edge for edge in edges if edge > self.play.now]
+        if coming:
+            self.play.live_until(min(coming), dispatches=weather[0], provides=weather[1])
+            if name:
+                self.play.event((index,), name, 0.0, NEVER, COMMITTED)
+
+    def _edges(self, user: User, what: str) -> list[float]:
+        now = self.play.now
+        match what:
+            case "rest":
+                return [float(edge) for edge in user.rules.changes(now, now + 40 * DAY)]
+            case "deadline":
+                patience = [line.patience(user.rules, now) for line in user.lines.values()]
+                return [instant for instant in patience if instant < NEVER]
+            case "hold":
+                return [user.held_until]
+            case _:
+                return [phone.not_before for phone in user.phones.values()]
+
+    # --- the relay at work
+
+    @rule(picks=picks, stays=st.sampled_from([False, False, False, True]))
+    def leave(self, picks: list[int], stays: bool) -> None:
+        """The dispatcher runs, and some of what is queued leaves, in any order; or is looked at and stays."""
+        self.play.dispatch()
+        self._leave(picks, stays=stays)
+
+    def _leave(self, picks: list[int], *, stays: bool = False) -> None:
+        queue = self.play.shell.queue
+        for pick in picks:
+            if queue:
+                self.play.leave(queue[pick % len(queue)], stays=stays)
+
+    @precondition(lambda self: self.play.shell.air)
+    @rule(
+        picks=picks,
+        what=st.sampled_from(
+            [
+                "took", "took", "took", "later", "lost", "not processed", "give up",
+                "dead", "dead from before", "dead since it is registered",
+            ]
+        ),
+        noise=st.sampled_from([0.0, 0.5, 0.999]),
+        far=far,
+    )  # fmt: skip
+    def answer(self, picks: list[int], what: str, noise: float, far: int) -> None:
+        air = self.play.shell.air
+        for pick in picks or [0]:
+            if air:
+                self.play.answer(air[pick % len(air)], what, noise)
+        self.play.get(far)
+
+    @precondition(lambda self: self.play.shell.air)
+    @rule(
+        pick=st.integers(0, 11),
+        story=st.sampled_from(STORIES),
+        what=st.sampled_from(["took", "took", "later", "give up", "dead", "dead since it is registered"]),
+        far=far,
+    )
+    def answer_late(self, pick: int, story: str, what: str, far: int) -> None:
+        """Things happen to a user whose wakeup is in the air, and only then its verdict comes."""
+        play = self.play
+        flight = play.shell.air[pick % len(play.shell.air)]
+        index = next(i for i in range(len(PEOPLE)) if play.person(i)[1] == flight.person.key)
+        names = flight.person.tenant.pseudonyms
+        device = next(d for d in range(4) if names.device(PEOPLE[index][1], f"device{d}") == flight.device.key)
+        token = next(t for t in range(20) if names.token("ios", f"token{t}") == flight.device.token_hash)
+        for event in story.split():
+            match event:
+                case "read":
+                    play.read(index, 0.0, COMMITTED)
+                case "event" | "alarm":
+                    play.event((index,), "message" if event == "event" else "alarm", 0.0, NEVER, far)
+                case "token" | "refresh":
+                    play.register(index, device, token if event == "refresh" else (token + 1) % 20, COMMITTED)
+                case "removal":
+                    play.unregister(index, device, COMMITTED)
+                case "rest":
+                    self.rest(index, DOCUMENTS[pick], COMMITTED)
+        if flight in play.shell.air:
+            play.answer(flight, what, 0.0)
+        play.get(far)
+
+    @precondition(lambda self: self.play.shell.has_work)
+    @rule(fails=st.sampled_from([False, False, False, True]), picks=picks, dispatches=st.booleans())
+    def commit(self, fails: bool, picks: list[int], dispatches: bool) -> None:
+        """Commit what waits. While the store writes, the dispatcher may run, and wakeups may leave."""
+
+        def meanwhile() -> None:
+            if dispatches:
+                self.play.shell.dispatch()
+            self._leave(picks)
+
+        self.play.commit(fails=fails, meanwhile=meanwhile)
+
+    # --- what must hold
+
+    @invariant()
+    def all_agree(self) -> None:
+        self.play.check()
+
+    def teardown(self) -> None:
+        if hasattr(self, "play") and sys.exc_info()[0] is None:
+            self.play.end()
+
+
+def _own(index: int, device: int) -> int:
+    return 4 * (index % len(PEOPLE)) + device
+
+
+TestWakeups = Wakeups.TestCase
+TestWakeups.settings = settings(max_examples=150, stateful_step_count=50)

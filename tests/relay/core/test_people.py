@@ -1,0 +1,58 @@
+"""The working set: what is committed, and beside it what need not survive a restart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from relay.core.batch import Bypass
+from relay.core.events import NEVER, Accepted, Request
+from relay.core.people import REQUEST_LIFE, Person
+from relay.core.private import UserKey
+from tests.relay.core.scene import DAY, NOON, Scene, tenant
+
+
+def test_a_new_person_waits_for_nothing() -> None:
+    person = Person(tenant(), UserKey(b"a" * 16), b"id")
+    assert (person.devices, person.phones, person.slots, person.flights) == ({}, (), {}, {})
+    assert (person.rest, person.table, person.left_generation, person.wake_at) == (None, None, 0, NEVER)
+
+
+def test_a_person_that_is_printed_says_nothing_of_whom() -> None:
+    scene = Scene()
+    scene.register("anna")
+    scene.accept("anna")
+    assert repr(scene.person("anna")) == "<Person of city: 1 devices, 1 slots>"
+
+
+def test_what_is_pending_is_summed_by_tenant_and_class() -> None:
+    city, county = tenant(), tenant("county")
+    scene = Scene(city, county)
+    for user in ("anna", "bert"):
+        scene.register(user)
+    scene.register("carl", home=county)
+    scene.accept("anna", "bert", "anna")
+    scene.accept("anna", name="alarm")
+    assert scene.people.pending() == {("city", "message"): 3, ("city", "alarm"): 1}
+
+
+@pytest.mark.parametrize(("later", "known"), [(REQUEST_LIFE - 1, True), (REQUEST_LIFE, False), (2 * DAY, False)])
+def test_remembered_requests_are_forgotten_after_a_day(later: float, known: bool) -> None:
+    scene = Scene()
+    scene.register("anna")
+    assert scene.accept("anna", request=Request(b"key", b"body")) == Accepted(1, 0)
+    scene.people.forget(NOON + later)
+    assert (b"key" in scene.people.remembered) is known
+
+
+def test_the_rate_of_piercing_events_takes_bounded_memory() -> None:
+    scene = Scene()
+    often = Bypass("city", "alarm", NOON, "key", "dispatch", "incident", (), over_rate=False)
+    for _ in range(3):
+        scene.people.remember_bypasses([often] * 1000)
+        scene.people.remember_bypasses([replace(often, role="staff")])
+    assert {key: len(instants) for key, instants in scene.people.bypasses.items()} == {
+        ("city", "alarm", "dispatch"): 1000,
+        ("city", "alarm", "staff"): 3,
+    }
