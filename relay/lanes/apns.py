@@ -13,7 +13,7 @@ from typing import Final
 from relay.core import verdicts
 from relay.core.envelope import APNS_BODY, APNS_PATH, APNS_VARYING, apns_constant
 from relay.core.flight import Flight
-from relay.core.life import apns_expiration
+from relay.core.life import TICK, apns_expiration
 from relay.lanes.credentials import ProviderToken
 from relay.lanes.provider import Judgement
 from relay.wire import Answer, Request, Template
@@ -30,25 +30,36 @@ class Apns:
         self.port = port
         self._topic = topic
         self._token = token
-        self._varying: dict[tuple[bytes, int], tuple[bytes, ...]] = {}
+        self._at = float("nan")
+        self._until = (b"", 0)
+        """(provider token, five minutes) for which `_by_life` is good; looked at again at each new instant."""
+        self._by_life: dict[int, tuple[bytes, ...]] = {}
 
     def template(self) -> Template:
         authority = self.host if self.port == PORT else f"{self.host}:{self.port}"
         return Template(apns_constant(authority, self._topic), APNS_VARYING)
 
     def request(self, flight: Flight, token: str, now: float) -> Request:
-        key = (self._token.bearer(now), apns_expiration(now, flight.life))
-        varying = self._varying.get(key)
+        if now != self._at:
+            self._turn_to(now)
+        varying = self._by_life.get(flight.life)
         if varying is None:
-            self._varying = {k: v for k, v in self._varying.items() if k[0] == key[0] and (not k[1] or k[1] > now)}
-            varying = self._varying[key] = (key[0], b"%d" % key[1])
+            expiration = apns_expiration(now, flight.life)
+            varying = self._by_life[flight.life] = (self._until[0], b"%d" % expiration)
         return Request(flight, APNS_PATH + token.encode(), varying, APNS_BODY)
+
+    def _turn_to(self, now: float) -> None:
+        self._at = now
+        until = (self._token.bearer(now), int(now) // TICK)
+        if until != self._until:
+            self._until, self._by_life = until, {}
 
     def judge(self, answer: Answer) -> Judgement:
         reason, since = _reason(answer.body)
         return Judgement(verdicts.apns(answer.status, reason), reason or f"status_{answer.status}", since)
 
     def token_expired(self, now: float) -> bool:
+        self._at = float("nan")
         return self._token.expired(now)
 
 

@@ -55,8 +55,18 @@ class Wakeup:
 
     @property
     def token(self) -> str:
+        """As the client wrote it; may be upper case."""
         match = _PATH.fullmatch(self.values.get(":path", ""))
         return match[1] if match else ""
+
+    @property
+    def app(self) -> str:
+        """The topic without what its push type adds."""
+        return self.values.get("apns-topic", "").removesuffix(self.suffix)
+
+    @property
+    def suffix(self) -> str:
+        return SUFFIXES.get(self.values.get("apns-push-type", "alert"), "")
 
 
 def _message_id(request: Wakeup) -> Refusal | None:  # A-04
@@ -87,10 +97,10 @@ def _topic(request: Wakeup) -> Refusal | None:  # A-08
         return 400, "MissingTopic"
     if not _TOPIC.fullmatch(topic):
         return 400, "BadTopic"
-    suffix = SUFFIXES.get(request.get("apns-push-type") or "alert", "")
-    if not topic.endswith(suffix):
-        return 400, "BadTopic"  # [C]
-    return None if topic.removesuffix(suffix) in request.topics else (400, "TopicDisallowed")
+    if topic.endswith(request.suffix) and request.app in request.topics:
+        return None
+    is_ours = any(topic.removesuffix(suffix) in request.topics for suffix in SUFFIXES.values())
+    return 400, "BadTopic" if is_ours else "TopicDisallowed"  # BadTopic for the wrong suffix: [C]
 
 
 def _push_type(request: Wakeup) -> Refusal | None:  # A-09
@@ -115,9 +125,7 @@ def _body(request: Wakeup) -> Refusal | None:  # A-13
     if not request.body or request.get("content-encoding") is not None:
         return 400, "PayloadEmpty"
     most = LARGEST_VOIP if request.get("apns-push-type") == "voip" else LARGEST
-    if len(request.body) > most:
-        return 413, "PayloadTooLarge"
-    return None if isinstance(_payload(request), dict) else (400, "PayloadEmpty")  # [C]
+    return (413, "PayloadTooLarge") if len(request.body) > most else None
 
 
 BEFORE_TOKEN: Final[tuple[Callable[[Wakeup], Refusal | None], ...]] = (
@@ -126,15 +134,24 @@ BEFORE_TOKEN: Final[tuple[Callable[[Wakeup], Refusal | None], ...]] = (
 AFTER_TOKEN: Final = (_body,)
 
 
+def is_json(request: Wakeup) -> bool:
+    """Whether the body is a JSON object in UTF-8 (A-13)."""
+    return isinstance(_payload(request), dict)
+
+
 def _payload(request: Wakeup) -> object:
     try:
-        return json.loads(request.body)
+        return json.loads(request.body.decode(), parse_constant=_refuse)
     except (ValueError, RecursionError):
         return None
 
 
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
 def notes(request: Wakeup) -> tuple[str, ...]:
-    """Accepted by Apple, and then perhaps dropped (A-09)."""
+    """Why Apple would accept this and then drop it (A-09)."""
     payload = _payload(request)
     aps = payload.get("aps", {}) if isinstance(payload, dict) else {}
     visible = isinstance(aps, dict) and bool({"alert", "badge", "sound"} & aps.keys())

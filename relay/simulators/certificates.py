@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import ssl
 
 import trustme
@@ -14,8 +15,10 @@ class Authority:
 
     def __init__(self, *names: str) -> None:
         """`names`: host names and addresses the server certificate is for."""
+        names = names or ("localhost", "127.0.0.1")
         self._ca = trustme.CA()
-        self._leaf = self._ca.issue_cert(*(names or ("localhost", "127.0.0.1")))
+        self._leaf = self._ca.issue_cert(*names)
+        self._is_for_names_only = not any(_is_address(name) for name in names)
 
     @property
     def pem(self) -> bytes:
@@ -23,11 +26,16 @@ class Authority:
         return self._ca.cert_pem.bytes()
 
     def server_context(self) -> ssl.SSLContext:
-        """TLS 1.2 or later, HTTP/2 by ALPN."""
+        """TLS 1.2 or later, HTTP/2 by ALPN; a client must say which server it means (SNI).
+
+        It need not where the certificate is for an address too: it may have come by that, which SNI cannot carry.
+        """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(["h2"])
         self._leaf.configure_cert(context)
+        if self._is_for_names_only:
+            context.sni_callback = _refuse_nameless
         return context
 
     def client_context(self) -> ssl.SSLContext:
@@ -35,6 +43,18 @@ class Authority:
         context.set_alpn_protocols(["h2"])
         self._ca.configure_trust(context)
         return context
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _refuse_nameless(_: object, name: str | None, __: ssl.SSLContext) -> int | None:
+    return None if name else ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
 
 
 def provider_key() -> tuple[bytes, bytes]:

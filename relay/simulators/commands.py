@@ -46,7 +46,13 @@ def fake() -> None:
 @_port
 @_directory
 @click.option("--streams", default=1000, show_default=True, help="Concurrent streams allowed.")
-@click.option("--limit", type=click.Choice([*StreamLimit]), default=StreamLimit.DOC.value, show_default=True)
+@click.option(
+    "--limit",
+    type=click.Choice([limit.value for limit in StreamLimit]),
+    default=StreamLimit.DOC.value,
+    show_default=True,
+    help="When that is announced: once a token was good, as documented, or at once, as observed.",
+)
 @click.option("--latency-ms", default=0.0, show_default=True, help="Time to an answer.")
 @click.option("--journal", type=click.Path(dir_okay=False, path_type=Path), help="One JSON line per request.")
 def apns(
@@ -73,9 +79,10 @@ def apns(
 @_directory
 @click.option("--streams", default=1000, show_default=True, help="Concurrent streams allowed.")
 @click.option("--dead-every", default=1000, show_default=True, help="Every n-th request is answered 410; 0: none.")
-def sink(host: str, port: int, credentials: Path, streams: int, dead_every: int) -> None:
+@click.option("--echo-ids", is_flag=True, help="Repeat each request's apns-id, for clients that need it; slower.")
+def sink(host: str, port: int, credentials: Path, streams: int, dead_every: int, *, echo_ids: bool) -> None:
     """Answers everything at once; for load."""
-    service = Sink(time.time, dead_every=dead_every, streams=streams)
+    service = Sink(time.time, dead_every=dead_every, streams=streams, echo_ids=echo_ids)
 
     def totals() -> dict[str, object]:
         seen = service.totals
@@ -113,7 +120,8 @@ async def _run(
             inner = listeners[0].transport_listener
             assert isinstance(inner, trio.SocketListener)
             bound = inner.socket.getsockname()[1]
-            _say({"listening": f"{host}:{bound}", "ca": str(credentials / "ca.pem")})
+            shown = f"[{host}]" if ":" in host else host
+            _say({"listening": f"{shown}:{bound}", "ca": str(credentials / "ca.pem")})
             async for _ in signals:
                 nursery.cancel_scope.cancel()
     _say(totals())

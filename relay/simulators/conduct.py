@@ -1,11 +1,16 @@
-"""Reads a client's raw bytes beside `h2`, for what `h2` does not tell: how fields were encoded, which frames came."""
+"""Reads a client's frames beside `h2`, for what `h2` does not tell: how fields were encoded, what it should not send.
+
+Validation A-02. Malformed frames and blocks are `h2`'s business: here they are read as far as they go.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Final
 
-PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+from hpack.exceptions import HPACKDecodingError
+from hpack.huffman_table import decode_huffman
+
 _HEADERS, _PRIORITY, _SETTINGS, _PING, _CONTINUATION = 1, 2, 4, 6, 9
 _END_HEADERS, _ACK, _PADDED, _PRIORITIZED = 0x04, 0x01, 0x08, 0x20
 PINGS_APART: Final = 10.0
@@ -18,46 +23,30 @@ class Conduct:
     def __init__(self, violate: Callable[[str], None], now: Callable[[], float]) -> None:
         self._violate = violate
         self._now = now
-        self._buffer = b""
-        self._preface = True
         self._pinged_at = float("-inf")
         self._block = b""
+        self._is_first = True
         self.forms: dict[int, tuple[tuple[str, ...], int]] = {}
-        """stream → (representation of each field, bytes of the block)"""
-        self.settings_acknowledged = 0
+        """stream → (representation of each field, bytes of the block); of trailers nothing is kept"""
 
-    def feed(self, data: bytes) -> None:
-        data = self._buffer + data
-        position = 0
-        if self._preface:
-            if len(data) < len(PREFACE):
-                self._buffer = data
-                return
-            position, self._preface = len(PREFACE), False
-        while len(data) - position >= 9:
-            length = int.from_bytes(data[position : position + 3], "big")
-            if len(data) - position < 9 + length:
-                break
-            stream = int.from_bytes(data[position + 5 : position + 9], "big")
-            self._frame(data[position + 3], data[position + 4], stream, data[position + 9 : position + 9 + length])
-            position += 9 + length
-        self._buffer = data[position:]
-
-    def _frame(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
-        if kind == _PRIORITY or (kind == _HEADERS and flags & _PRIORITIZED):
-            self._violate("priority_sent")
-        elif kind == _SETTINGS and flags & _ACK:
-            self.settings_acknowledged += 1
-        elif kind == _SETTINGS:
+    def see(self, frame: bytes) -> bool:
+        """Judge one whole frame. False when the connection cannot go on, for a reason that `h2` would not mind."""
+        kind, flags, payload = frame[3], frame[4], frame[9:]
+        stream = int.from_bytes(frame[5:9], "big")
+        if self._is_first and (kind != _SETTINGS or flags & _ACK):
+            self._violate("settings_not_first")
+            return False
+        self._is_first = False
+        if kind == _SETTINGS and not flags & _ACK:
             pairs = [payload[i : i + 6] for i in range(0, len(payload), 6)]
             if b"\x00\x02\x00\x00\x00\x01" in pairs:
                 self._violate("push_enabled")
         elif kind == _PING and not flags & _ACK:
-            if self._now() - self._pinged_at < PINGS_APART:
-                self._violate("pings_too_often")
-            self._pinged_at = self._now()
+            self._pinged()
+        elif kind == _PRIORITY or (kind == _HEADERS and flags & _PRIORITIZED):
+            self._violate("priority_sent")
         if kind == _HEADERS:
-            self._block = payload[1 : len(payload) - payload[0]] if flags & _PADDED else payload
+            self._block = _without_padding(payload) if flags & _PADDED else payload
             if flags & _PRIORITIZED:
                 self._block = self._block[5:]
         elif kind == _CONTINUATION:
@@ -65,6 +54,13 @@ class Conduct:
             self._block += payload
         if kind in (_HEADERS, _CONTINUATION) and flags & _END_HEADERS:
             self._fields(stream)
+        return True
+
+    def _pinged(self) -> None:
+        now = self._now()
+        if now - self._pinged_at < PINGS_APART:
+            self._violate("pings_too_often")
+        self._pinged_at = now
 
     def _fields(self, stream: int) -> None:
         forms = []
@@ -73,25 +69,29 @@ class Conduct:
             secret = index in (4, 5, 23) or name in (b":path", b"authorization")
             if form == "incremental" and secret:
                 self._violate("path_indexed" if index in (4, 5) or name == b":path" else "authorization_indexed")
-        self.forms[stream] = (tuple(forms), len(self._block))
+        self.forms.setdefault(stream, (tuple(forms), len(self._block)))
 
 
 def fields(block: bytes) -> Iterator[tuple[str, int, bytes]]:
-    """(representation, name index or 0, literal name) of each field of an HPACK block (RFC 7541, 6)."""
+    """(representation, name index or 0, literal name) of each field of an HPACK block (RFC 7541, 6).
+
+    Ends where the block does not go on as it should.
+    """
     position = 0
-    while position < len(block):
-        first = block[position]
-        form, bits = _form(first)
-        index, position = _integer(block, position, bits)
-        name = b""
-        if form in ("indexed", "update"):
-            if form == "indexed":
-                yield form, index, name
-            continue
-        if not index:
-            name, position = _string(block, position)
-        _, position = _string(block, position)
-        yield form, index, name
+    try:
+        while position < len(block):
+            form, bits = _form(block[position])
+            index, position = _integer(block, position, bits)
+            name = b""
+            if form == "update":
+                continue
+            if form != "indexed":
+                if not index:
+                    name, position = _string(block, position)
+                _, position = _string(block, position, is_read=False)
+            yield form, index, name
+    except (IndexError, HPACKDecodingError):
+        return
 
 
 def _form(first: int) -> tuple[str, int]:
@@ -105,20 +105,33 @@ def _form(first: int) -> tuple[str, int]:
 
 
 def _integer(block: bytes, position: int, bits: int) -> tuple[int, int]:
+    """Raises IndexError where the block ends too early."""
     limit = (1 << bits) - 1
     value = block[position] & limit
     position += 1
+    if value < limit:
+        return value, position
     shift = 0
-    while value >= limit and position < len(block):
+    while True:
         byte = block[position]
         position += 1
         value += (byte & 127) << shift
         shift += 7
         if not byte & 128:
-            break
-    return value, position
+            return value, position
 
 
-def _string(block: bytes, position: int) -> tuple[bytes, int]:
+def _string(block: bytes, position: int, *, is_read: bool = True) -> tuple[bytes, int]:
+    """Raises IndexError where the block ends too early. Not read: only passed over."""
+    is_huffman = block[position] & 0x80
     length, position = _integer(block, position, 7)
-    return block[position : position + length], position + length
+    end = position + length
+    if end > len(block):
+        raise IndexError
+    if not is_read:
+        return b"", end
+    return bytes(decode_huffman(block[position:end])) if is_huffman else block[position:end], end
+
+
+def _without_padding(payload: bytes) -> bytes:
+    return payload[1 : max(1, len(payload) - payload[0])] if payload else b""

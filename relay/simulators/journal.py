@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from dataclasses import dataclass, field
@@ -46,6 +47,8 @@ class Journal:
     by_status: Counter[int] = field(default_factory=Counter)
     by_token: Counter[str] = field(default_factory=Counter)
     """Accepted requests per token."""
+    last_at: dict[str, float] = field(default_factory=dict)
+    """token → when its last accepted request came"""
     requests: int = 0
     connections: int = 0
 
@@ -54,6 +57,7 @@ class Journal:
         self.by_status[entry.status] += 1
         if entry.status == 200:
             self.by_token[entry.token] += 1
+            self.last_at[entry.token] = entry.t
         if not self.counting_only:
             self.entries.append(entry)
         if self.sink is not None:
@@ -88,6 +92,12 @@ def _line(entry: Entry) -> str:
                 "reason": entry.reason,
                 "expiration": entry.value(b"apns-expiration").decode("latin-1"),
                 "notes": entry.notes,
+                "fields": [
+                    (name.decode("latin-1"), value.decode("latin-1"), form)
+                    for (name, value), form in zip(entry.headers, entry.forms, strict=False)
+                ],
+                "block_bytes": entry.block_bytes,
+                "body_sha256": hashlib.sha256(entry.body).hexdigest(),
             }
         )
         + "\n"

@@ -4,45 +4,73 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Final
 
 Refusal = tuple[int, str, int | None]
 """(status, reason, timestamp in ms for 410)."""
+LONGEST_STORED: Final = 30 * 86_400.0
+"""Seconds. "APNs stores the notification for 30 days or less" when it has no expiration."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notification:
+    """What a phone is sent."""
+
+    topic: str
+    collapse_id: str = ""
+    priority: int = 10
+    expiration: int | None = None
+    """UTC seconds until when it is worth keeping. 0: it is not. None: as long as APNs likes."""
 
 
 @dataclass(slots=True)
 class Phone:
-    """A device behind a token. `delivered` maps collapse id → times shown; one is stored while it is offline."""
+    """A device behind a token. While it is offline one notification per topic is kept, the newest."""
 
     online: bool = True
-    stored: tuple[str, float] | None = None
-    """(collapse id, until when) of the one notification kept while offline."""
+    stored: dict[str, tuple[Notification, float]] = field(default_factory=dict)
+    """topic → (what is kept, until when)"""
     delivered: list[tuple[float, str]] = field(default_factory=list)
+    """(when, collapse id) of everything that arrived."""
+    shown: list[Notification] = field(default_factory=list)
+    """What the screen shows: a notification replaces the one with its collapse id."""
 
-    def push(self, now: float, collapse_id: str, expiration: int | None) -> None:
+    def push(self, now: float, notification: Notification) -> None:
         """Take a notification: shown at once, kept while offline (the newest only), or gone (expiration 0)."""
         if self.online:
-            self.delivered.append((now, collapse_id))
-        elif expiration is None or expiration > now:
-            self.stored = (collapse_id, float("inf") if expiration is None else float(expiration))
+            self._show(now, notification)
+            return
+        longest = now + LONGEST_STORED
+        until = longest if notification.expiration is None else min(float(notification.expiration), longest)
+        if until > now:
+            self.stored[notification.topic] = (notification, until)
 
     def connect(self, now: float) -> None:
         """The phone is back: what is kept and not expired is shown."""
         self.online = True
-        if self.stored is not None and self.stored[1] > now:
-            self.delivered.append((now, self.stored[0]))
-        self.stored = None
+        for notification, until in self.stored.values():
+            if until > now:
+                self._show(now, notification)
+        self.stored.clear()
+
+    def _show(self, now: float, new: Notification) -> None:
+        self.delivered.append((now, new.collapse_id))
+        if new.collapse_id:
+            same = new.topic, new.collapse_id
+            self.shown = [old for old in self.shown if (old.topic, old.collapse_id) != same]
+        self.shown.append(new)
 
 
 @dataclass(slots=True)
 class Registry:
-    """Every well-formed token is valid unless `listed_only`; what is named here is answered as said."""
+    """Every well-formed token is valid unless `listed_only`; what is named here, in lower case, is answered as said."""
 
     listed_only: bool = False
     listed: set[str] = field(default_factory=set)
     wrong_topic: set[str] = field(default_factory=set)
     wrong_environment: set[str] = field(default_factory=set)
     unregistered: dict[str, float] = field(default_factory=dict)
-    """token → UTC seconds since when."""
+    """token → UTC seconds since when; may lie before the relay's latest registration of it."""
     expired: dict[str, float] = field(default_factory=dict)
     rate: int | None = None
     """Requests per token and minute above which 429 is answered."""

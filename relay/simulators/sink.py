@@ -3,6 +3,9 @@
 Walks frame headers only. A request is complete with the frame that carries END_STREAM, and is answered `:status 200` in
 ten bytes; every `dead_every`-th with 410 and Apple's error body, so that verdicts other than 200 are part of the load,
 and their exact number is known. The first answer block begins with 0x20, as a server's must that was told table size 0.
+
+With `echo_ids` it reads the request's header block after all and repeats its `apns-id`, as Apple does: some clients
+find the request of an answer by that field. It costs about 30 µs a request.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import trio
+from hpack import Decoder, HPACKError
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 REFILL: Final = 2**22
@@ -29,11 +33,14 @@ class SinkTotals:
 class Sink:
     """Counts and answers. `dead_every` 0: nobody is dead. `now`: UTC seconds, for the timestamp of a 410."""
 
-    def __init__(self, now: Callable[[], float], *, dead_every: int = 1000, streams: int = 1000) -> None:
+    def __init__(
+        self, now: Callable[[], float], *, dead_every: int = 1000, streams: int = 1000, echo_ids: bool = False
+    ) -> None:
         self.totals = SinkTotals()
         self._now = now
         self._dead_every = dead_every
         self._streams = streams
+        self.echo_ids = echo_ids
 
     async def serve_stream(self, stream: trio.abc.Stream) -> None:
         """Serve one connection until it ends."""
@@ -49,18 +56,18 @@ class Sink:
         finally:
             await trio.aclose_forcefully(stream)
 
-    def answer(self, stream: bytes) -> bytes:
-        """The answer to one request; `stream` as four bytes."""
+    def answer(self, stream: bytes, more: bytes = b"") -> bytes:
+        """The answer to one request; `stream` as four bytes, `more` fields for its header block."""
         self.totals.requests += 1
         if self._dead_every and self.totals.requests % self._dead_every == 0:
             self.totals.dead += 1
             body = b'{"reason":"Unregistered","timestamp":%d}' % int(self._now() * 1000)
-            head = b"\x08\x03410"
+            head = b"\x08\x03410" + more
             return (
                 len(head).to_bytes(3, "big") + b"\x01\x04" + stream + head
                 + len(body).to_bytes(3, "big") + b"\x00\x01" + stream + body
             )  # fmt: skip
-        return b"\x00\x00\x01\x01\x05" + stream + b"\x88"
+        return (1 + len(more)).to_bytes(3, "big") + b"\x01\x05" + stream + b"\x88" + more
 
 
 class SinkConnection:
@@ -72,6 +79,9 @@ class SinkConnection:
         self._preface = True
         self._first = True
         self._consumed = 0
+        self._decoder = Decoder() if sink.echo_ids else None
+        self._ids: dict[bytes, bytes] = {}
+        """stream → the field to repeat in its answer"""
 
     @staticmethod
     def greeting(streams: int) -> bytes:
@@ -100,10 +110,13 @@ class SinkConnection:
                 break
             kind, flags = data[position + 3], data[position + 4]
             if kind <= 1:
+                stream = data[position + 5 : position + 9]
                 if kind == 0:
                     self._consumed += length
+                elif self._decoder is not None:
+                    self._ids[stream] = _id_field(self._decoder, data[position + 9 : end])
                 if flags & 1:
-                    out.append(answer(data[position + 5 : position + 9]))
+                    out.append(answer(stream, self._ids.pop(stream, b"")))
             elif kind == 4 and not flags & 1:
                 out.append(b"\x00\x00\x00\x04\x01\x00\x00\x00\x00")
             elif kind == 6 and not flags & 1:
@@ -125,3 +138,15 @@ class SinkConnection:
                     out[index] = length.to_bytes(3, "big") + frame[3:9] + b"\x20" + frame[9:]
                     break
         return b"".join(out)
+
+
+def _id_field(decoder: Decoder, block: bytes) -> bytes:
+    """`apns-id` of a request as a literal field; empty when it has none. Raises ValueError."""
+    try:
+        decoded = decoder.decode(block, raw=True)
+    except HPACKError:
+        raise ValueError("a header block that cannot be read") from None
+    for name, value in decoded:
+        if name == b"apns-id" and len(value) < 127:
+            return b"\x00\x07apns-id" + bytes((len(value),)) + value
+    return b""

@@ -64,7 +64,7 @@ def test_the_cache_of_varying_fields_stays_small_over_a_day() -> None:
     for minute in range(24 * 60):
         for life in (0, 300, 900, 3600):
             provider.request(_flight(life), TOKEN, NOON + 60 * minute)
-    assert len(provider._varying) < 50
+    assert len(provider._by_life) < 50
 
 
 def test_the_authority_names_the_port_only_where_it_is_not_apples() -> None:

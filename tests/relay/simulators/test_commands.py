@@ -1,0 +1,149 @@
+"""`feierabend fake apns` and `feierabend fake sink`, as processes of their own and over real TLS."""
+
+from __future__ import annotations
+
+import json
+import signal
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from click.testing import CliRunner
+from h2.settings import SettingCodes
+
+from relay.simulators.commands import KEY_ID, TEAM_ID, TOPIC, fake
+from tests.relay.simulators.h2_client import Client
+from tests.relay.simulators.wakeups import BODY, DEVICE, SigningKey, wakeup
+
+PATIENCE = 30.0
+"""Seconds for a process to start, or to end; on a busy machine."""
+LIMIT = SettingCodes.MAX_CONCURRENT_STREAMS
+
+
+class Running:
+    """A simulator that has said where it listens."""
+
+    def __init__(self, process: trio.Process, lines: AsyncIterator[str]) -> None:
+        self._process = process
+        self._lines = lines
+        self.said: dict[str, Any] = {}
+
+    async def line(self) -> dict[str, Any]:
+        line = json.loads(await anext(self._lines))
+        assert isinstance(line, dict)
+        return line
+
+    async def connect(self) -> Client:
+        """The address and the certificate are those of its first line."""
+        host, _, port = str(self.said["listening"]).rpartition(":")
+        assert host == "127.0.0.1"
+        context = ssl.create_default_context(cafile=str(self.said["ca"]))
+        context.set_alpn_protocols(["h2"])
+        stream = await trio.open_ssl_over_tcp_stream(host, int(port), https_compatible=True, ssl_context=context)
+        client = Client(stream)
+        await client.start()
+        return client
+
+    async def stop(self, number: signal.Signals = signal.SIGTERM) -> dict[str, Any]:
+        """Its last line. It must be the last, and the process must exit 0."""
+        self._process.send_signal(number)
+        last = await self.line()
+        assert [line async for line in self._lines] == []
+        assert await self._process.wait() == 0
+        return last
+
+
+async def lines_of(stream: trio.abc.ReceiveStream) -> AsyncIterator[str]:
+    buffer = b""
+    async for data in stream:
+        *lines, buffer = (buffer + bytes(data)).split(b"\n")
+        for line in lines:
+            yield line.decode()
+    assert not buffer
+
+
+@asynccontextmanager
+async def running(*arguments: str) -> AsyncIterator[Running]:
+    command = [sys.executable, "-m", "relay", "fake", *arguments]
+    with trio.fail_after(PATIENCE):
+        process = await trio.lowlevel.open_process(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        try:
+            found = Running(process, lines_of(process.stdout))
+            found.said = await found.line()
+            yield found
+        finally:
+            process.kill()
+            await process.wait()
+            await process.stdout.aclose()
+
+
+def bearer(credentials: Path) -> str:
+    key = SigningKey(TEAM_ID, KEY_ID, private_pem=(credentials / "AuthKey.p8").read_bytes())
+    return key.token(int(time.time()))
+
+
+@pytest.mark.processes
+async def test_a_fake_apns_runs_as_a_process(tmp_path: Path) -> None:
+    """With the credentials it has made, a client gets a 200; the journal has a line for each request."""
+    journal = tmp_path / "journal"
+    options = ("--credentials", str(tmp_path / "new" / "folder"), "--journal", str(journal), "--limit", "observed")
+    async with running("apns", *options, "--streams", "7") as simulator:
+        client = await simulator.connect()
+        assert client.settings[0][LIMIT] == 7
+        token = bearer(tmp_path / "new" / "folder")
+        headers = wakeup(token, apns_topic=TOPIC)
+        assert (await client.ask(headers, BODY)).verdict == (200, "")
+        assert (await client.ask(wakeup(token, apns_topic="x"), BODY)).verdict == (400, "TopicDisallowed")
+        assert (await client.ask(wakeup("x", apns_topic=TOPIC), BODY)).verdict == (403, "InvalidProviderToken")
+        totals = await simulator.stop()
+        await trio.aclose_forcefully(client.stream)
+    assert totals == {
+        "requests": 3,
+        "by_status": {"200": 1, "400": 1, "403": 1},
+        "violations": {},
+        "connections": 1,
+        "tokens": 1,
+    }
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    assert [(line["status"], line["reason"], line["token"]) for line in lines] == [
+        (200, "", DEVICE),
+        (400, "TopicDisallowed", DEVICE),
+        (403, "InvalidProviderToken", DEVICE),
+    ]
+
+
+@pytest.mark.processes
+async def test_a_sink_runs_as_a_process(tmp_path: Path) -> None:
+    """SIGINT ends it as SIGTERM does."""
+    async with running("sink", "--credentials", str(tmp_path), "--dead-every", "2", "--streams", "9") as simulator:
+        client = await simulator.connect()
+        assert client.settings[0][LIMIT] == 9
+        verdicts = [(await client.ask(wakeup("anything"), BODY)).verdict for _ in range(4)]
+        assert verdicts == [(200, ""), (410, "Unregistered")] * 2
+        await trio.aclose_forcefully(client.stream)
+        assert await simulator.stop(signal.SIGINT) == {"requests": 4, "dead": 2, "connections": 1}
+
+
+@pytest.mark.parametrize("command", ["apns", "sink"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "localhost", "example.org", ""])
+def test_simulators_listen_on_loopback_only(tmp_path: Path, command: str, host: str) -> None:
+    """By address: what a name stands for is not in our hands. Nothing is written before."""
+    result = CliRunner().invoke(fake, [command, "--host", host, "--credentials", str(tmp_path / "folder")])
+    assert result.exit_code == 2
+    assert "must be a loopback address" in result.output
+    assert not (tmp_path / "folder").exists()
+
+
+@pytest.mark.parametrize("command", ["apns", "sink"])
+def test_simulators_want_to_know_where_their_credentials_go(command: str) -> None:
+    result = CliRunner().invoke(fake, [command])
+    assert result.exit_code == 2
+    assert "--credentials" in result.output
