@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from relay.core.batch import Bypass, Remembered
 from relay.core.draft import Draft
 from relay.core.errors import IdempotencyMismatch
-from relay.core.events import HOUR, Accepted, Authority, Event, EventClass, Request
+from relay.core.events import HOUR, NEVER, Accepted, Authority, Event, EventClass, Request
 from relay.core.gate import Deferred, Gate
 from relay.core.people import REQUEST_LIFE, Person
 from relay.core.slots import Slot
@@ -63,7 +63,7 @@ def _take(draft: Draft, tenant: Tenant, event: Event) -> int:
         elif slot.total == slot.booked:
             _revive(draft, person, slot, event, generation)
         else:
-            slot.merge(generation, draft.now, event.at, event.expires_at)
+            slot.merge(generation, event.at, event.expires_at, _reachable(draft, slot, event.event_class))
         taken += 1
     if taken:
         draft.account((tenant.name, name)).accepted += taken
@@ -72,9 +72,17 @@ def _take(draft: Draft, tenant: Tenant, event: Event) -> int:
 
 def _revive(draft: Draft, person: Person, slot: Slot, event: Event, generation: int) -> None:
     """An event for a slot that has nothing pending starts it anew, but keeps who is still owed what came before."""
-    slot.merge(generation, draft.now, event.at, event.expires_at)
+    due = _first_due(draft, person, event.event_class)
+    slot.merge(generation, event.at, event.expires_at, due)
     slot.first_at = draft.now
-    slot.due_at = slot.reachable_at = _first_due(draft, person, event.event_class)
+    slot.due_at = slot.reachable_at = due
+
+
+def _reachable(draft: Draft, slot: Slot, event_class: EventClass) -> float:
+    """When the user could first be woken for one more notice; the gate is about to be asked where it is not known."""
+    if event_class.pierces:
+        return draft.now
+    return slot.due_at if slot.due_at > draft.now else NEVER
 
 
 def _first_due(draft: Draft, person: Person, event_class: EventClass) -> float:

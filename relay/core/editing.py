@@ -104,8 +104,10 @@ def delete_rest(draft: Draft, tenant: Tenant, user: UserKey, if_match: Version) 
 
 
 def _ask_anew(draft: Draft, person: Person) -> None:
-    """After an edit of the rest the gate is asked anew for what waits, also if the process ends before. An echo keeps
-    its morning."""
+    """After an edit of the rest the gate is asked anew for what waits; in its commit, so that no restart forgets it.
+
+    An echo keeps its morning.
+    """
     for name, slot in draft.slots_of(person):
         if slot.is_echo or person.tenant.class_of(name).pierces:
             continue

@@ -27,7 +27,7 @@ class Considered(NamedTuple):
 
 
 def consider(person: Person, now: float, table: RestTable | None) -> Considered:
-    """Work out what is due for a person. Moves `due_at` of what the gate defers; changes nothing else of a slot."""
+    """Work out what is due for a person. Into a slot it writes only what the gate says: when it is due, since when."""
     expired: list[str] = []
     again_at = NEVER
     ready: dict[bytes, Flight] = {}

@@ -40,13 +40,15 @@ class Slot:
     first_at: float
     last_at: float
     reachable_at: float
-    """First instant at which the user could be woken, as known; infinite while none is. The class deadline counts from
-    here, so a notice that joins moves it on: a merged slot keeps the longest."""
+    """First instant at which the user could be woken for the newest notice, as known; infinite while none is.
+
+    The class deadline counts from here: a merged slot keeps the longest.
+    """
     expires_at: float
     """The longest own life of the merged events; infinite when one of them has none."""
     due_at: float
     tried: bool = False
-    """The gate has let it through once; in memory only. Until then each deferral moves `reachable_at`."""
+    """The gate has let it through since the newest notice came; in memory only. Until then it sets `reachable_at`."""
     done: dict[DeviceKey, int] = field(default_factory=dict)
     echo_at: float = 0.0
     """End of the rest that cut the life of a wakeup for this generation (plus jitter); 0 when none was cut; ECHOING."""
@@ -70,10 +72,10 @@ class Slot:
     def owed(self, device: DeviceKey) -> bool:
         return self.done.get(device, 0) < self.generation
 
-    def merge(self, generation: int, now: float, at: float, expires_at: float) -> None:
-        """Take one more notice."""
+    def merge(self, generation: int, at: float, expires_at: float, reachable_at: float) -> None:
+        """Take one more notice, whose user could first be woken at `reachable_at`, as known."""
         self.total += 1
-        self.reachable_at = max(self.reachable_at, self.due_at, now)
+        self.reachable_at = max(self.reachable_at, reachable_at)
         self.tried = False
         self.generation = generation
         self.echo_at = 0.0

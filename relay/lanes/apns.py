@@ -39,6 +39,9 @@ class Apns:
         authority = self.host if self.port == PORT else f"{self.host}:{self.port}"
         return Template(apns_constant(authority, self._topic), APNS_VARYING)
 
+    def credential(self, now: float) -> bytes:
+        return self._token.bearer(now)
+
     def request(self, flight: Flight, token: str, now: float) -> Request:
         if now != self._at:
             self._turn_to(now)

@@ -3,8 +3,11 @@
 ES256, header `alg` and `kid` only, claims `iss` and `iat` (Apple, "Establishing a token-based connection to APNs").
 Apple counts distinct tokens per team, whoever made them: more than one change in 20 minutes is answered 429
 TooManyProviderTokenUpdates. So a process that is started again must come to the same token: `iat` is the beginning of a
-slot of 50 minutes, and the signature is deterministic (RFC 6979; ordinary ECDSA signs the same claims differently each
+slot of 39 minutes, and the signature is deterministic (RFC 6979; ordinary ECDSA signs the same claims differently each
 time). One object is shared within the process, and a token is never made in answer to a 429.
+
+A token whose first use came late in its slot is kept for 20 minutes all the same; 39 + 20 are within Apple's hour, so
+slots are not longer.
 """
 
 from __future__ import annotations
@@ -18,10 +21,12 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from jwt.algorithms import ECAlgorithm
 from jwt.utils import der_to_raw_signature
 
-LIFE: Final = 3000.0
-"""Seconds a token is used, and length of the slots in which `iat` may begin; Apple refuses it after 3,600."""
+LIFE: Final = 2340.0
+"""Seconds a token is used as a rule, and length of the slots at whose beginning `iat` lies."""
+LONGEST: Final = 3540.0
+"""Seconds a token is used at most; Apple refuses it after 3,600."""
 YOUNGEST_REMINT: Final = 1200.0
-"""A token younger than this (seconds) is never replaced: Apple allows one update per 20 minutes."""
+"""A token that came into use less than this (seconds) ago is not replaced: Apple allows one update per 20 minutes."""
 STRAGGLERS: Final = 60.0
 """Seconds after a replacement for which answers may still be about the token before."""
 
@@ -29,7 +34,7 @@ STRAGGLERS: Final = 60.0
 class ProviderToken:
     """The current token of one (team, key). `key` is the PEM of an EC P-256 private key."""
 
-    __slots__ = ("_bearer", "_is_replacement", "_key", "_key_id", "_minted_at", "_team_id")
+    __slots__ = ("_bearer", "_is_replacement", "_key", "_key_id", "_minted_at", "_team_id", "_used_since")
 
     def __init__(self, team_id: str, key_id: str, key: bytes) -> None:
         self._team_id = team_id
@@ -37,6 +42,7 @@ class ProviderToken:
         self._key = key
         self._bearer = b""
         self._minted_at = float("-inf")
+        self._used_since = float("-inf")
         self._is_replacement = False
 
     def __repr__(self) -> str:
@@ -44,12 +50,19 @@ class ProviderToken:
 
     def bearer(self, now: float) -> bytes:
         """Value of the `authorization` field. A clock stepped back by more than a life mints anew as well."""
-        if not -LIFE < now - self._minted_at < LIFE:
+        if self._is_over(now):
             slot = now // LIFE * LIFE
             # A token replaced before its time has left the slots: back to them only where no change is near.
             was_in_slot = not self._bearer or self._minted_at % LIFE == 0
             self._mint(slot if was_in_slot or slot + LIFE - now >= YOUNGEST_REMINT else now)
+            self._used_since = now
         return self._bearer
+
+    def _is_over(self, now: float) -> bool:
+        age = now - self._minted_at
+        if not -LIFE < age < LONGEST:
+            return True
+        return age >= LIFE and now - self._used_since >= YOUNGEST_REMINT
 
     def expired(self, now: float) -> bool:
         """Apple called the token expired: mint a new one if that can be true. False: our clock must be wrong.
@@ -61,6 +74,7 @@ class ProviderToken:
         if age < YOUNGEST_REMINT:
             return self._is_replacement and age < STRAGGLERS
         self._mint(now)
+        self._used_since = now
         return True
 
     def _mint(self, at: float) -> None:

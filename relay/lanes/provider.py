@@ -30,6 +30,9 @@ class Provider(Protocol):
     def template(self) -> Template:
         """The constant part of all requests of this app."""
 
+    def credential(self, now: float) -> bytes:
+        """What requests are authorised with now; a new value when it was renewed."""
+
     def request(self, flight: Flight, token: str, now: float) -> Request:
         """One wakeup, carrying the flight as its tag."""
 

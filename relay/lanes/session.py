@@ -45,6 +45,8 @@ QUIET: Final = 60.0
 """Seconds of silence after which a write is accompanied by a PING (rule 18: never more often than every 15 s)."""
 PONG: Final = 10.0
 """Seconds for the answer to a PING; any byte counts."""
+RENEWALS_APART: Final = 1200.0
+"""Seconds in which a connection may take one new credential (Apple, "Establishing a token-based connection")."""
 _PING: Final = b"feierabd"
 
 log = structlog.get_logger()
@@ -72,6 +74,9 @@ class Session:
         self._heard_at = trio.current_time()
         self._pinged_at: float | None = None
         """When the PING was sent after which nothing was heard yet."""
+        self._credential = b""
+        self._renewed_at = float("-inf")
+        """When this connection last took a credential other than its first, by the lane's clock."""
         self._reason = "connection_lost"
 
     @property
@@ -156,6 +161,9 @@ class Session:
         lane, connection = self._lane, self._connection
         await self._settings()
         while not (self.retired.is_set() or lane.draining.is_set()):
+            if lane.available() and not self._may_authorise(lane.clock.now()):
+                self.retire("renewed_twice")
+                break
             room = min(connection.room(), self._ceiling - self.in_flight, self._fitting)
             flights = lane.take(room) if room > 0 else []
             if flights:
@@ -168,6 +176,20 @@ class Session:
             while connection.open_streams:
                 self._changed = trio.Event()
                 await self._changed.wait()
+
+    def _may_authorise(self, now: float) -> bool:
+        """Take the current credential; False when it would be the second new one within twenty minutes here.
+
+        A connection that slept through a renewal comes late to it, and soon after comes the next.
+        """
+        credential = self._lane.provider.credential(now)
+        if credential != self._credential:
+            if now < self._renewed_at + RENEWALS_APART:
+                return False
+            if self._credential:
+                self._renewed_at = now
+            self._credential = credential
+        return True
 
     async def _settings(self) -> None:
         with trio.move_on_after(SETTINGS):

@@ -12,7 +12,7 @@ from relay.core.errors import IdempotencyMismatch
 from relay.core.events import HOUR, NEVER, Accepted, Event, EventClass, Request
 from relay.core.flight import Fate
 from relay.core.gate import jitter
-from tests.relay.core.scene import DAY, DISPATCH, NOON, Scene, endless, nightly, tenant
+from tests.relay.core.scene import DAY, DISPATCH, NOON, Scene, endless, nightly, rest_between, tenant
 
 NIGHT = NOON + 10 * HOUR
 MORNING = NOON + 18 * HOUR
@@ -164,6 +164,42 @@ def test_a_new_event_makes_what_waited_for_a_remaining_device_due_at_once() -> N
     scene.slot("anna").due_at = MORNING
     scene.accept("anna")
     assert scene.slot("anna").due_at == NIGHT
+
+
+@pytest.mark.parametrize(("name", "deadline"), [("message", 7 * DAY), ("alarm", HOUR)])
+def test_a_notice_that_joins_has_its_whole_deadline(name: str, deadline: float) -> None:
+    scene = scene_of()
+    scene.accept("anna", name=name)
+    scene.now += deadline - 60
+    scene.accept("anna", name=name)
+    scene.now += 60
+    assert scene.consider("anna").expired == []
+    assert scene.slot("anna", name).expiry(scene.home.classes[name]) >= NOON + deadline - 60 + deadline
+
+
+def test_a_notice_that_joins_in_rest_counts_from_the_release() -> None:
+    """Three weeks of leave: whatever came in them is not given up before its end, also after a restart."""
+    scene = scene_of()
+    scene.accept("anna")
+    scene.rest("anna", rest_between(NOON + 60, NOON + 21 * DAY))
+    scene.send("anna")
+    scene.now += 120
+    scene.accept("anna")
+    stored = scene.batches[-1].slots[(scene.key("anna"), "message")]
+    assert stored is not None
+    assert stored.reachable_at > NOON + 21 * DAY
+    assert scene.consider("anna").again_at == NOON + 21 * DAY
+    assert scene.slot("anna").reachable_at == NOON + 21 * DAY
+
+
+def test_an_alarm_that_joins_is_not_older_for_a_restart() -> None:
+    """A relay that was down for hours does not ring for alarms of before."""
+    scene = scene_of()
+    scene.accept("anna", name="alarm")
+    scene.accept("anna", name="alarm")
+    stored = scene.batches[-1].slots[(scene.key("anna"), "alarm")]
+    assert stored is not None
+    assert stored.expiry(scene.home.classes["alarm"]) == NOON + HOUR
 
 
 # --- idempotence

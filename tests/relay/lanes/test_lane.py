@@ -544,7 +544,7 @@ async def test_an_old_provider_token_called_expired_is_replaced_once_for_all_tha
     async with world(connections=2) as w:
         users = await w.crowd(30)
         await w.post(*users[:2])
-        await w.pass_time(30 * 60)
+        await w.pass_time(20 * 60)
         w.fake.injections.latency = lambda: 0.2
         w.fake.injections.answers = [(403, "ExpiredProviderToken")] * 30
         await w.post(*users)
