@@ -1,4 +1,4 @@
-"""How fast wakeups go out: the real lane, TLS, every verdict booked per device; beside aioapns as shipped.
+"""How fast wakeups go out: the real lane, TLS, every verdict booked; beside aioapns as shipped.
 
 The provider is the fast sink in a process of its own (answers at once, every 1,000th is 410). The relay starts on
 a SQLite file that holds one pending slot per user, three devices each, so what is measured is: due, gate, last look,
@@ -13,94 +13,41 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import json
 import os
 import random
 import resource
-import signal
 import ssl
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import trio
 from aioapns import APNs, NotificationRequest, PushType
 from aioapns.connection import APNsKeyConnectionPool, APNsTLSClientProtocol
 
+from bench import stage
 from bench.report import say, surroundings
 from relay.clock import WallClock
 from relay.config import Address, AppConfig, Config, DoorConfig, MasterKeys, StoreConfig, TenantConfig
-from relay.core.batch import Batch, PersonRecord
-from relay.core.books import Account
-from relay.core.devices import Device, Platform
-from relay.core.events import DEFAULT_CLASSES, NEVER
-from relay.core.private import Private
-from relay.core.pseudonym import Pseudonyms
-from relay.core.records import Records
-from relay.core.seal import Seals
-from relay.core.slots import Slot
+from relay.core.events import DEFAULT_CLASSES
 from relay.ops import logs
 from relay.service import Relay
 from relay.simulators.certificates import provider_key
 from relay.store.sqlite import SqliteStore
 
-TOPIC, TEAM, KEY = "example.feierabend.app", "FAKETEAM01", "FAKEKEY001"
-MASTER = bytes(range(32))
-
-
-@contextlib.contextmanager
-def sink(folder: Path, *options: str) -> Iterator[tuple[int, Path]]:
-    """The fast sink in its own process: (port, CA file)."""
-    command = [sys.executable, "-m", "relay", "fake", "sink", "--credentials", str(folder), *options]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        listening = json.loads(process.stdout.readline())
-        yield int(listening["listening"].rpartition(":")[2]), Path(listening["ca"])
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(10)
-
-
-def prepare(path: Path, wakeups: int, rng: random.Random) -> None:
-    """Fill a store: a pending slot for each user, three devices each."""
-    store = SqliteStore(path)
-    loaded = store.load()
-    names, records = Pseudonyms(MASTER, "bench"), Records(Seals({0: MASTER}, 0), "bench")
-    now = time.time()
-    users = -(-wakeups // 3)
-    for first in range(0, users, 5000):
-        batch = Batch(now, loaded.epoch, generation=first + 5000, revision=first + 5000)
-        for number in range(first, min(first + 5000, users)):
-            user_id = Private(f"user-{number}")
-            user = names.user(user_id.reveal())
-            batch.people[user] = PersonRecord("bench", records.seal_user(user, user_id))
-            batch.slots[(user, "message")] = Slot(number + 1, number + 1, 1, 0, now, now, now, NEVER, now)
-            for index in range(min(3, wakeups - number * 3)):
-                device_id, token = Private(f"phone-{index}"), Private(rng.randbytes(32).hex())
-                device = names.device(user_id.reveal(), device_id.reveal())
-                sealed = records.seal_device(user, device, user_id, device_id, token)
-                token_hash = names.token("ios", token.reveal())
-                batch.devices[device] = (user, Device(device, user, "ios", Platform.APNS, token_hash, sealed, now))
-        batch.accounts[("bench", "message")] = Account(accepted=min(first + 5000, users))
-        store.commit(batch)
-    store.close()
-
 
 def configuration(path: Path, port: int, ca_file: Path, connections: int) -> Config:
     app = AppConfig(
-        name="ios", topic=TOPIC, team_id=TEAM, key_id=KEY, key=provider_key()[0], environment="production",
-        connections=connections, endpoint=Address("127.0.0.1", port), ca_file=ca_file,
+        name="ios", topic=stage.TOPIC, team_id=stage.TEAM, key_id=stage.KEY, key=provider_key()[0],
+        environment="production", connections=connections, endpoint=Address("127.0.0.1", port), ca_file=ca_file,
     )  # fmt: skip
     tenant = TenantConfig(
-        name="bench", posts_seen=False, device_limit=3, evict=True, jitter_seconds=0, keys=(), apps=(app,),
+        name=stage.TENANT, posts_seen=False, device_limit=3, evict=True, jitter_seconds=0, keys=(), apps=(app,),
         classes=DEFAULT_CLASSES,
     )  # fmt: skip
-    store = StoreConfig(path, path, MasterKeys({0: MASTER}, 0, 0))
+    store = StoreConfig(path, path, MasterKeys({0: stage.MASTER}, 0, 0))
     door = DoorConfig((Address("127.0.0.1", 0),), 10, 4096)
     return Config(store, door, (Address("127.0.0.1", 0),), 5.0, (tenant,))
 
@@ -144,7 +91,7 @@ async def aioapns_as_shipped(port: int, ca_file: Path, count: int, rng: random.R
     context = ssl.create_default_context(cafile=str(ca_file))
     context.set_alpn_protocols(["h2"])
     private, _ = provider_key()
-    client = APNs(key=private.decode(), key_id=KEY, team_id=TEAM, topic=TOPIC, ssl_context=context)
+    client = APNs(key=private.decode(), key_id=stage.KEY, team_id=stage.TEAM, topic=stage.TOPIC, ssl_context=context)
     pool = client.pool
     assert isinstance(pool, APNsKeyConnectionPool)
     pool.protocol_class = Protocol
@@ -179,14 +126,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for run in range(options.runs):
-            with sink(folder) as (port, ca_file):
+            with stage.sink(folder) as (port, ca_file):
                 path = folder / f"{run}.db"
-                prepare(path, options.wakeups, rng)
+                stage.fill(path, -(-options.wakeups // 3), options.wakeups, rng, pending=True)
                 devices, wall, cpu = trio.run(measure, configuration(path, port, ca_file, options.connections))
                 ours.append(devices / wall)
                 cpus.append(cpu / devices * 10_000)
             if options.aioapns:
-                with sink(folder, "--echo-ids") as (port, ca_file):
+                with stage.sink(folder, "--echo-ids") as (port, ca_file):
                     theirs.append(asyncio.run(aioapns_as_shipped(port, ca_file, options.aioapns, rng)))
             for suffix in ("", "-wal", "-shm", ".lock"):
                 with contextlib.suppress(FileNotFoundError):

@@ -180,7 +180,9 @@ def _warnings(config: Any) -> Iterator[str]:  # noqa: ANN401 (the type is import
         for j, app in enumerate(tenant.apps):
             for name in ("endpoint", "ca_file"):
                 if getattr(app, name) is not None:
-                    yield f"tenants[{i}].apps[{j}].{name}: is overridden; wakeups do not go to Apple's address"
+                    yield f"tenants[{i}].apps[{j}].{name}: is overridden; wakeups do not go to the provider's address"
+            if getattr(app, "token_uri_is_overridden", False):
+                yield f"tenants[{i}].apps[{j}].token_uri: is overridden; access tokens do not come from Google"
         for event_class in tenant.classes:
             if event_class.pierces and not (event_class.roles and event_class.reasons):
                 yield f"tenants[{i}].classes: {event_class.name} has no roles or reasons, so nobody can send it"

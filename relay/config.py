@@ -34,6 +34,12 @@
     environment = "production"        # or "sandbox"
     connections = 2
 
+    [[tenants.apps]]
+    name = "android"
+    provider = "fcm"
+    service_account_file = "service-account.json"
+    connections = 4                   # FCM takes 100 requests at a time on each
+
     [[tenants.classes]]               # message, roster and alarm exist; name one to change it
     name = "alarm"
     pierces = true
@@ -66,6 +72,7 @@ from relay.config_reader import (
     number,
     read_certificates,
     read_provider_key,
+    read_service_account,
     strings,
     text,
     whole,
@@ -74,6 +81,7 @@ from relay.config_reader import read_masters as read_masters
 from relay.core.errors import Problem, RelayError
 from relay.core.events import DEFAULT_CLASSES, EventClass
 from relay.doors.keys import KEY_ID, Scope
+from relay.lanes.oauth import ServiceAccount
 
 
 class ConfigError(RelayError):
@@ -131,6 +139,22 @@ class AppConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FcmAppConfig:
+    """One Android app at FCM."""
+
+    name: str
+    account: ServiceAccount
+    """Its `token_uri` may be overridden, like `endpoint`."""
+    connections: int
+    endpoint: Address | None
+    token_uri_is_overridden: bool
+    ca_file: Path | None
+
+
+AnyAppConfig = AppConfig | FcmAppConfig
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TenantConfig:
     name: str
     posts_seen: bool
@@ -138,7 +162,7 @@ class TenantConfig:
     evict: bool
     jitter_seconds: float
     keys: tuple[KeyConfig, ...]
-    apps: tuple[AppConfig, ...]
+    apps: tuple[AnyAppConfig, ...]
     classes: tuple[EventClass, ...]
 
 
@@ -207,7 +231,7 @@ def _across(root: Table, tenants: list[TenantConfig]) -> None:
         same = sorted({key.id for key in keys if key.digest == digest})
         if len(same) > 1:
             root.fault("tenants.keys", f"has one secret for {' and '.join(same)}; a secret belongs to one key")
-    apps = {(app.team_id, app.key_id, app.key) for tenant in tenants for app in tenant.apps}
+    apps = {(a.team_id, a.key_id, a.key) for tenant in tenants for a in tenant.apps if isinstance(a, AppConfig)}
     for name in _twice(f"{key_id} of the team {team_id}" for team_id, key_id, _ in apps):
         root.fault("tenants.apps", f"has two different keys that are both called {name}")
 
@@ -242,7 +266,7 @@ def _tenant(table: Table, folder: Path) -> TenantConfig | None:
     )
     table.done()
     _unique(table, "apps", [app.name for app in tenant.apps])
-    for name in _twice(f"{app.topic} at {app.endpoint or app.environment}" for app in tenant.apps):
+    for name in _twice(_where(app) for app in tenant.apps):
         table.fault("apps", f"has {name} under two names; a phone would be woken twice")
     return tenant if name else None
 
@@ -259,28 +283,62 @@ def _key(table: Table) -> KeyConfig | None:
     return KeyConfig(key_id, bytes.fromhex(digest), scopes) if key_id and digest else None
 
 
-def _app(table: Table, folder: Path) -> AppConfig | None:
-    table.get("provider", choice("apns"), "apns")
+def _where(app: AnyAppConfig) -> str:
+    """What an app wakes, in words."""
+    if isinstance(app, FcmAppConfig):
+        return f"the project {app.account.project_id} at {app.endpoint or 'FCM'}"
+    return f"{app.topic} at {app.endpoint or app.environment}"
+
+
+def _app(table: Table, folder: Path) -> AnyAppConfig | None:
+    read = _APPS[table.get("provider", choice(*_APPS), "apns")]
     name = table.get("name", text(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"), None)
+    endpoint = table.get("endpoint", an_address, None, required=False)
+    ca_file = table.get("ca_file", a_path, None, required=False)
+    ca_path = _file(table, "ca_file", folder / ca_file, read_certificates) if ca_file else None
+    if endpoint and endpoint[1] == 0:
+        table.fault("endpoint", "must name a port")
+    app = read(table, folder, name or "", Address(*endpoint) if endpoint else None, ca_path)
+    table.done()
+    return app if name else None
+
+
+def _apns_app(
+    table: Table, folder: Path, name: str, endpoint: Address | None, ca_file: Path | None
+) -> AnyAppConfig | None:
     topic = table.get("topic", text(r"[A-Za-z0-9.-]{1,255}"), None)
     team_id = table.get("team_id", text(r"[A-Z0-9]{10}"), None)
     key_id = table.get("key_id", text(r"[A-Z0-9]{10}"), None)
     key_file = table.get("key_file", a_path, None)
-    endpoint = table.get("endpoint", an_address, None, required=False)
-    ca_file = table.get("ca_file", a_path, None, required=False)
     environment = table.get("environment", choice("production", "sandbox"), "production")
     connections = table.get("connections", whole(1, 64), 2)
-    table.done()
     key = _file(table, "key_file", folder / key_file, read_provider_key) if key_file else None
-    ca_path = _file(table, "ca_file", folder / ca_file, read_certificates) if ca_file else None
-    if endpoint and endpoint[1] == 0:
-        table.fault("endpoint", "must name a port")
-    if not (name and topic and team_id and key_id and key):
+    if not (topic and team_id and key_id and key):
         return None
     return AppConfig(
         name=name, topic=topic, team_id=team_id, key_id=key_id, key=key, environment=environment,
-        connections=connections, endpoint=Address(*endpoint) if endpoint else None, ca_file=ca_path,
+        connections=connections, endpoint=endpoint, ca_file=ca_file,
     )  # fmt: skip
+
+
+def _fcm_app(
+    table: Table, folder: Path, name: str, endpoint: Address | None, ca_file: Path | None
+) -> AnyAppConfig | None:
+    account_file = table.get("service_account_file", a_path, None)
+    token_uri = table.get("token_uri", text(r"https://[!-~]{1,400}"), None, required=False)
+    connections = table.get("connections", whole(1, 64), 4)
+    found = _file(table, "service_account_file", folder / account_file, read_service_account) if account_file else None
+    if found is None:
+        return None
+    account = replace(found, token_uri=token_uri or found.token_uri)
+    return FcmAppConfig(
+        name=name, account=account, connections=connections, endpoint=endpoint,
+        token_uri_is_overridden=token_uri is not None, ca_file=ca_file,
+    )  # fmt: skip
+
+
+_APPS: Final = {"apns": _apns_app, "fcm": _fcm_app}
+"""Provider → the reader of what only its apps have."""
 
 
 _CLASS_FIELDS: Final[Mapping[str, tuple[str, Callable[[object], Any]]]] = {

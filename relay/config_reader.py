@@ -6,6 +6,7 @@ A reader takes a value, or a path, and raises ValueError with a sentence that te
 from __future__ import annotations
 
 import base64
+import json
 import re
 import ssl
 import stat
@@ -16,11 +17,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from relay.core.errors import Problem
 from relay.core.pseudonym import MASTER_KEY_BYTES
+from relay.lanes.oauth import ServiceAccount
 
 T = TypeVar("T")
 INDEX = re.compile(r"\[\d+\]")
@@ -218,3 +220,25 @@ def read_certificates(path: Path) -> Path:
     except ssl.SSLError:
         raise ValueError("holds no PEM certificate") from None
     return path
+
+
+def read_service_account(path: Path) -> ServiceAccount:
+    """A service account as Google hands it out (JSON). Raises ValueError with a sentence, OSError."""
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (ValueError, RecursionError):
+        raise ValueError("is not JSON, as Google hands out service accounts") from None
+    fields = ("project_id", "client_email", "private_key", "private_key_id", "token_uri")
+    values: dict[str, str] = {}
+    for name in fields:
+        value = content.get(name) if isinstance(content, dict) else None
+        if not isinstance(value, str) or not value:
+            raise ValueError(f"has no {name}; download the key of the service account anew")
+        values[name] = value
+    try:
+        key = load_pem_private_key(values["private_key"].encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise ValueError("has a private_key that is not a PEM key without password") from None
+    if not isinstance(key, rsa.RSAPrivateKey):
+        raise ValueError("has a private_key that is not an RSA key")
+    return ServiceAccount(**values)

@@ -26,7 +26,8 @@ import structlog
 import trio
 
 from relay.clock import Clock
-from relay.config import Address, AppConfig, Config, TenantConfig
+from relay.cold_http import form_poster
+from relay.config import Address, AnyAppConfig, Config, FcmAppConfig, TenantConfig
 from relay.core.devices import Platform
 from relay.core.errors import CannotListen
 from relay.core.flight import Flight
@@ -43,11 +44,15 @@ from relay.doors.keys import ApiKey, Keys
 from relay.doors.problems import refusal
 from relay.engine import RelayEngine
 from relay.journal import Executor, Journal, in_thread
-from relay.lanes.apns import HOSTS, Apns
+from relay.lanes import apns, fcm
+from relay.lanes.apns import Apns
 from relay.lanes.credentials import ProviderTokens
+from relay.lanes.fcm import Fcm
 from relay.lanes.lane import Lane
 from relay.lanes.link import Connect
+from relay.lanes.oauth import AccessToken, PostForm
 from relay.lanes.pool import Pool
+from relay.lanes.provider import Provider
 from relay.loading import restore
 from relay.ops.door import Ops
 from relay.ops.metrics import Sources
@@ -56,6 +61,7 @@ from relay.store.sqlite import SqliteStore
 from relay.wire import connect as connect_tls
 from schedules import TZDATA, compile_table, parse
 
+HTTPS: Final = 443
 DOORS: Final = 0.4
 """Part of the grace period after which a door does not wait for its clients any more."""
 LANES: Final = 0.8
@@ -81,8 +87,10 @@ class Seams:
 
     executor: Executor | None = None
     """None: a thread of its own."""
-    connect: Callable[[AppConfig], Connect] | None = None
+    connect: Callable[[AnyAppConfig], Connect] | None = None
     """None: TLS over TCP."""
+    post: Callable[[FcmAppConfig], PostForm] | None = None
+    """How to fetch access tokens. None: HTTPS."""
     rng: Random | None = None
 
 
@@ -114,7 +122,7 @@ class Relay:
             self.people, store, self.tables, clock,
             epoch=epoch, executor=seams.executor or in_thread(), applied=self.dispatcher.touched,
         )  # fmt: skip
-        self._add_lanes(rng, seams.connect or _connect_tls)
+        self._add_lanes(rng, seams)
         self.engine = RelayEngine(self.journal, self.people, self._records)
         router = event_door(
             Keys(_api_keys(config, self.tenants)), self.engine, clock.now,
@@ -139,13 +147,23 @@ class Relay:
             if person.tenant.pseudonyms.user(user.reveal()) != person.key:
                 raise StoreMismatch("the first master key is not the one this database names people by")
 
-    def _add_lanes(self, rng: Random, connect: Callable[[AppConfig], Connect]) -> None:
+    def _add_lanes(self, rng: Random, seams: Seams) -> None:
+        """A lane for each app, with its credentials: one provider token per team, one access token per app."""
         tokens = ProviderTokens()
+        connect, post = seams.connect or _connect_tls, seams.post or _post
         for tenant in self._config.tenants:
             for app in tenant.apps:
-                provider = _provider(app, tokens)
+                access: AccessToken | None = None
+                if isinstance(app, FcmAppConfig):
+                    access = AccessToken(app.account, post(app), self._clock, rng)
+                    provider: Provider = Fcm(app.account.project_id, access, *_address(app, fcm.HOST))
+                else:
+                    token = tokens.of(app.team_id, app.key_id, app.key)
+                    provider = Apns(app.topic, token, *_address(app, apns.HOSTS[app.environment]))
                 lane = Lane(app.name, provider, self.journal, self.tables, self._clock, rng, self.dispatcher.touched)
                 self.pool.add(tenant.name, lane, connect(app), app.connections)
+                if access is not None:
+                    self.pool.keep(partial(access.run, lane.nudge))
 
     def _open_token(self, flight: Flight) -> str:
         device, person = flight.device, flight.person
@@ -231,7 +249,7 @@ def _tenant(config: TenantConfig, pseudonyms: Pseudonyms) -> Tenant:
     return Tenant(
         name=config.name,
         pseudonyms=pseudonyms,
-        apps={app.name: Platform.APNS for app in config.apps},
+        apps={a.name: Platform.FCM if isinstance(a, FcmAppConfig) else Platform.APNS for a in config.apps},
         classes={event_class.name: event_class for event_class in config.classes},
         device_limit=config.device_limit,
         evict=config.evict,
@@ -244,14 +262,16 @@ def _api_keys(config: Config, tenants: dict[str, Tenant]) -> list[ApiKey]:
     return [ApiKey(key.id, key.digest, key.scopes, tenants[t.name]) for t in config.tenants for key in t.keys]
 
 
-def _provider(app: AppConfig, tokens: ProviderTokens) -> Apns:
-    token = tokens.of(app.team_id, app.key_id, app.key)
-    if app.endpoint is not None:
-        return Apns(app.topic, token, host=app.endpoint.host, port=app.endpoint.port)
-    return Apns(app.topic, token, host=HOSTS[app.environment])
+def _address(app: AnyAppConfig, host: str) -> tuple[str, int]:
+    """Where an app's provider is: at the usual host, or where the configuration says."""
+    return (host, HTTPS) if app.endpoint is None else (app.endpoint.host, app.endpoint.port)
 
 
-def _connect_tls(app: AppConfig) -> Connect:
+def _post(app: FcmAppConfig) -> PostForm:
+    return form_poster(app.ca_file)
+
+
+def _connect_tls(app: AnyAppConfig) -> Connect:
     """How to reach an app's provider: the system's trust store, or the file named for a simulator."""
     context = ssl.create_default_context(cafile=str(app.ca_file) if app.ca_file else None)
     context.minimum_version = ssl.TLSVersion.TLSv1_2

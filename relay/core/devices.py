@@ -12,6 +12,7 @@ class Platform(StrEnum):
     """Where a device is woken. A PC is NONE until it has Web Push: it is listed, and never owed a wakeup."""
 
     APNS = "apns"
+    FCM = "fcm"
     NONE = "none"
 
 

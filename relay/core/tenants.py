@@ -30,5 +30,5 @@ class Tenant:
         return self.classes.get(name) or EventClass(name=name)
 
     def phones(self, devices: Iterable[Device]) -> tuple[Device, ...]:
-        """Those that can be woken: with a provider, and of an app that is still configured."""
-        return tuple(d for d in devices if d.platform is not Platform.NONE and d.app in self.apps)
+        """Those that can be woken: of an app that is configured, at the provider whose token they have."""
+        return tuple(d for d in devices if self.apps.get(d.app) is d.platform)

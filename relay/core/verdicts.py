@@ -1,11 +1,13 @@
 """What an answer of a provider means: tables, and nothing but tables.
 
-Source: Apple, "Handling notification responses from APNs". Five scopes: DEVICE (this token), MESSAGE (our request is
+Sources: Apple, "Handling notification responses from APNs"; Firebase, "ErrorCode" and "Best practices when sending FCM
+messages at scale". Five scopes: DEVICE (this token), MESSAGE (our request is
 malformed: a bug), CONNECTION, LANE (topic, team, environment), SERVICE (the provider's side). A reason that is not in
 the table is judged by its status alone; never does an unknown answer delete a token.
 
-BadDeviceToken and DeviceTokenNotForTopic are SUSPECT: one of them is a dead device, many of them are our wrong
-environment or topic, and deleting on them is the most dangerous act of a gateway (core/brake.py decides).
+BadDeviceToken and DeviceTokenNotForTopic, and all that FCM says of a token, are SUSPECT: one of them is a dead device,
+many of them are our wrong environment, topic or project, and deleting on them is the most dangerous act of a gateway
+(core/brake.py decides).
 """
 
 from __future__ import annotations
@@ -106,3 +108,34 @@ def apns(status: int, reason: str) -> Verdict:
     if status == 429 or status >= 500:
         return _BUSY
     return _BUG
+
+
+FCM: Final[dict[tuple[int, str], Verdict]] = {
+    (400, "INVALID_ARGUMENT"): _BUG,
+    (401, "THIRD_PARTY_AUTH_ERROR"): _WRONG_LANE,
+    (403, "SENDER_ID_MISMATCH"): _SUSPECT,
+    (404, "UNREGISTERED"): _SUSPECT,
+    (429, "QUOTA_EXCEEDED"): Verdict(Action.PAUSE, Scope.LANE),
+    (500, "INTERNAL"): _BUSY,
+    (503, "UNAVAILABLE"): _BUSY,
+}
+"""By status and FcmError code."""
+_FCM_STATUS: Final[dict[int, Verdict]] = {
+    401: Verdict(Action.NEW_TOKEN, Scope.CONNECTION),
+    403: _WRONG_LANE,
+    404: _WRONG_LANE,
+    429: Verdict(Action.PAUSE, Scope.LANE),
+}
+"""Without a code that is known: the project, its permissions or the address are wrong, never the device."""
+
+
+def fcm(status: int, code: str, *, is_about_token: bool) -> Verdict:
+    """Judge an answer of FCM. `is_about_token`: its message calls the registration token invalid."""
+    if (status, code) == (400, "INVALID_ARGUMENT") and is_about_token:
+        return _SUSPECT
+    known = FCM.get((status, code)) or _FCM_STATUS.get(status)
+    if known is not None:
+        return known
+    if 200 <= status < 300:
+        return _ACCEPTED
+    return _BUSY if status >= 500 else _BUG

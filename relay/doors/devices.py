@@ -17,8 +17,14 @@ from relay.doors.http1 import Response
 from relay.doors.port import Engine
 from relay.doors.router import Call, Handle
 
-_APNS_TOKEN: Final = re.compile(r"(?:[0-9a-f]{2}){32,100}")
-"""Apple: do not assume a size; classic is 64 digits. Even-length hexadecimal of 64 to 200 digits."""
+_TOKENS: Final = {
+    Platform.APNS: (
+        re.compile(r"(?:[0-9a-f]{2}){32,100}"),
+        "must be hexadecimal, of an even number of 64 to 200 digits",
+    ),
+    Platform.FCM: (re.compile(r"[A-Za-z0-9_:-]{32,1024}"), "must be 32 to 1024 letters, digits, and the signs _ : -"),
+}
+"""Apple: do not assume a size; classic is 64 digits. Google says nothing; about 160 characters are usual."""
 
 
 class DeviceBody(Silent):
@@ -86,7 +92,9 @@ def _checked(tenant: Tenant, body: DeviceBody) -> tuple[Platform, str]:
     if body.platform not in set(Platform):
         raise Refused(Problem("platform", f"must be one of {', '.join(Platform)}"))
     platform = Platform(body.platform)
-    token = (body.token or "").lower()
+    token = body.token or ""
+    if platform is Platform.APNS:
+        token = token.lower()
     if platform is Platform.NONE:
         if body.token is not None:
             faults.append(Problem("token", "does not go with platform none"))
@@ -96,8 +104,9 @@ def _checked(tenant: Tenant, body: DeviceBody) -> tuple[Platform, str]:
         if tenant.apps.get(body.app or "") is not platform:
             known = sorted(name for name, of in tenant.apps.items() if of is platform)
             faults.append(Problem("app", f"must be one of {', '.join(known)}" if known else "is not configured"))
-        if not _APNS_TOKEN.fullmatch(token):
-            faults.append(Problem("token", "must be hexadecimal, of an even number of 64 to 200 digits"))
+        form, sentence = _TOKENS[platform]
+        if not form.fullmatch(token):
+            faults.append(Problem("token", sentence))
     if faults:
         raise Refused(*faults)
     return platform, token

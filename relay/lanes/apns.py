@@ -25,7 +25,7 @@ PORT: Final = 443
 class Apns:
     """Provider of one app (topic) of one team. `host`/`port` are overridden for simulators and tests only."""
 
-    def __init__(self, topic: str, token: ProviderToken, *, host: str, port: int = PORT) -> None:
+    def __init__(self, topic: str, token: ProviderToken, host: str, port: int = PORT) -> None:
         self.host = host
         self.port = port
         self._topic = topic
@@ -34,6 +34,9 @@ class Apns:
         self._until = (b"", 0)
         """(provider token, five minutes) for which `_by_life` is good; looked at again at each new instant."""
         self._by_life: dict[int, tuple[bytes, ...]] = {}
+
+    def is_ready(self, now: float) -> bool:
+        return True
 
     def template(self) -> Template:
         authority = self.host if self.port == PORT else f"{self.host}:{self.port}"
@@ -57,13 +60,13 @@ class Apns:
         if until != self._until:
             self._until, self._by_life = until, {}
 
-    def judge(self, answer: Answer) -> Judgement:
+    def judge(self, answer: Answer, now: float) -> Judgement:
         reason, since = _reason(answer.body)
         return Judgement(verdicts.apns(answer.status, reason), reason or f"status_{answer.status}", since)
 
-    def token_expired(self, now: float) -> bool:
+    def credential_refused(self, now: float) -> str:
         self._at = float("nan")
-        return self._token.expired(now)
+        return "" if self._token.expired(now) else "clock_is_wrong"
 
 
 def _reason(body: bytes) -> tuple[str, float | None]:

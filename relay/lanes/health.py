@@ -22,7 +22,7 @@ from relay.core.breaker import Breaker, State
 from relay.core.verdicts import Action, Scope, Verdict
 
 PAUSE: Final = 300.0
-"""Seconds a lane waits after TooManyProviderTokenUpdates; no probe is ever planned further ahead."""
+"""Seconds a lane waits when it is told to, but not for how long."""
 BUGS: Final = 20
 """Answers in a row that call our requests malformed, after which it is not the one request."""
 _DOUBTFUL: Final = frozenset({Action.GIVE_UP, Action.SUSPECT})
@@ -41,6 +41,8 @@ class Health:
         self._brake = Brake()
         self._bugs = 0
         """Answers in a row that called our requests malformed."""
+        self._ahead = PAUSE
+        """Most seconds by which the next probe can lie ahead."""
 
     @property
     def state(self) -> State:
@@ -126,11 +128,12 @@ class Health:
         self._breaker.stop(reason, self._clock.now())
         return True
 
-    def wait(self, reason: str) -> None:
-        """The provider wants us to wait."""
+    def wait(self, reason: str, seconds: float = PAUSE) -> None:
+        """The provider wants us to wait so long."""
         if not self._is_open():
             log.warning("lane_paused", app=self._app, reason=reason)
-        self._breaker.pause(reason, self._clock.now() + PAUSE)
+        self._ahead = max(PAUSE, seconds)
+        self._breaker.pause(reason, self._clock.now() + seconds)
 
     # --- suspects
 
@@ -155,6 +158,6 @@ class Health:
     def _now(self) -> float:
         """The clock. A probe further ahead than any pause was planned by a clock that has been set back since."""
         now = self._clock.now()
-        if self._is_open() and self._breaker.probe_at > now + PAUSE:
+        if self._is_open() and self._breaker.probe_at > now + self._ahead:
             self._breaker.pause(self._breaker.opened_for, now)
         return now

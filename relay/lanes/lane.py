@@ -25,7 +25,7 @@ from relay.core.pacing import CONNECTION_RETRY, FIRST_RETRY, backoff
 from relay.core.people import Person
 from relay.core.tables import Tables
 from relay.core.verdicts import Action, Scope
-from relay.lanes.health import Health
+from relay.lanes.health import PAUSE, Health
 from relay.lanes.provider import Judgement, Provider
 from relay.lanes.queue import Queue
 from relay.wire import Answer
@@ -126,7 +126,7 @@ class Lane:
     def available(self) -> int:
         """How many queued wakeups may go out now."""
         queued = self.queued
-        if not queued or self.draining.is_set():
+        if not queued or self.draining.is_set() or not self.provider.is_ready(self.clock.now()):
             return 0
         allowance = self.health.allowance()
         return queued if allowance is None else min(allowance, queued)
@@ -179,7 +179,7 @@ class Lane:
         for answer in answers:
             flight = answer.tag
             assert isinstance(flight, Flight)
-            judgement = self.provider.judge(answer)
+            judgement = self.provider.judge(answer, self.clock.now())
             self._count(judgement.reason)
             action = self.health.judge(judgement.verdict)
             if action is Action.ACCEPTED:
@@ -194,7 +194,7 @@ class Lane:
                 self._suspects.append((flight, judgement))
             else:
                 again.append(flight)
-                _ACTS[action](self, judgement.reason, retire)
+                _ACTS[action](self, judgement, retire)
             if judgement.verdict.scope is Scope.SERVICE:
                 self.health.failed(judgement.reason)
             elif action in _REACHED and self.health.recovered():
@@ -273,30 +273,31 @@ class Lane:
         not_before = 0.0
         if fate is not Fate.GIVE_UP:  # a death that is not believed is a retry too
             pause = backoff(flight.device.attempt + 1, self._rng.random(), FIRST_RETRY)
-            not_before = self.clock.now() + pause
+            not_before = self.clock.now() + max(pause, judgement.wait)
         return Settlement(flight, fate, judgement.reason, not_before, judgement.dead_since)
 
-    def _reconnect(self, reason: str, retire: Retire) -> None:
+    def _reconnect(self, judgement: Judgement, retire: Retire) -> None:
         self.health.unknown()
-        retire(reason)
+        retire(judgement.reason)
 
-    def _new_token(self, reason: str, retire: Retire) -> None:
-        if not self.provider.token_expired(self.clock.now()):
-            self.health.stop("clock_is_wrong")
-        retire(reason)
+    def _new_token(self, judgement: Judgement, retire: Retire) -> None:
+        wrong = self.provider.credential_refused(self.clock.now())
+        if wrong:
+            self.health.stop(wrong)
+        retire(judgement.reason)
 
-    def _stop(self, reason: str, retire: Retire) -> None:
-        self.health.stop(reason)
-        retire(reason)
+    def _stop(self, judgement: Judgement, retire: Retire) -> None:
+        self.health.stop(judgement.reason)
+        retire(judgement.reason)
 
-    def _pause(self, reason: str, retire: Retire) -> None:
-        self.health.wait(reason)
-        retire(reason)
+    def _pause(self, judgement: Judgement, retire: Retire) -> None:
+        self.health.wait(judgement.reason, judgement.wait or PAUSE)
+        retire(judgement.reason)
 
 
 _FATES: Final = {Action.GIVE_UP: Fate.GIVE_UP, Action.DEAD: Fate.DEAD, Action.LATER: Fate.RETRY}
 _REACHED: Final = frozenset({Action.GIVE_UP, Action.DEAD, Action.SUSPECT, Action.LATER})
-_ACTS: Final[dict[Action, Callable[[Lane, str, Retire], None]]] = {
+_ACTS: Final[dict[Action, Callable[[Lane, Judgement, Retire], None]]] = {
     Action.RECONNECT: Lane._reconnect,
     Action.NEW_TOKEN: Lane._new_token,
     Action.STOP: Lane._stop,

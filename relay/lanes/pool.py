@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 
 import trio
@@ -15,6 +15,8 @@ from relay.wire import OriginTrust
 
 LaneKey = tuple[str, str]
 """(tenant, app)"""
+Keeper = Callable[..., Awaitable[None]]
+"""A service, started with `task_status`, that runs until it is cancelled."""
 
 
 class Pool:
@@ -25,12 +27,17 @@ class Pool:
         self._rng = rng
         self._lanes: dict[LaneKey, Lane] = {}
         self._links: list[Link] = []
+        self._keepers: list[Keeper] = []
 
     def add(self, tenant: str, lane: Lane, connect: Connect, connections: int) -> None:
         """Add a lane with `connections` links. `connect` opens a stream to its provider."""
         self._lanes[(tenant, lane.app)] = lane
         trust, turn = OriginTrust(), trio.Lock()
         self._links += [Link(lane, connect, self._open_token, trust, turn, self._rng) for _ in range(connections)]
+
+    def keep(self, keeper: Keeper) -> None:
+        """Run this as long as the links run: it keeps a credential of theirs fresh."""
+        self._keepers.append(keeper)
 
     def send(self, flights: Sequence[Flight]) -> None:
         """Queue wakeups at the lanes of their devices' apps, in the order given."""
@@ -42,10 +49,14 @@ class Pool:
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run all links until drained."""
-        async with trio.open_nursery() as nursery:
-            for link in self._links:
-                await nursery.start(link.run)
-            task_status.started()
+        async with trio.open_nursery() as keepers:
+            for keeper in self._keepers:
+                await keepers.start(keeper)
+            async with trio.open_nursery() as nursery:
+                for link in self._links:
+                    await nursery.start(link.run)
+                task_status.started()
+            keepers.cancel_scope.cancel()
 
     def drain(self) -> None:
         for lane in self._lanes.values():

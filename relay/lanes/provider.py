@@ -17,6 +17,8 @@ class Judgement:
     """The provider's own word, or "status_NNN"."""
     dead_since: float | None = None
     """UTC seconds, when the provider says since when a token is invalid."""
+    wait: float = 0.0
+    """Least seconds until a next attempt, as the provider asks; 0 when it does not."""
 
 
 class Provider(Protocol):
@@ -27,6 +29,9 @@ class Provider(Protocol):
     @property
     def port(self) -> int: ...
 
+    def is_ready(self, now: float) -> bool:
+        """There is a credential to authorise requests with."""
+
     def template(self) -> Template:
         """The constant part of all requests of this app."""
 
@@ -36,8 +41,8 @@ class Provider(Protocol):
     def request(self, flight: Flight, token: str, now: float) -> Request:
         """One wakeup, carrying the flight as its tag."""
 
-    def judge(self, answer: Answer) -> Judgement:
+    def judge(self, answer: Answer, now: float) -> Judgement:
         """What an answer other than 200 means."""
 
-    def token_expired(self, now: float) -> bool:
-        """The provider calls our credential expired. True: there is a newer one; False: our clock must be wrong."""
+    def credential_refused(self, now: float) -> str:
+        """The provider calls our credential expired. Empty: another one is made; else a word for what must be wrong."""

@@ -72,7 +72,7 @@ class _Relay(Collector):
         for (name, fate), value in sorted(sums.items()):
             notices.add_metric([name, fate], value if fate == "accepted" else coarse(value))
         yield notices
-        pending = sum(self._sources.people.pending().values())
+        pending = sum(account.pending for account in self._sources.people.books.accounts.values())
         yield GaugeMetricFamily("feierabend_notices_pending", "Pending notices, in steps of 20", value=coarse(pending))
 
     def _lanes(self) -> Iterator[Metric]:

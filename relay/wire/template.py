@@ -7,6 +7,8 @@ vary with the digits of a token, a fingerprint visible from outside (P4). So a r
 
     HEADERS(head + length of path + path + tail) DATA(body)
 
+Where the path is the same for all requests it is one of the constants, and those of the request stay empty.
+
 where `head` is fixed for the connection and `tail` for a set of varying values; encoding one is four concatenations.
 
 A peer that offers less table than we need (or lowers it below the default) is told "size 0" and gets literals only.
@@ -39,6 +41,7 @@ class Request(NamedTuple):
 
     tag: object
     path: bytes
+    """Empty when the template has a constant one."""
     varying: tuple[bytes, ...]
     body: bytes
 
@@ -51,6 +54,11 @@ class Template:
     def __init__(self, constant: Sequence[tuple[bytes, bytes]], varying: Sequence[bytes]) -> None:
         self.constant = tuple(constant)
         self.varying = tuple(varying)
+
+    @property
+    def has_path(self) -> bool:
+        """The path is constant."""
+        return any(name == b":path" for name, _ in self.constant)
 
     def table_bytes(self, values: tuple[bytes, ...]) -> int:
         """Dynamic table the first request fills (RFC 7541, 4.1)."""
@@ -116,7 +124,9 @@ class BlockWriter:
         for age, field in enumerate(reversed(entered)):
             key = field if field in self._template.constant else field[0]
             self._indexed[key] = 62 + age
-        parts = [self._entering(*f) for f in pseudo] + [literal(NEVER, b":path", request.path)]
+        parts = [self._entering(*f) for f in pseudo]
+        if not self._template.has_path:
+            parts.append(literal(NEVER, b":path", request.path))
         parts += [self._entering(*f) for f in regular]
         parts += [literal(NEVER, *f) if f[0] in _SECRET else literal(INCREMENTAL, *f) for f in varying]
         self._make_head()
@@ -129,10 +139,12 @@ class BlockWriter:
 
     def _make_head(self) -> None:
         pseudo = [self._field(*f) for f in self._template.constant if f[0].startswith(b":")]
-        self._head = b"".join(pseudo) + integer(_STATIC_NAMES[b":path"], NEVER[1], NEVER[0])
+        self._head = b"".join(pseudo)
+        if not self._template.has_path:
+            self._head += integer(_STATIC_NAMES[b":path"], NEVER[1], NEVER[0])
 
     def _length(self, length: int) -> bytes:
-        encoded = self._lengths[length] = integer(length, 7, 0)
+        encoded = self._lengths[length] = b"" if self._template.has_path else integer(length, 7, 0)
         return encoded
 
     def _tail(self, values: tuple[bytes, ...]) -> bytes:

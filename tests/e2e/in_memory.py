@@ -11,7 +11,7 @@ import trio
 import trio.testing
 
 from relay.clock import Clock
-from relay.config import AppConfig, Config
+from relay.config import AnyAppConfig, Config
 from relay.journal import inline
 from relay.lanes.link import Connect
 from relay.service import Relay, Seams
@@ -53,7 +53,7 @@ class Line:
         self.taps.append(Tap(ours))
         return self.taps[-1]
 
-    def of(self, _app: AppConfig) -> Connect:
+    def of(self, _app: AnyAppConfig) -> Connect:
         return self._connect
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from contextlib import suppress
 from copy import deepcopy
@@ -30,6 +31,7 @@ from relay.config import (
     Config,
     ConfigError,
     DoorConfig,
+    FcmAppConfig,
     KeyConfig,
     StoreConfig,
     TenantConfig,
@@ -51,6 +53,14 @@ def pem(key: PrivateKeyTypes, password: bytes | None = None) -> bytes:
 PROVIDER = pem(ec.generate_private_key(ec.SECP256R1()))
 OTHER_PROVIDER = pem(ec.generate_private_key(ec.SECP256R1()))
 CERTIFICATE = trustme.CA().cert_pem.bytes()
+ACCOUNT = {
+    "type": "service_account",
+    "project_id": "police-1",
+    "private_key_id": "key-1",
+    "private_key": pem(rsa.generate_private_key(65537, 2048)).decode(),
+    "client_email": "relay@police-1.example",
+    "token_uri": "https://oauth2.example/token",
+}
 
 
 def master_line(number: int, key: bytes) -> str:
@@ -210,6 +220,7 @@ def test_what_is_not_said_has_a_default(folder: Path) -> None:
     assert config.ops == (Address("127.0.0.1", 9090),)
     assert config.grace_seconds == 10.0
     app = examine(content({"tenants[0].apps[0]": APP}), folder).tenants[0].apps[0]
+    assert isinstance(app, AppConfig)
     assert (app.environment, app.connections, app.endpoint, app.ca_file) == ("production", 2, None, None)
 
 
@@ -219,6 +230,7 @@ def test_the_example_in_the_documentation_is_good(folder: Path) -> None:
     text = text[text.index("[store]") : text.index("Paths are relative")]
     text = text.replace("…", "ab" * 32).replace("/run/keys/master", "keys/master")
     (folder / "AuthKey_FGHIJ67890.p8").write_bytes(PROVIDER)
+    (folder / "service-account.json").write_text(json.dumps(ACCOUNT))
     path = folder / "relay.toml"
     path.write_text(text)
     assert read(path).tenants[0].name == "example"
@@ -378,7 +390,7 @@ A_CERTIFICATE = "tenants[0].apps[0].ca_file"
         ("tenants[0].jitter_seconds", 3601, "must be a number from 0 to 3600"),
         ("tenants[0].device_overflow", "drop", "must be one of evict, refuse"),
         ("tenants[0].device_overflow", ["evict"], "must be one of evict, refuse"),
-        ("tenants[0].apps[0].provider", "fcm", "must be one of apns"),
+        ("tenants[0].apps[0].provider", "webpush", "must be one of apns, fcm"),
         ("tenants[0].apps[0].environment", "test", "must be one of production, sandbox"),
         ("tenants[0].apps[0].connections", 65, "must be a whole number from 1 to 64"),
         ("tenants[0].classes[0].deadline_seconds", 59, "must be a number from 60 to 2419200"),
@@ -789,3 +801,75 @@ def test_whatever_text_the_file_is_ends_in_a_list_of_faults(kept: Path, text: st
     path.write_text(text, "utf-8", "surrogatepass")
     with pytest.raises(ConfigError):
         read(path)
+
+
+# --- Android
+
+
+ANDROID = {"provider": "fcm", "name": "android", "service_account_file": "account.json"}
+
+
+def android(folder: Path, *, account: object = ACCOUNT, **more: object) -> Config:
+    """A configuration with an Android app beside the other one."""
+    (folder / "account.json").write_text(account if isinstance(account, str) else json.dumps(account))
+    return examine(content({"tenants[0].apps[1]": {**ANDROID, **more}}), folder)
+
+
+def test_an_android_app_is_read_from_its_service_account(folder: Path) -> None:
+    app = android(folder).tenants[0].apps[1]
+    assert isinstance(app, FcmAppConfig)
+    assert (app.account.project_id, app.account.token_uri) == ("police-1", "https://oauth2.example/token")
+    assert (app.connections, app.endpoint, app.ca_file, app.token_uri_is_overridden) == (4, None, None, False)
+
+
+def test_endpoint_and_token_uri_can_be_overridden(folder: Path) -> None:
+    app = android(folder, endpoint="127.0.0.1:8443", token_uri="https://127.0.0.1:8444/token").tenants[0].apps[1]
+    assert isinstance(app, FcmAppConfig)
+    assert (app.endpoint, app.account.token_uri) == (Address("127.0.0.1", 8443), "https://127.0.0.1:8444/token")
+    assert app.token_uri_is_overridden
+
+
+def test_the_key_of_a_service_account_does_not_show(folder: Path) -> None:
+    assert "PRIVATE" not in repr(android(folder))
+
+
+EC = pem(ec.generate_private_key(ec.SECP256R1())).decode()
+BAD_ACCOUNTS = [
+    ("{", "is not JSON, as Google hands out service accounts"),
+    ([], "has no project_id; download the key of the service account anew"),
+    ({**ACCOUNT, "client_email": 7}, "has no client_email; download the key of the service account anew"),
+    ({**ACCOUNT, "token_uri": ""}, "has no token_uri; download the key of the service account anew"),
+    ({**ACCOUNT, "private_key": "secret"}, "has a private_key that is not a PEM key without password"),
+    ({**ACCOUNT, "private_key": EC}, "has a private_key that is not an RSA key"),
+]
+
+
+@pytest.mark.parametrize(("account", "sentence"), BAD_ACCOUNTS)
+def test_a_service_account_of_another_form_is_refused(folder: Path, account: object, sentence: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        android(folder, account=account)
+    assert [(p.path, p.sentence) for p in caught.value.problems] == [
+        ("tenants[0].apps[1].service_account_file", sentence)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("more", "path"),
+    [
+        ({"token_uri": "http://oauth.example/"}, "token_uri"),
+        ({"topic": "de.example.app"}, "topic"),
+        ({"endpoint": "127.0.0.1:0"}, "endpoint"),
+        ({"service_account_file": "nowhere.json"}, "service_account_file"),
+    ],
+)
+def test_a_fault_of_an_android_app_is_named(folder: Path, more: dict[str, object], path: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        android(folder, **more)
+    assert [p.path for p in caught.value.problems] == [f"tenants[0].apps[1].{path}"]
+
+
+def test_one_project_under_two_names_is_a_contradiction(folder: Path) -> None:
+    (folder / "account.json").write_text(json.dumps(ACCOUNT))
+    twice = [ANDROID, {**ANDROID, "name": "tablets"}]
+    with pytest.raises(ConfigError, match="the project police-1 at FCM under two names"):
+        examine(content({"tenants[0].apps": twice}), folder)

@@ -30,7 +30,7 @@ import trio
 import trio.testing
 
 from relay.clock import SLICE, Clock, TrioClock
-from relay.config import AppConfig, Config, DoorConfig, KeyConfig, MasterKeys, StoreConfig, TenantConfig
+from relay.config import AnyAppConfig, AppConfig, Config, DoorConfig, KeyConfig, MasterKeys, StoreConfig, TenantConfig
 from relay.core.devices import Platform, Registration
 from relay.core.events import DEFAULT_CLASSES, HOUR, NEVER, Accepted, Authority, Event, EventClass, Request
 from relay.core.people import Person
@@ -196,7 +196,7 @@ class Network:
         self.lines: list[Line] = []
         """Every connection there was, oldest first."""
 
-    def connect(self, app: AppConfig) -> Callable[[str, int], Awaitable[trio.abc.Stream]]:
+    def connect(self, app: AnyAppConfig) -> Callable[[str, int], Awaitable[trio.abc.Stream]]:
         return partial(self._connect, app.name)
 
     async def _connect(self, app: str, _host: str, _port: int) -> trio.abc.Stream:
@@ -364,8 +364,12 @@ class World:
     async def alarm(self, *users: str) -> Accepted:
         return await self.post(*users, event_class="alarm")
 
-    async def seen(self, user: str, at: float | None = None) -> None:
-        await self.relay.engine.seen(self.tenant, [(self.key(user), self.now if at is None else at)])
+    async def forget(self, user: str) -> None:
+        await self.relay.engine.delete_user(self.tenant, self.key(user))
+
+    async def seen(self, user: str, at: float | None = None, active_for: float | None = None) -> None:
+        active = {} if active_for is None else {self.key(user): self.now + active_for}
+        await self.relay.engine.seen(self.tenant, [(self.key(user), self.now if at is None else at)], active)
 
     async def rest(self, user: str, document: Mapping[str, object]) -> None:
         sealed_id = self.records.seal_user(self.key(user), Private(user))
@@ -499,8 +503,9 @@ async def world(
         *(tenants or (tenant(app(connections=connections), posts_seen=posts_seen, jitter=jitter),)), grace=grace
     )
     apps = [an_app for a_tenant in config.tenants for an_app in a_tenant.apps]
+    topics = {a.topic for a in apps if isinstance(a, AppConfig)}
     fake = FakeApns(
-        {KEY_ID: TeamKey(team_id=TEAM_ID, key_id=KEY_ID, public_pem=signing_key()[1])}, {a.topic for a in apps},
+        {KEY_ID: TeamKey(team_id=TEAM_ID, key_id=KEY_ID, public_pem=signing_key()[1])}, topics,
         provider_clock.now, streams=streams,
     )  # fmt: skip
     store = store or MemoryStore()

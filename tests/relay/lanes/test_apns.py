@@ -97,12 +97,12 @@ def test_the_authority_names_the_port_only_where_it_is_not_apples() -> None:
 )
 def test_an_answers_body_is_read_with_distrust(body: bytes, reason: str, since: float | None) -> None:
     """Only words of letters pass: the reason reaches logs and metrics."""
-    judgement = _provider().judge(Answer(None, 410, body))
+    judgement = _provider().judge(Answer(None, 410, body), NOON)
     assert (judgement.reason, judgement.dead_since) == (reason, since)
 
 
 def test_a_410_that_cannot_be_read_does_not_delete_a_device() -> None:
-    assert _provider().judge(Answer(None, 410, b"")).verdict.action is Action.GIVE_UP
+    assert _provider().judge(Answer(None, 410, b""), NOON).verdict.action is Action.GIVE_UP
 
 
 @virtual

@@ -8,10 +8,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from relay.core.books import ACCOUNTS
-from relay.core.events import NEVER
 from relay.core.people import People, Person
 from relay.core.pseudonym import Pseudonyms
-from relay.core.slots import Slot
 from relay.core.tables import Tables
 from relay.core.tenants import Tenant
 from relay.core.verdicts import APNS
@@ -118,8 +116,8 @@ def test_who_waits_is_told_over_all_tenants_and_in_steps(size: int, told: int) -
     for number in range(size):
         of = tenants[number % 2]
         person = Person(of, of.pseudonyms.user(f"user{number}"), b"")
-        person.slots["message"] = Slot(1, 1, 1, 0, 0.0, 0.0, NEVER, NEVER, NEVER)
         people.by_key[person.key] = person
+        people.books.of((of.name, "message")).accepted += 1
     metrics = samples(exposition(sources(people)))
     assert metrics[("feierabend_notices_pending",)] == told
     assert metrics[("feierabend_people",)] == told

@@ -327,3 +327,29 @@ def test_a_string_states_its_length_and_itself(value: bytes) -> None:
     encoded = text(value)
     length, used = decode_integer(encoded, 7)
     assert (length, encoded[used:], encoded[0] & 0x80) == (len(value), value, 0)
+
+
+FCM = Template(
+    [
+        (b":method", b"POST"),
+        (b":scheme", b"https"),
+        (b":authority", b"fcm.example"),
+        (b":path", b"/v1/projects/police/messages:send"),
+        (b"content-type", b"application/json"),
+    ],
+    [b"authorization", b"content-length"],
+)
+
+
+@pytest.mark.parametrize("table", [0, 100, 4096])
+def test_a_path_that_is_the_same_for_all_is_a_constant_like_the_others(table: int) -> None:
+    """Two lengths of body in turn, as tokens of two lengths give; the path is a byte from the second request on."""
+    writer, decoder = BlockWriter(FCM, table), peer(table)
+    for number in range(6):
+        varying = (BEARER, b"%d" % (200 + number % 2))
+        block = writer.block(Request(None, b"", varying, b""))
+        fields = [(bytes(name), bytes(value)) for name, value in decoder.decode(block, raw=True)]
+        assert fields == [*FCM.constant, *zip(FCM.varying, varying, strict=True)]
+        forms = [r.form for r in representations(block) if r.form != "update"]
+        if table == 4096 and number:
+            assert forms == ["indexed"] * 5 + ["never", "without"]

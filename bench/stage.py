@@ -1,0 +1,176 @@
+"""What the scripts stand on: a filled store, the fast sink and the relay as processes of their own."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from relay.core.batch import Batch, PersonRecord
+from relay.core.books import Account
+from relay.core.devices import Device, Platform
+from relay.core.events import NEVER
+from relay.core.private import Private
+from relay.core.pseudonym import Pseudonyms
+from relay.core.records import Records
+from relay.core.seal import Seals
+from relay.core.slots import Slot
+from relay.doors.keys import digest_of
+from relay.simulators.certificates import provider_key
+from relay.store.sqlite import SqliteStore
+
+TENANT = "bench"
+TOPIC, TEAM, KEY = "example.feierabend.app", "FAKETEAM01", "FAKEKEY001"
+MASTER = bytes(range(32))
+SECRET = "bench-secret"
+BACKEND = f"backend.{SECRET}"
+"""API key of the relay process, with the scopes events, alarms and devices."""
+CHUNK = 5_000
+"""Users of one commit while a store is filled."""
+
+
+def user_id(number: int) -> str:
+    return f"user-{number}"
+
+
+@contextlib.contextmanager
+def sink(folder: Path, *options: str, cpu: int | None = None) -> Iterator[tuple[int, Path]]:
+    """The fast sink in its own process: (port, CA file)."""
+    command = [sys.executable, "-m", "relay", "fake", "sink", "--credentials", str(folder), *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    if cpu is not None:
+        os.sched_setaffinity(process.pid, {cpu})
+    try:
+        assert process.stdout is not None
+        listening = json.loads(process.stdout.readline())
+        yield int(listening["listening"].rpartition(":")[2]), Path(listening["ca"])
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(10)
+
+
+def fill(path: Path, users: int, devices: int, rng: random.Random, *, pending: bool) -> None:
+    """Fill a store with users of three devices, `devices` in all; with `pending`, a slot for each of them."""
+    store = SqliteStore(path)
+    loaded = store.load()
+    names, records = Pseudonyms(MASTER, TENANT), Records(Seals({0: MASTER}, 0), TENANT)
+    now = time.time()
+    for first in range(0, users, CHUNK):
+        last = min(first + CHUNK, users)
+        batch = Batch(now, loaded.epoch, generation=last if pending else 0, revision=last)
+        for number in range(first, last):
+            name = Private(user_id(number))
+            user = names.user(name.reveal())
+            batch.people[user] = PersonRecord(TENANT, records.seal_user(user, name))
+            if pending:
+                batch.slots[(user, "message")] = Slot(number + 1, number + 1, 1, 0, now, now, now, NEVER, now)
+            for index in range(min(3, devices - number * 3)):
+                device_id, token = Private(f"phone-{index}"), Private(rng.randbytes(32).hex())
+                device = names.device(name.reveal(), device_id.reveal())
+                sealed = records.seal_device(user, device, name, device_id, token)
+                token_hash = names.token("ios", token.reveal())
+                batch.devices[device] = (user, Device(device, user, "ios", Platform.APNS, token_hash, sealed, now))
+        if pending:
+            batch.accounts[(TENANT, "message")] = Account(accepted=last)
+        store.commit(batch)
+    store.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """The relay in its own process."""
+
+    pid: int
+    url: str
+    ops: str
+
+    def metrics(self) -> dict[str, float]:
+        """What /metrics tells, by name and labels as they are written there."""
+        lines = httpx.get(f"{self.ops}/metrics").text.splitlines()
+        return {n: float(v) for n, v in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))}
+
+    def rss_mb(self) -> int:
+        """Resident memory now."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") // 2**20
+
+
+@contextlib.contextmanager
+def node(folder: Path, database: Path, sink_port: int, ca_file: Path, *, cpu: int | None = None) -> Iterator[Node]:
+    """A relay on this database, sending to the sink."""
+    door, ops = _free_port(), _free_port()
+    configuration = _configuration(folder, database, sink_port, ca_file, door, ops)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "relay", "serve", "--config", str(configuration)], stderr=subprocess.DEVNULL
+    )
+    if cpu is not None:
+        os.sched_setaffinity(process.pid, {cpu})
+    found = Node(process.pid, f"http://127.0.0.1:{door}", f"http://127.0.0.1:{ops}")
+    try:
+        _wait_until_ready(found)
+        yield found
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+
+
+def _wait_until_ready(found: Node) -> None:
+    for _ in range(600):
+        with contextlib.suppress(httpx.HTTPError):
+            lane = 'feierabend_lane_connections{app="ios"}'
+            if httpx.get(f"{found.ops}/readyz").status_code == 200 and found.metrics().get(lane):
+                return
+        time.sleep(0.05)
+    raise SystemExit("the relay did not become ready")
+
+
+def _configuration(folder: Path, database: Path, sink_port: int, ca_file: Path, door: int, ops: int) -> Path:
+    (folder / "AuthKey.p8").write_bytes(provider_key()[0])
+    masters = folder / "master"
+    masters.touch(0o600)
+    masters.write_text(f"0:{base64.b64encode(MASTER).decode()}\n")
+    path = folder / "relay.toml"
+    path.write_text(f"""
+[store]
+path = "{database}"
+key_file = "master"
+[door]
+listen = ["127.0.0.1:{door}"]
+[ops]
+listen = ["127.0.0.1:{ops}"]
+[[tenants]]
+name = "{TENANT}"
+jitter_seconds = 0
+[[tenants.keys]]
+id = "backend"
+sha256 = "{digest_of(SECRET.encode()).hex()}"
+scopes = ["events", "alarms", "devices"]
+[[tenants.apps]]
+name = "ios"
+topic = "{TOPIC}"
+team_id = "{TEAM}"
+key_id = "{KEY}"
+key_file = "AuthKey.p8"
+endpoint = "127.0.0.1:{sink_port}"
+ca_file = "{ca_file}"
+""")
+    return path
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port: int = found.getsockname()[1]
+        return port

@@ -1,0 +1,30 @@
+"""HTTP off the hot path, by httpx: one request now and then, never a wakeup. The only place of the relay that knows it.
+
+Deadlines are the caller's. Proxies and netrc of the environment are not used: what carries a credential goes where the
+configuration says.
+"""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+import httpx
+
+from relay.lanes.oauth import PostForm
+
+
+def form_poster(ca_file: Path | None) -> PostForm:
+    """How to post a form over TLS: with the system's trust store, or the file named for a simulator."""
+    context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+
+    async def post(uri: str, form: dict[str, str]) -> tuple[int, bytes]:
+        """(status, body). Raises OSError when there is no answer."""
+        try:
+            async with httpx.AsyncClient(verify=context, trust_env=False, timeout=None) as client:
+                response = await client.post(uri, data=form)
+        except httpx.HTTPError as error:
+            raise OSError(type(error).__name__) from None
+        return response.status_code, response.content
+
+    return post

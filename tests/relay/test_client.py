@@ -1,0 +1,108 @@
+"""The client for backends, against the real door on real sockets."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import httpx
+import pytest
+import trio
+
+from relay.client import AsyncClient, Busy, Client, Rejected, Taken, wake
+from relay.store.port import StoreError
+from tests.relay.doors.house import TOKEN, bearer, open_house
+from tests.relay.doors.test_door import on_loopback
+
+
+def key(name: str) -> str:
+    """The API key of the house with this name."""
+    return bearer(name)[1].removeprefix("Bearer ")
+
+
+@pytest.mark.sockets
+async def test_a_backend_registers_wakes_and_reports_what_was_read() -> None:
+    async with (
+        open_house() as house,
+        on_loopback(house) as (_, url),
+        AsyncClient(url, key("devices")) as devices,
+        AsyncClient(url, key("backend")) as relay,
+    ):
+        await devices.put_device("jürgen/1", "phone", platform="apns", app="ios", token=TOKEN)
+        assert await relay.wake(["jürgen/1", "nobody"]) == Taken(1, 1)
+        assert await relay.wake_many([{"user": "jürgen/1"}, {"user": "jürgen/1", "class": "roster"}]) == Taken(2, 0)
+        assert house.pending("jürgen/1") == 2
+        await relay.seen("jürgen/1")
+        assert house.pending("jürgen/1") == 0
+        await devices.delete_device("jürgen/1", "phone")
+        assert await relay.wake(["jürgen/1"]) == Taken(0, 1)
+
+
+@pytest.mark.sockets
+async def test_the_client_for_threads_does_the_same() -> None:
+    def act(url: str) -> list[Taken]:
+        with Client(url, key("devices")) as devices, Client(url, key("backend")) as relay:
+            devices.put_device("anna", "phone", platform="apns", app="ios", token=TOKEN)
+            taken = [relay.wake(["anna"], "message", ttl=60), relay.wake_many([{"user": "anna"}], "key-1")]
+            taken.append(relay.wake_many([{"user": "anna"}], "key-1"))
+            relay.seen("anna")
+            devices.delete_device("anna", "phone")
+            return taken
+
+    async with open_house() as house, on_loopback(house) as (_, url):
+        assert await trio.to_thread.run_sync(act, url) == [Taken(1, 0)] * 3
+        assert house.account().accepted == 2
+
+
+def test_an_alarm_gets_a_key_of_its_own_each_time() -> None:
+    """Who repeats a call after a lost answer repeats the call, not the function."""
+    one, other = (wake(["anna"], "alarm", role="dispatch", reason="incident") for _ in range(2))
+    assert one.headers
+    assert other.headers
+    assert one.headers["idempotency-key"] != other.headers["idempotency-key"]
+    assert wake(["anna"]).headers is None
+
+
+@pytest.mark.sockets
+async def test_what_is_wrong_is_named_and_not_to_be_repeated() -> None:
+    async with open_house() as house, on_loopback(house) as (_, url), AsyncClient(url, key("backend")) as relay:
+        with pytest.raises(Rejected) as caught:
+            await relay.wake(["anna"], "gossip")
+        assert (caught.value.status, caught.value.type) == (422, "/problems/validation")
+        assert [path for path, _ in caught.value.problems] == ["class"]
+        with pytest.raises(Rejected, match="403"):
+            await relay.put_device("anna", "phone", platform="none")
+
+
+@pytest.mark.sockets
+async def test_a_relay_that_cannot_commit_says_when_to_come_again() -> None:
+    async with open_house() as house, on_loopback(house) as (_, url), AsyncClient(url, key("backend")) as relay:
+        await house.register("anna")
+        house.store.fail_next = StoreError("disk full")
+        with pytest.raises(Busy) as caught:
+            await relay.wake(["anna"])
+        assert (caught.value.status, caught.value.retry_after) == (503, 5.0)
+        assert await relay.wake(["anna"]) == Taken(1, 0)
+
+
+async def test_no_answer_at_all_is_httpx_s_own_error() -> None:
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused", request=request)
+
+    async with AsyncClient("http://relay", "id.secret", transport=httpx.MockTransport(refuse)) as relay:
+        with pytest.raises(httpx.ConnectError):
+            await relay.wake(["anna"])
+
+
+async def test_an_answer_that_is_no_problem_of_ours_is_rejected_by_its_status() -> None:
+    """A proxy's page."""
+    page = httpx.MockTransport(lambda _: httpx.Response(502, text="<html>"))
+    async with AsyncClient("http://relay", "id.secret", transport=page) as relay:
+        with pytest.raises(Rejected) as caught:
+            await relay.wake(["anna"])
+        assert (caught.value.status, caught.value.problems) == (502, [])
+
+
+def test_a_call_is_a_value() -> None:
+    call = wake(["anna"])
+    assert dataclasses.is_dataclass(call)
+    assert call == wake(["anna"])
