@@ -14,13 +14,14 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 
 from relay.core.batch import Batch, PersonRecord
 from relay.core.books import Account
-from relay.core.devices import Device, Platform
+from relay.core.devices import Device, Platform, RestRecord
 from relay.core.events import NEVER
 from relay.core.private import Private
 from relay.core.pseudonym import Pseudonyms
@@ -61,8 +62,13 @@ def sink(folder: Path, *options: str, cpu: int | None = None) -> Iterator[tuple[
         process.wait(10)
 
 
-def fill(path: Path, users: int, devices: int, rng: random.Random, *, pending: bool) -> None:
-    """Fill a store with users of three devices, `devices` in all; with `pending`, a slot for each of them."""
+def fill(
+    path: Path, users: int, devices: int, rng: random.Random, *, pending: bool = False, resting: bool = False
+) -> None:
+    """Fill a store with users of three devices, `devices` in all.
+
+    `pending`: with a slot for each. `resting`: every other user rests, from yesterday until tomorrow.
+    """
     store = SqliteStore(path)
     loaded = store.load()
     names, records = Pseudonyms(MASTER, TENANT), Records(Seals({0: MASTER}, 0), TENANT)
@@ -76,6 +82,8 @@ def fill(path: Path, users: int, devices: int, rng: random.Random, *, pending: b
             batch.people[user] = PersonRecord(TENANT, records.seal_user(user, name))
             if pending:
                 batch.slots[(user, "message")] = Slot(number + 1, number + 1, 1, 0, now, now, now, NEVER, now)
+            if resting and number % 2:
+                batch.rests[user] = RestRecord(records.seal_rest(user, _rest_around(now)), last)
             for index in range(min(3, devices - number * 3)):
                 device_id, token = Private(f"phone-{index}"), Private(rng.randbytes(32).hex())
                 device = names.device(name.reveal(), device_id.reveal())
@@ -86,6 +94,11 @@ def fill(path: Path, users: int, devices: int, rng: random.Random, *, pending: b
             batch.accounts[(TENANT, "message")] = Account(accepted=last)
         store.commit(batch)
     store.close()
+
+
+def _rest_around(now: float) -> dict[str, object]:
+    start, end = (datetime.fromtimestamp(now + shift, UTC).isoformat(timespec="seconds") for shift in (-86400, 86400))
+    return {"windows": [{"kind": "once", "start": start, "end": end}]}
 
 
 @dataclass(frozen=True, slots=True)
