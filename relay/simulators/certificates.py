@@ -6,7 +6,7 @@ import ipaddress
 import ssl
 
 import trustme
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 
@@ -25,14 +25,14 @@ class Authority:
         """The authority's certificate, for the client's trust."""
         return self._ca.cert_pem.bytes()
 
-    def server_context(self) -> ssl.SSLContext:
-        """TLS 1.2 or later, HTTP/2 by ALPN; a client must say which server it means (SNI).
+    def server_context(self, protocol: str = "h2") -> ssl.SSLContext:
+        """TLS 1.2 or later, one protocol by ALPN; a client must say which server it means (SNI).
 
         It need not where the certificate is for an address too: it may have come by that, which SNI cannot carry.
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.set_alpn_protocols(["h2"])
+        context.set_alpn_protocols([protocol])
         self._leaf.configure_cert(context)
         if self._is_for_names_only:
             context.sni_callback = _refuse_nameless
@@ -60,5 +60,12 @@ def _refuse_nameless(_: object, name: str | None, __: ssl.SSLContext) -> int | N
 def provider_key() -> tuple[bytes, bytes]:
     """A new provider signing key: (private PEM as Apple hands it out, public PEM)."""
     key = ec.generate_private_key(ec.SECP256R1())
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return private, key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def account_key() -> tuple[bytes, bytes]:
+    """A new key of a service account: (private PEM as Google hands it out, public PEM)."""
+    key = rsa.generate_private_key(public_exponent=65_537, key_size=2048)
     private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     return private, key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)

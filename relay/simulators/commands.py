@@ -1,4 +1,4 @@
-"""`feierabend fake apns` and `feierabend fake sink`: the simulators as processes of their own.
+"""`feierabend fake apns`, `fake fcm` and `fake sink`: the simulators as processes of their own.
 
 The first line on standard output says where one listens, the last one what it saw; both are JSON. SIGTERM ends it.
 """
@@ -8,23 +8,33 @@ from __future__ import annotations
 import ipaddress
 import json
 import signal
+import ssl
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import click
 import trio
 
 from relay.simulators.apns import FakeApns, StreamLimit
-from relay.simulators.certificates import Authority, provider_key
+from relay.simulators.certificates import Authority, account_key, provider_key
+from relay.simulators.fcm import STREAMS, FakeFcm, RetryAfter
 from relay.simulators.journal import Journal
+from relay.simulators.oauth import Account, FakeOauth
+from relay.simulators.oauth_server import OauthServer
 from relay.simulators.provider_token import TeamKey
 from relay.simulators.sink import Sink
 
 TEAM_ID = "FAKETEAM01"
 KEY_ID = "FAKEKEY001"
 TOPIC = "example.feierabend.app"
+PROJECT = "feierabend-fake"
+ACCOUNT = f"relay@{PROJECT}.iam.gserviceaccount.com"
+ACCOUNT_KEY_ID = "fakekey0001"
+
+Serve = Callable[[trio.abc.Stream], Awaitable[None]]
 
 _host = click.option("--host", default="127.0.0.1", show_default=True, help="Loopback address to listen on.")
 _port = click.option("--port", default=0, show_default=True, help="0: any free port.")
@@ -32,7 +42,7 @@ _directory = click.option(
     "--credentials",
     type=click.Path(file_okay=False, path_type=Path),
     required=True,
-    help="Folder for ca.pem, and for apns the provider key AuthKey.p8; made anew at each start.",
+    help="Folder for ca.pem, for apns the key AuthKey.p8, for fcm service-account.json; made anew at each start.",
 )
 
 
@@ -77,6 +87,83 @@ def apns(
 @_host
 @_port
 @_directory
+@click.option("--token-port", default=0, show_default=True, help="Of the token endpoint. 0: any free port.")
+@click.option("--streams", default=STREAMS, show_default=True, help="Concurrent streams allowed.")
+@click.option(
+    "--retry-after",
+    type=click.Choice([form.value for form in RetryAfter]),
+    default=RetryAfter.NONE.value,
+    show_default=True,
+    help="How a 429 says when to come again.",
+)
+@click.option("--token-life", default=3599, show_default=True, help="Seconds that an access token is good for.")
+@click.option("--latency-ms", default=0.0, show_default=True, help="Time to an answer of FCM.")
+@click.option("--journal", type=click.Path(dir_okay=False, path_type=Path), help="One JSON line per request.")
+def fcm(
+    host: str,
+    port: int,
+    credentials: Path,
+    token_port: int,
+    streams: int,
+    retry_after: str,
+    token_life: int,
+    latency_ms: float,
+    journal: Path | None,
+) -> None:
+    """A strict FCM, and the token endpoint it goes with."""
+    authority = Authority(_loopback(host), "localhost")
+    private, public = account_key()
+    account = Account(client_email=ACCOUNT, key_id=ACCOUNT_KEY_ID, public_pem=public)
+    sink = journal.open("a") if journal is not None else None
+    kept = Journal(counting_only=True, sink=sink)
+    oauth = FakeOauth([account], time.time, token_life, journal=kept)
+    service = FakeFcm(
+        PROJECT, oauth.is_good, time.time, streams=streams, retry_after=RetryAfter(retry_after), journal=kept
+    )
+    service.injections.latency = lambda: latency_ms / 1000
+    trio.run(_run_fcm, host, port, token_port, credentials, authority, service, oauth, private)
+
+
+async def _run_fcm(
+    host: str,
+    port: int,
+    token_port: int,
+    credentials: Path,
+    authority: Authority,
+    service: FakeFcm,
+    oauth: FakeOauth,
+    private: bytes,
+) -> None:
+    async with _running(credentials, authority) as (nursery, said):
+        said["listening"] = await _listen(nursery, host, port, authority.server_context(), service.serve_stream)
+        tokens = authority.server_context("http/1.1")
+        said["token_listening"] = await _listen(nursery, host, token_port, tokens, OauthServer(oauth).serve_stream)
+        oauth.token_uri = f"https://{said['token_listening']}/token"
+        content = {
+            "type": "service_account",
+            "project_id": PROJECT,
+            "private_key_id": ACCOUNT_KEY_ID,
+            "private_key": private.decode(),
+            "client_email": ACCOUNT,
+            "client_id": "100000000000000000001",
+            "token_uri": oauth.token_uri,
+        }
+        path = credentials / "service-account.json"
+        await trio.Path(path).write_text(json.dumps(content, indent=2) + "\n")
+        said["service_account"] = str(path)
+    counts = oauth.counts
+    tokens_seen = {
+        "exchanges": counts.exchanges,
+        "fetches": counts.fetches,
+        "most_outstanding": counts.most_outstanding,
+    }
+    _say({**service.journal.totals(), "oauth": tokens_seen})
+
+
+@fake.command()
+@_host
+@_port
+@_directory
 @click.option("--streams", default=1000, show_default=True, help="Concurrent streams allowed.")
 @click.option("--dead-every", default=1000, show_default=True, help="Every n-th request is answered 410; 0: none.")
 @click.option("--echo-ids", is_flag=True, help="Repeat each request's apns-id, for clients that need it; slower.")
@@ -106,25 +193,36 @@ async def _run(
     port: int,
     credentials: Path,
     authority: Authority,
-    serve: Callable[[trio.abc.Stream], Awaitable[None]],
+    serve: Serve,
     totals: Callable[[], dict[str, object]],
 ) -> None:
+    async with _running(credentials, authority) as (nursery, said):
+        said["listening"] = await _listen(nursery, host, port, authority.server_context(), serve)
+    _say(totals())
+
+
+@asynccontextmanager
+async def _running(credentials: Path, authority: Authority) -> AsyncIterator[tuple[trio.Nursery, dict[str, object]]]:
+    """Start everything in the body and note it in the first line; goes on until a signal ends it."""
+    said: dict[str, object] = {}
     await trio.Path(credentials).mkdir(parents=True, exist_ok=True)
     await trio.Path(credentials / "ca.pem").write_bytes(authority.pem)
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery:
-            listeners = await trio.open_ssl_over_tcp_listeners(
-                port, authority.server_context(), host=host, https_compatible=True
-            )
-            await nursery.start(trio.serve_listeners, serve, listeners)
-            inner = listeners[0].transport_listener
-            assert isinstance(inner, trio.SocketListener)
-            bound = inner.socket.getsockname()[1]
-            shown = f"[{host}]" if ":" in host else host
-            _say({"listening": f"{shown}:{bound}", "ca": str(credentials / "ca.pem")})
+            yield nursery, said
+            _say({**said, "ca": str(credentials / "ca.pem")})
             async for _ in signals:
                 nursery.cancel_scope.cancel()
-    _say(totals())
+
+
+async def _listen(nursery: trio.Nursery, host: str, port: int, context: ssl.SSLContext, serve: Serve) -> str:
+    """Serve in the background; returns the address."""
+    listeners = await trio.open_ssl_over_tcp_listeners(port, context, host=host, https_compatible=True)
+    await nursery.start(trio.serve_listeners, serve, listeners)
+    inner = listeners[0].transport_listener
+    assert isinstance(inner, trio.SocketListener)
+    shown = f"[{host}]" if ":" in host else host
+    return f"{shown}:{inner.socket.getsockname()[1]}"
 
 
 def _say(line: dict[str, object]) -> None:

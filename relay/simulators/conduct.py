@@ -18,11 +18,17 @@ PINGS_APART: Final = 10.0
 
 
 class Conduct:
-    """Follows one connection's frames. `violate` is told of breaches; `forms` has the encodings by stream."""
+    """Follows one connection's frames. `violate` is told of breaches; `forms` has the encodings by stream.
 
-    def __init__(self, violate: Callable[[str], None], now: Callable[[], float]) -> None:
+    `is_path_secret`: the path names a device, so that no table may keep it.
+    """
+
+    def __init__(
+        self, violate: Callable[[str], None], now: Callable[[], float], *, is_path_secret: bool = True
+    ) -> None:
         self._violate = violate
         self._now = now
+        self._is_path_secret = is_path_secret
         self._pinged_at = float("-inf")
         self._block = b""
         self._is_first = True
@@ -66,10 +72,38 @@ class Conduct:
         forms = []
         for form, index, name in fields(self._block):
             forms.append(form)
-            secret = index in (4, 5, 23) or name in (b":path", b"authorization")
-            if form == "incremental" and secret:
-                self._violate("path_indexed" if index in (4, 5) or name == b":path" else "authorization_indexed")
+            if form != "incremental":
+                continue
+            if self._is_path_secret and (index in (4, 5) or name == b":path"):
+                self._violate("path_indexed")
+            if index == 23 or name == b"authorization":
+                self._violate("authorization_indexed")
         self.forms.setdefault(stream, (tuple(forms), len(self._block)))
+
+
+class PingStrikes:
+    """A client's PINGs as gRPC servers count them: one within `apart` seconds of the last is a strike.
+
+    Whatever the server has answered in between forgives all of them.
+    """
+
+    def __init__(self, now: Callable[[], float], apart: float, most: int) -> None:
+        self._now = now
+        self._apart = apart
+        self._most = most
+        self.forgive()
+
+    def forgive(self) -> None:
+        self._strikes = 0
+        self._pinged_at = float("-inf")
+
+    def ping(self) -> bool:
+        """False when there were too many."""
+        now = self._now()
+        if now - self._pinged_at < self._apart:
+            self._strikes += 1
+        self._pinged_at = now
+        return self._strikes <= self._most
 
 
 def fields(block: bytes) -> Iterator[tuple[str, int, bytes]]:

@@ -12,6 +12,7 @@ LARGEST_FRAME: Final = 16_384
 LAST_STREAM: Final = 2**31 - 1
 PROTOCOL_ERROR: Final = 1
 REFUSED_STREAM: Final = 7
+ENHANCE_YOUR_CALM: Final = 11
 
 
 class Splitter:

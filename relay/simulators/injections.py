@@ -1,21 +1,24 @@
-"""What can be made to go wrong at the fake APNs."""
+"""What can be made to go wrong at a fake."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(slots=True)
-class Injections:
-    """Changeable while it runs."""
+class Injections(Generic[Answer]):
+    """Changeable while it runs. What an answer is told by depends on the fake."""
 
     latency: Callable[[], float] = lambda: 0.0
     """Seconds until an answer."""
-    answers: list[tuple[int, str]] = field(default_factory=list)
-    """(status, reason) for the next requests, one each; overrides every check."""
+    answers: list[Answer] = field(default_factory=list)
+    """For the next requests, one each; overrides every check."""
     silent: set[str] = field(default_factory=set)
-    """Tokens, in lower case, that never get an answer."""
+    """Tokens that never get an answer; Apple's in lower case."""
     silence: bool = False
     """Nothing gets an answer."""
     drop_after: int | None = None

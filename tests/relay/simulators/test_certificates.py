@@ -12,7 +12,7 @@ import trio
 from trio.testing import MockClock, memory_stream_pair
 
 from relay.simulators.apns import FakeApns
-from relay.simulators.certificates import Authority, provider_key
+from relay.simulators.certificates import Authority, account_key, provider_key
 from tests.relay.simulators.h2_client import Client
 from tests.relay.simulators.wakeups import BODY, fake_apns, wakeup
 
@@ -149,3 +149,21 @@ def test_a_provider_key_signs_what_its_public_half_verifies() -> None:
     assert jwt.decode(token, public, algorithms=["ES256"]) == {"iss": "TEAM"}
     with pytest.raises(jwt.InvalidSignatureError):
         jwt.decode(token, provider_key()[1], algorithms=["ES256"])
+
+
+def test_a_new_account_key_signs_what_its_public_half_verifies() -> None:
+    private, public = account_key()
+    token = jwt.encode({"iss": "x"}, private, algorithm="RS256")
+    assert jwt.decode(token, public, algorithms=["RS256"]) == {"iss": "x"}
+    assert account_key()[0] != private
+
+
+async def test_a_server_of_http1_agrees_on_that(autojump_clock: MockClock) -> None:
+    here, there = memory_stream_pair()
+    authority = Authority("localhost")
+    server = trio.SSLStream(there, authority.server_context("http/1.1"), server_side=True)
+    client = trio.SSLStream(here, trusting(authority, "h2", "http/1.1"), server_hostname="localhost")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(server.do_handshake)
+        await client.do_handshake()
+    assert client.selected_alpn_protocol() == "http/1.1"

@@ -1,4 +1,4 @@
-"""`feierabend fake apns` and `feierabend fake sink`, as processes of their own and over real TLS."""
+"""`feierabend fake apns`, `fake fcm` and `fake sink`, as processes of their own and over real TLS."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import trio
 from click.testing import CliRunner
 from h2.settings import SettingCodes
 
 from relay.simulators.commands import KEY_ID, TEAM_ID, TOPIC, fake
+from tests.relay.simulators.assertions import FORM, assertion, form, loaded
 from tests.relay.simulators.h2_client import Client
+from tests.relay.simulators.messages import message, send
 from tests.relay.simulators.wakeups import BODY, DEVICE, SigningKey, wakeup
 
 PATIENCE = 30.0
@@ -40,11 +43,16 @@ class Running:
         assert isinstance(line, dict)
         return line
 
+    @property
+    def trust(self) -> ssl.SSLContext:
+        """The certificate is that of its first line."""
+        return ssl.create_default_context(cafile=str(self.said["ca"]))
+
     async def connect(self) -> Client:
-        """The address and the certificate are those of its first line."""
+        """So is the address."""
         host, _, port = str(self.said["listening"]).rpartition(":")
         assert host == "127.0.0.1"
-        context = ssl.create_default_context(cafile=str(self.said["ca"]))
+        context = self.trust
         context.set_alpn_protocols(["h2"])
         stream = await trio.open_ssl_over_tcp_stream(host, int(port), https_compatible=True, ssl_context=context)
         client = Client(stream)
@@ -121,6 +129,41 @@ async def test_a_fake_apns_runs_as_a_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.processes
+async def test_a_fake_fcm_runs_as_a_process_with_its_token_endpoint(tmp_path: Path) -> None:
+    """With the service account it has made, a client gets an access token, and with that a 200."""
+    journal = tmp_path / "journal"
+    options = ("--credentials", str(tmp_path / "new" / "folder"), "--journal", str(journal), "--streams", "7")
+    async with running("fcm", *options, "--token-life", "600") as simulator:
+        account = json.loads(await trio.Path(simulator.said["service_account"]).read_text())
+        assert account["type"] == "service_account"
+        assert account["token_uri"] == f"https://{simulator.said['token_listening']}/token"
+        assert tmp_path / "new" / "folder" / "service-account.json" == Path(simulator.said["service_account"])
+        claims = {"iss": account["client_email"], "aud": account["token_uri"]}
+        key = loaded(account["private_key"].encode())
+        token = assertion(int(time.time()), key=key, kid=account["private_key_id"], **claims)
+        async with httpx.AsyncClient(verify=simulator.trust) as web:
+            answer = await web.post(account["token_uri"], content=form(token), headers={"content-type": FORM})
+        assert answer.status_code == 200
+        assert answer.json()["expires_in"] == 600
+        client = await simulator.connect()
+        assert client.settings[0][LIMIT] == 7
+        path = f"/v1/projects/{account['project_id']}/messages:send"
+        assert (await client.ask(send(answer.json()["access_token"], path=path), message())).status == 200
+        assert (await client.ask(send("another", path=path), message())).status == 401
+        totals = await simulator.stop()
+        await trio.aclose_forcefully(client.stream)
+    assert totals == {
+        "requests": 2,
+        "by_status": {"200": 1, "401": 1},
+        "violations": {},
+        "connections": 1,
+        "tokens": 1,
+        "oauth": {"exchanges": 1, "fetches": 1, "most_outstanding": 1},
+    }
+    assert [json.loads(line)["status"] for line in journal.read_text().splitlines()] == [200, 401]
+
+
+@pytest.mark.processes
 async def test_a_sink_runs_as_a_process(tmp_path: Path) -> None:
     """SIGINT ends it as SIGTERM does."""
     async with running("sink", "--credentials", str(tmp_path), "--dead-every", "2", "--streams", "9") as simulator:
@@ -132,7 +175,7 @@ async def test_a_sink_runs_as_a_process(tmp_path: Path) -> None:
         assert await simulator.stop(signal.SIGINT) == {"requests": 4, "dead": 2, "connections": 1}
 
 
-@pytest.mark.parametrize("command", ["apns", "sink"])
+@pytest.mark.parametrize("command", ["apns", "fcm", "sink"])
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "localhost", "example.org", ""])
 def test_simulators_listen_on_loopback_only(tmp_path: Path, command: str, host: str) -> None:
     """By address: what a name stands for is not in our hands. Nothing is written before."""
@@ -142,7 +185,7 @@ def test_simulators_listen_on_loopback_only(tmp_path: Path, command: str, host: 
     assert not (tmp_path / "folder").exists()
 
 
-@pytest.mark.parametrize("command", ["apns", "sink"])
+@pytest.mark.parametrize("command", ["apns", "fcm", "sink"])
 def test_simulators_want_to_know_where_their_credentials_go(command: str) -> None:
     result = CliRunner().invoke(fake, [command])
     assert result.exit_code == 2

@@ -14,7 +14,7 @@ from hyperframe.frame import HeadersFrame
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from relay.simulators.conduct import Conduct, fields
+from relay.simulators.conduct import Conduct, PingStrikes, fields
 
 STATIC = 61
 """Entries of the static table."""
@@ -188,3 +188,23 @@ def test_trailers_do_not_take_the_place_of_a_request() -> None:
     for block in (b"\x82\x84", b"\x83"):
         found.see(HeadersFrame(1, block, flags=["END_HEADERS"]).serialize())
     assert found.forms == {1: (("indexed", "indexed"), 2)}
+
+
+# PINGs as gRPC counts them
+
+
+def test_pings_that_come_too_soon_are_strikes_until_an_answer_forgives_them() -> None:
+    instants = iter([0.0, 299.9, 600.0, 899.9, 900.0, 901.0, 902.0, 903.0])
+    strikes = PingStrikes(lambda: next(instants), 300.0, 2)
+    assert [strikes.ping() for _ in range(5)] == [True, True, True, True, False]
+    strikes.forgive()
+    assert [strikes.ping() for _ in range(3)] == [True, True, True]
+
+
+def test_a_path_that_names_no_device_may_be_indexed() -> None:
+    breaches: list[str] = []
+    conduct = Conduct(breaches.append, lambda: 0.0, is_path_secret=False)
+    conduct.see(b"\x00\x00\x00\x04\x00\x00\x00\x00\x00")
+    block = b"\x44\x01x" + b"\x40\x05:path\x01y" + b"\x57\x01z" + b"\x40\x0dauthorization\x01a"
+    conduct.see(len(block).to_bytes(3, "big") + b"\x01\x05\x00\x00\x00\x01" + block)
+    assert breaches == ["authorization_indexed"] * 2
