@@ -30,7 +30,17 @@ import trio
 import trio.testing
 
 from relay.clock import SLICE, Clock, TrioClock
-from relay.config import AnyAppConfig, AppConfig, Config, DoorConfig, KeyConfig, MasterKeys, StoreConfig, TenantConfig
+from relay.config import (
+    AnyAppConfig,
+    AppConfig,
+    Config,
+    DoorConfig,
+    FcmAppConfig,
+    KeyConfig,
+    MasterKeys,
+    StoreConfig,
+    TenantConfig,
+)
 from relay.core.devices import Platform, Registration
 from relay.core.events import DEFAULT_CLASSES, HOUR, NEVER, Accepted, Authority, Event, EventClass, Request
 from relay.core.people import Person
@@ -41,6 +51,7 @@ from relay.core.tenants import Tenant
 from relay.doors.keys import Scope
 from relay.journal import Executor, inline
 from relay.lanes.lane import LaneStatistics
+from relay.lanes.oauth import PostForm
 from relay.service import Relay, Seams
 from relay.simulators.apns import FakeApns
 from relay.simulators.certificates import provider_key
@@ -276,7 +287,7 @@ CLASSES: Final = (
 """The default classes, an alarm that somebody may send, and one class that is given up after ten minutes."""
 
 
-def tenant(*apps: AppConfig, name: str = TENANT, posts_seen: bool = False, jitter: float = 0.0) -> TenantConfig:
+def tenant(*apps: AnyAppConfig, name: str = TENANT, posts_seen: bool = False, jitter: float = 0.0) -> TenantConfig:
     key = KeyConfig("backend", hashlib.sha256(SECRET.encode()).digest(), frozenset({Scope.EVENTS, Scope.DEVICES}))
     return TenantConfig(
         name=name, posts_seen=posts_seen, device_limit=3, evict=True, jitter_seconds=jitter, keys=(key,), apps=apps,
@@ -493,6 +504,7 @@ async def world(
     store: MemoryStore | None = None,
     serve: Mapping[str, Serve] | None = None,
     executor: Executor = inline,
+    post: Callable[[FcmAppConfig], PostForm] | None = None,
     seed: int = 1,
     running: bool = True,
 ) -> AsyncIterator[World]:
@@ -511,7 +523,7 @@ async def world(
     store = store or MemoryStore()
     async with trio.open_nursery() as nursery:
         network = Network(nursery, {a.name: fake.serve_stream for a in apps} | dict(serve or {}))
-        seams = Seams(executor=executor, connect=network.connect, rng=Random(seed))
+        seams = Seams(executor=executor, connect=network.connect, post=post, rng=Random(seed))
         relay = Relay(config, store, clock, seams)
         made = World(
             relay, config, store, clock, fake, network, nursery, trio.Event(), trio.Event(), start, _seams=seams
