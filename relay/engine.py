@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
+
+import trio
 
 from relay.core import editing
+from relay.core.batch import Feedback
 from relay.core.devices import Registration
 from relay.core.draft import Draft
-from relay.core.errors import NotFound
+from relay.core.editing import Replaced
+from relay.core.errors import CursorExpired, NotFound
 from relay.core.events import Accepted, Event, Request
 from relay.core.people import People, Person
 from relay.core.private import DeviceKey, UserKey
 from relay.core.records import Records
+from relay.core.seal import SealBroken
 from relay.core.tenants import Tenant
-from relay.doors.port import DeviceFacts, IfMatch, Registered, RestDocument, RestKept
+from relay.doors.port import NOBODY, DeviceFacts, IfMatch, Parted, Registered, RestDocument, RestKept, Told
 from relay.journal import Journal
+
+MOST_FEEDBACK: Final = 500
+"""Devices of one answer."""
 
 
 class RelayEngine:
@@ -24,16 +33,59 @@ class RelayEngine:
         self._journal = journal
         self._people = people
         self._records = records
+        self._draining = False
+        self.unreadable_feedback = 0
+        """Feedback that could not be told, because its ids do not open."""
 
     async def accept(self, tenant: Tenant, events: Sequence[Event], request: Request | None) -> Accepted:
         return await self._journal.accept(tenant, events, request)
 
-    async def seen(self, tenant: Tenant, marks: Sequence[tuple[UserKey, float]]) -> None:
-        await self._journal.seen(tenant, marks)
+    async def seen(
+        self, tenant: Tenant, marks: Sequence[tuple[UserKey, float]], active: Mapping[UserKey, float] = NOBODY
+    ) -> None:
+        await self._journal.seen(tenant, marks, active)
+
+    async def feedback(self, tenant: Tenant, after: int | None, wait: float) -> Told:
+        deadline = trio.current_time() + wait
+        while True:
+            told = self._journal.told(tenant)
+            records, known = await self._journal.feedback(tenant, after or 0, MOST_FEEDBACK)
+            if after is None:
+                after = known.purged
+            elif not known.purged <= after <= known.newest:
+                raise CursorExpired(known.purged)
+            if records:
+                return Told(self._opened(tenant, records), records[-1].seq)
+            if self._draining or trio.current_time() >= deadline:
+                return Told((), after)
+            with trio.move_on_at(deadline):
+                await told.wait()
+
+    def drain(self) -> None:
+        self._draining = True
+        self._journal.hush()
+
+    def _opened(self, tenant: Tenant, records: Sequence[Feedback]) -> list[Parted]:
+        opened: list[Parted] = []
+        for r in records:
+            try:
+                user, device = self._records[tenant.name].open_device_ids(r.user, r.device, r.sealed)
+            except SealBroken:
+                self.unreadable_feedback += 1
+                continue
+            opened.append(Parted(r.seq, user, device, r.parting, r.reason, r.at))
+        return opened
+
+    async def delete_user(self, tenant: Tenant, user: UserKey) -> None:
+        await self._journal.edit(lambda draft: editing.delete_user(draft, tenant, user))
 
     async def put_device(self, tenant: Tenant, registration: Registration) -> Registered:
         created, evicted = await self._journal.edit(lambda draft: editing.put_device(draft, tenant, registration))
         return Registered(created, evicted)
+
+    async def put_devices(self, tenant: Tenant, listed: Mapping[UserKey, Sequence[Registration]]) -> Replaced:
+        weight = 1 + sum(map(len, listed.values()))
+        return await self._journal.edit(lambda draft: editing.put_devices(draft, tenant, listed), weight=weight)
 
     async def delete_device(self, tenant: Tenant, user: UserKey, device: DeviceKey) -> None:
         await self._journal.edit(lambda draft: editing.delete_device(draft, tenant, user, device))

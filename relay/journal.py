@@ -15,7 +15,7 @@ channel per request (8-10 µs a hop; one `trio.Event` per batch serves them all)
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, Protocol, TypeVar
 
@@ -23,7 +23,7 @@ import trio
 
 from relay.clock import Clock
 from relay.core import accepting, settling
-from relay.core.batch import Batch
+from relay.core.batch import Batch, Feedback
 from relay.core.draft import Draft
 from relay.core.errors import Overloaded, RelayError, Unavailable
 from relay.core.events import Accepted, Event, Request
@@ -32,7 +32,7 @@ from relay.core.people import People, Person
 from relay.core.private import UserKey
 from relay.core.tables import Tables
 from relay.core.tenants import Tenant
-from relay.store.port import StaleEpoch, StoreError
+from relay.store.port import FeedbackRange, StaleEpoch, StoreError
 
 SETTLE_CHUNK: Final = 2_000
 """Most verdicts of one batch: settles ride along with accepts, they must not delay them."""
@@ -69,6 +69,10 @@ class Journaled(Protocol):
     """The part of a store the journal needs."""
 
     def commit(self, batch: Batch) -> None: ...
+
+    def feedback(self, tenant: str, after: int, limit: int) -> Sequence[Feedback]: ...
+
+    def feedback_range(self, tenant: str) -> FeedbackRange: ...
 
     def idle(self) -> None:
         """Nothing has been waiting for a while: a good moment for housekeeping."""
@@ -118,7 +122,10 @@ class JournalStatistics:
 
 
 class Journal:
-    """The one writer. `applied` is called with the persons touched, after each commit."""
+    """The one writer. `applied` is called with the persons touched, after each commit.
+
+    `reader`: where feedback is read, so that it need not wait for commits; None: where they run.
+    """
 
     def __init__(
         self,
@@ -130,6 +137,7 @@ class Journal:
         epoch: int,
         executor: Executor,
         applied: Callable[[Sequence[Person]], None],
+        reader: Executor | None = None,
     ) -> None:
         self.people = people
         self._store = store
@@ -137,6 +145,8 @@ class Journal:
         self._clock = clock
         self._epoch = epoch
         self._execute = executor
+        self._read = reader or executor
+        self._told: dict[str, trio.Event] = {}
         self._applied = applied
         self._waiting = _Waiting()
         self._accepted: deque[Flight] = deque()
@@ -163,9 +173,11 @@ class Journal:
         waiting.accepts.append(operation)
         return await self._committed(waiting, operation)
 
-    async def seen(self, tenant: Tenant, marks: Sequence[tuple[UserKey, float]]) -> None:
+    async def seen(
+        self, tenant: Tenant, marks: Sequence[tuple[UserKey, float]], active: Mapping[UserKey, float] = settling.NOBODY
+    ) -> None:
         """Cancel what the users have read. Raises Overloaded, Unavailable."""
-        await self.edit(lambda draft: settling.seen(draft, tenant, marks), weight=len(marks))
+        await self.edit(lambda draft: settling.seen(draft, tenant, marks, active), weight=len(marks))
 
     async def edit(self, draw: Callable[[Draft], T], *, weight: int = 1) -> T:
         """Draft and commit one edit; return its result. Raises what `draw` raises, Overloaded, Unavailable."""
@@ -190,6 +202,36 @@ class Journal:
         if operation.error is not None:
             raise operation.error
         return operation.result  # type: ignore[return-value]  # set by draft(), None only where T is None
+
+    # --- what is told back
+
+    async def feedback(self, tenant: Tenant, after: int, limit: int) -> tuple[Sequence[Feedback], FeedbackRange]:
+        """What the store tells of a tenant's devices. Raises Unavailable."""
+        found: list[tuple[Sequence[Feedback], FeedbackRange]] = []
+
+        def read() -> None:
+            records = self._store.feedback(tenant.name, after, limit)
+            found.append((records, self._store.feedback_range(tenant.name)))
+
+        try:
+            await self._read(read)
+        except StoreError:
+            raise Unavailable(retry_after=5) from None
+        return found[0]
+
+    def told(self, tenant: Tenant) -> trio.Event:
+        """Set by the next commit that writes feedback of this tenant. To be asked for before reading."""
+        return self._told.setdefault(tenant.name, trio.Event())
+
+    def hush(self) -> None:
+        """Nobody need wait for feedback any more."""
+        self._tell(list(self._told))
+
+    def _tell(self, tenants: Iterable[str]) -> None:
+        for name in tenants:
+            told = self._told.pop(name, None)
+            if told is not None:
+                told.set()
 
     # --- what lanes and the dispatcher report
 
@@ -283,6 +325,7 @@ class Journal:
         self._healthy = True
         touched = draft.apply()
         waiting.done.set()
+        self._tell({record.tenant for record in draft.batch.feedback})
         self._applied(touched)
 
     def _draft(

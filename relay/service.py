@@ -120,7 +120,8 @@ class Relay:
         self.dispatcher = Dispatcher(self.tables, clock, self.pool, rng, self._expired)
         self.journal = Journal(
             self.people, store, self.tables, clock,
-            epoch=epoch, executor=seams.executor or in_thread(), applied=self.dispatcher.touched,
+            epoch=epoch, executor=seams.executor or in_thread(), reader=seams.executor or in_thread(),
+            applied=self.dispatcher.touched,
         )  # fmt: skip
         self._add_lanes(rng, seams)
         self.engine = RelayEngine(self.journal, self.people, self._records)

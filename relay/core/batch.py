@@ -77,7 +77,7 @@ class Batch:
     now: float
     epoch: int = 0
     slots: dict[SlotKey, Slot | None] = field(default_factory=dict)
-    people: dict[UserKey, PersonRecord] = field(default_factory=dict)
+    people: dict[UserKey, PersonRecord | None] = field(default_factory=dict)
     devices: dict[DeviceKey, tuple[UserKey, Device | None]] = field(default_factory=dict)
     rests: dict[UserKey, RestRecord | None] = field(default_factory=dict)
     requests: dict[bytes, Remembered] = field(default_factory=dict)

@@ -34,8 +34,8 @@ class Draft:
     """One batch in the making."""
 
     __slots__ = (
-        "_devices", "_feedback_seq", "_persons", "_touched", "batch", "landed", "now", "people", "read", "tables",
-        "tokens",
+        "_devices", "_feedback_seq", "_persons", "_touched", "active", "batch", "landed", "now", "people", "read",
+        "tables", "tokens",
     )  # fmt: skip
 
     def __init__(self, people: People, now: float, tables: Tables) -> None:
@@ -48,8 +48,10 @@ class Draft:
         """Flights whose verdict is in this batch."""
         self.read: list[Person] = []
         """Persons whose `seen` is in this batch."""
-        self._persons: dict[UserKey, Person] = {}
-        """Persons this batch creates."""
+        self.active: list[tuple[Person, float]] = []
+        """Persons who read elsewhere, and until when."""
+        self._persons: dict[UserKey, Person | None] = {}
+        """Persons this batch creates; None: deletes."""
         self._devices: dict[UserKey, dict[DeviceKey, Device]] = {}
         self._touched: dict[UserKey, Person] = {}
         self._feedback_seq = people.feedback_seq
@@ -57,7 +59,7 @@ class Draft:
     # --- people and devices
 
     def find(self, user: UserKey) -> Person | None:
-        return self._persons.get(user) or self.people.by_key.get(user)
+        return self._persons[user] if user in self._persons else self.people.by_key.get(user)
 
     def person(self, tenant: Tenant, user: UserKey, sealed_id: bytes) -> Person:
         """The person, created if new."""
@@ -67,6 +69,13 @@ class Draft:
             self.batch.people[user] = PersonRecord(tenant.name, sealed_id)
             self._touched[user] = person
         return person
+
+    def drop_person(self, person: Person) -> None:
+        """Delete a person whose devices, slots and rest are deleted already."""
+        self.batch.people[person.key] = None
+        self._persons[person.key] = None
+        self._devices.pop(person.key, None)
+        self._touched.pop(person.key, None)
 
     def devices_of(self, person: Person) -> dict[DeviceKey, Device]:
         """Devices as this batch leaves them; for reading."""
@@ -162,7 +171,7 @@ class Draft:
         """Make the committed batch true in memory; return the persons whose next wakeup must be worked out anew."""
         people, batch = self.people, self.batch
         people.generation, people.revision, people.feedback_seq = batch.generation, batch.revision, self._feedback_seq
-        people.by_key.update(self._persons)
+        self._apply_persons()
         for key, devices in self._devices.items():
             people.by_key[key].have(devices)
         for token, owner in self.tokens.items():
@@ -177,23 +186,39 @@ class Draft:
         people.remember_bypasses(batch.bypasses)
         for person in self.read:
             person.hold.seen()
-            self._touched[person.key] = person
+            self._touch(person)
+        for person, until in self.active:
+            person.active_until = max(person.active_until, until)
         for flight in self.landed:
             flight.person.flights.pop(flight.device.key, None)
-            self._touched[flight.person.key] = flight.person
+            self._touch(flight.person)
         return list(self._touched.values())
+
+    def _touch(self, person: Person) -> None:
+        """One who was deleted meanwhile must not take the place of the one who came after."""
+        if not person.gone:
+            self._touched[person.key] = person
+
+    def _apply_persons(self) -> None:
+        by_key = self.people.by_key
+        for key, person in self._persons.items():
+            before = by_key.pop(key, None)
+            if before is not None:
+                before.leave()
+            if person is not None:
+                by_key[key] = person
 
     def _apply_slots(self) -> None:
         by_key = self.people.by_key
         for (key, name), slot in self.batch.slots.items():
-            slots = by_key[key].slots
-            if slot is None:
-                slots.pop(name, None)
-            else:
-                slots[name] = slot
+            if slot is not None:
+                by_key[key].slots[name] = slot
+            elif key in by_key:
+                by_key[key].slots.pop(name, None)
 
     def _apply_rests(self) -> None:
         for key, record in self.batch.rests.items():
-            person = self.people.by_key[key]
-            person.rest = record
-            person.table = None
+            person = self.people.by_key.get(key)
+            if person is not None:
+                person.rest = record
+                person.table = None

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
 from relay.core.batch import Parting
 from relay.core.devices import Device, Platform, Registration, RestRecord
 from relay.core.draft import Draft
 from relay.core.errors import DeviceLimitReached, NotFound, VersionConflict
-from relay.core.events import NEVER
 from relay.core.people import Person
 from relay.core.private import DeviceKey, UserKey
 from relay.core.settling import close_if_done, part, remove
+from relay.core.slots import RETENTION
 from relay.core.tenants import Tenant
+
+
+class Replaced(NamedTuple):
+    """How many devices a list created, refreshed and deleted."""
+
+    created: int
+    refreshed: int
+    deleted: int
+
 
 Version = int | str | None
 """If-Match: a version, "*" for any existing, None for no condition."""
@@ -72,6 +84,48 @@ def _put(draft: Draft, person: Person, before: Device | None, registration: Regi
             close_if_done(draft, person, name, slot)
 
 
+def put_devices(draft: Draft, tenant: Tenant, listed: Mapping[UserKey, Sequence[Registration]]) -> Replaced:
+    """Give users exactly the listed devices, within the limit; each token stands once in the list.
+
+    Tokens are given back first, so that they can change places among the listed. Then the listed come, and only then
+    the others leave: what is pending is owed to the new ones, not undeliverable.
+    """
+    for user, registrations in listed.items():
+        _give_tokens_back(draft, user, registrations)
+    created = 0
+    for registration in (r for registrations in listed.values() for r in registrations):
+        person = draft.person(tenant, registration.user, registration.sealed_id)
+        before = draft.devices_of(person).get(registration.device)
+        rival = _rival(draft, registration)
+        _put(draft, person, before, registration)
+        if rival is not None:
+            part(draft, *rival, Parting.MOVED, "token_moved")
+        if registration.platform is not Platform.NONE:
+            draft.tokens[registration.token_hash] = (registration.user, registration.device)
+        created += before is None
+    deleted = sum(_drop_others(draft, user, registrations) for user, registrations in listed.items())
+    return Replaced(created, sum(map(len, listed.values())) - created, deleted)
+
+
+def _give_tokens_back(draft: Draft, user: UserKey, registrations: Sequence[Registration]) -> None:
+    person = draft.find(user)
+    kept = {r.device: r.token_hash for r in registrations}
+    for device in draft.devices_of(person).values() if person is not None else ():
+        if kept.get(device.key) != device.token_hash:
+            draft.drop_token(device)
+
+
+def _drop_others(draft: Draft, user: UserKey, registrations: Sequence[Registration]) -> int:
+    person = draft.find(user)
+    if person is None:
+        return 0
+    kept = {r.device for r in registrations}
+    others = [device for device in draft.devices_of(person).values() if device.key not in kept]
+    for device in others:
+        remove(draft, person, device)
+    return len(others)
+
+
 def delete_device(draft: Draft, tenant: Tenant, user: UserKey, device: DeviceKey) -> None:
     """Raises NotFound."""
     person = _known(draft, tenant, user)
@@ -79,6 +133,23 @@ def delete_device(draft: Draft, tenant: Tenant, user: UserKey, device: DeviceKey
     if found is None:
         raise NotFound("no such device")
     remove(draft, person, found)
+
+
+def delete_user(draft: Draft, tenant: Tenant, user: UserKey) -> None:
+    """Forget somebody; what is pending counts as cancelled. The backend asked for it, so feedback is not told.
+
+    Raises NotFound.
+    """
+    person = _known(draft, tenant, user)
+    for name, slot in draft.slots_of(person):
+        draft.account((tenant.name, name)).cancelled += slot.n
+        draft.put_slot(person, name, None)
+    for device in list(draft.devices_of(person).values()):
+        draft.drop_device(person, device)
+    if draft.rest(user) is not None:
+        draft.batch.revision += 1
+        draft.put_rest(person, None)
+    draft.drop_person(person)
 
 
 def put_rest(draft: Draft, tenant: Tenant, user: UserKey, sealed_id: bytes, sealed: bytes, if_match: Version) -> int:
@@ -113,7 +184,7 @@ def _ask_anew(draft: Draft, person: Person) -> None:
             continue
         slot.due_at = min(slot.due_at, draft.now)
         if not slot.tried:
-            slot.reachable_at = NEVER
+            slot.reachable_at = draft.now + RETENTION
 
 
 def _known(draft: Draft, tenant: Tenant, user: UserKey) -> Person:

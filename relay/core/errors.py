@@ -37,6 +37,14 @@ class NotFound(RelayError):
     """The named thing does not exist (any more)."""
 
 
+class CursorExpired(RelayError):
+    """A cursor of the feedback that cannot be gone on from. `restart` is one from which nothing kept is missed."""
+
+    def __init__(self, restart: int) -> None:
+        super().__init__("what follows this cursor is not known any more: compare all devices, and go on from restart")
+        self.restart = restart
+
+
 class VersionConflict(RelayError):
     """If-Match names another version than the stored one."""
 

@@ -39,6 +39,11 @@ class EventClass:
     rate_per_hour: int = 60
     """Piercing events per hour and role above which each is flagged in its record."""
 
+    @property
+    def yields(self) -> bool:
+        """Waits while the user reads on another device: what is shown there need not ring here."""
+        return self.cancellable and not self.pierces
+
 
 DEFAULT_CLASSES: Final = (
     EventClass(name="message"),

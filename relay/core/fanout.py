@@ -42,6 +42,8 @@ def consider(person: Person, now: float, table: RestTable | None) -> Considered:
             continue
         if not event_class.pierces and slot.generation > person.left_generation:
             start = max(start, person.hold.until)
+        if event_class.yields:
+            start = max(start, person.active_until)
         if start > now:
             again_at = min(again_at, start, expiry)
             continue
@@ -64,16 +66,20 @@ def _ask(person: Person, name: str, slot: Slot, now: float, table: RestTable | N
 
 
 def _owed(person: Person, slot: Slot, now: float, ready: dict[bytes, Flight], *, urgent: bool) -> float:
-    """Add the devices owed this slot to `ready`; return when the next backed-off one may be tried."""
+    """Add the devices owed this slot to `ready`; return when the next backed-off one may be tried.
+
+    A wakeup that is under way for an older reason becomes urgent too: it may come back unprocessed.
+    """
     again_at = NEVER
     for phone in person.phones:
         if not slot.owed(phone.key):
             continue
         flight = person.flights.get(phone.key)
         if flight is not None:
-            if urgent and not flight.urgent and (flight.queued or phone.key in ready):
+            if urgent and not flight.urgent:
                 flight.urgent = True
-                ready[phone.key] = flight
+                if flight.queued:
+                    ready[phone.key] = flight
         elif phone.not_before > now:
             again_at = min(again_at, phone.not_before)
         else:
@@ -84,6 +90,7 @@ def _owed(person: Person, slot: Slot, now: float, ready: dict[bytes, Flight], *,
 def depart(flight: Flight, now: float, table: RestTable | None) -> bool:
     """Last look at the gate. True: the wakeup may leave now and carries its claims and life; False: it must not.
 
+    While the user reads elsewhere nothing leaves for classes that yield to that, unless another class rings anyway.
     Call `left` when the bytes are handed over.
     """
     person, device = flight.person, flight.device
@@ -94,6 +101,7 @@ def depart(flight: Flight, now: float, table: RestTable | None) -> bool:
         flight.device = current
     gate = Gate(person.tenant.jitter)
     claims: list[Claim] = []
+    yields = now < person.active_until
     flight.life = 0
     flight.echo_at = None
     for name, slot in person.slots.items():
@@ -106,11 +114,12 @@ def depart(flight: Flight, now: float, table: RestTable | None) -> bool:
         decision = gate.ask(table, person.key, event_class, now, expiry)
         if isinstance(decision, Deferred):
             continue
+        yields = yields and event_class.yields
         claims.append(Claim(name, slot.generation, slot.total))
         flight.life = max(flight.life, decision.life)
         flight.echo_at = flight.echo_at or decision.echo_at
-    flight.claims = tuple(claims)
-    return bool(claims)
+    flight.claims = () if yields else tuple(claims)
+    return bool(flight.claims)
 
 
 def left(flight: Flight, now: float) -> None:

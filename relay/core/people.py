@@ -30,8 +30,8 @@ class Person:
     """One user. Sets of keys, no names: the user's own id lies sealed in `sealed_id`."""
 
     __slots__ = (
-        "devices", "flights", "hold", "key", "left_generation", "phones", "rest", "sealed_id", "slots", "table",
-        "tenant", "wake_at",
+        "active_until", "devices", "flights", "gone", "hold", "key", "left_generation", "phones", "rest", "sealed_id",
+        "slots", "table", "tenant", "wake_at",
     )  # fmt: skip
 
     def __init__(self, tenant: Tenant, key: UserKey, sealed_id: bytes) -> None:
@@ -51,6 +51,10 @@ class Person:
         self.hold = Hold()
         self.left_generation = 0
         """Newest generation a wakeup left for; only newer ones are held."""
+        self.active_until = 0.0
+        """Until then the user reads on another device; what `seen` could cancel waits."""
+        self.gone = False
+        """Deleted: a verdict that comes later, or an expiry, books nothing."""
         self.wake_at = NEVER
         """Instant for which the person stands in the due heap."""
 
@@ -61,6 +65,13 @@ class Person:
         """Replace the devices."""
         self.devices = devices
         self.phones = self.tenant.phones(devices.values())
+
+    def leave(self) -> None:
+        """The person is deleted. Whoever still holds it, a lane or the due heap, finds nothing to do."""
+        self.gone = True
+        self.have({})
+        self.slots = {}
+        self.rest = self.table = None
 
 
 class People:

@@ -7,7 +7,9 @@ newer event stays pending, and a slot that is gone or younger than the verdict b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Final
 
 from relay.core.batch import Parting
 from relay.core.devices import Device
@@ -18,12 +20,16 @@ from relay.core.private import UserKey
 from relay.core.slots import ECHOING, Slot
 from relay.core.tenants import Tenant
 
+NOBODY: Final[Mapping[UserKey, float]] = MappingProxyType({})
+
 
 def settle_accepted(draft: Draft, flights: Iterable[Flight]) -> None:
     """The provider took these wakeups: book what they stood for, at the first device of each user."""
     for flight in flights:
         person, device = flight.person, flight.device
         draft.landed.append(flight)
+        if person.gone:
+            continue
         # A token registered while this wakeup was on its way was woken for nothing yet.
         is_asked = _same_token(draft, flight) is not None
         if device.attempt:
@@ -48,6 +54,8 @@ def settle(draft: Draft, settlements: Iterable[Settlement]) -> None:
     """Verdicts that were not "accepted"."""
     for settlement in settlements:
         draft.landed.append(settlement.flight)
+        if settlement.flight.person.gone:
+            continue
         _FATES[settlement.fate](draft, settlement)
 
 
@@ -129,13 +137,20 @@ def _may_echo(person: Person, name: str, slot: Slot) -> bool:
     return person.tenant.posts_seen and event_class.cancellable and slot.echo_at < slot.expiry(event_class)
 
 
-def seen(draft: Draft, tenant: Tenant, marks: Iterable[tuple[UserKey, float]]) -> None:
-    """The user has read everything up to `at`: cancel what is not newer, where the class allows it."""
+def seen(
+    draft: Draft, tenant: Tenant, marks: Iterable[tuple[UserKey, float]], active: Mapping[UserKey, float] = NOBODY
+) -> None:
+    """The user has read everything up to `at`: cancel what is not newer, where the class allows it.
+
+    `active`: until when users go on reading elsewhere; what could be cancelled waits so long.
+    """
     for key, at in marks:
-        person = draft.people.by_key.get(key)
+        person = draft.find(key)
         if person is None or person.tenant is not tenant:
             continue
         draft.read.append(person)
+        if key in active:
+            draft.active.append((person, active[key]))
         for name, slot in draft.slots_of(person):
             if slot.last_at <= at and tenant.class_of(name).cancellable:
                 draft.account((tenant.name, name)).cancelled += slot.n
@@ -144,6 +159,8 @@ def seen(draft: Draft, tenant: Tenant, marks: Iterable[tuple[UserKey, float]]) -
 
 def expire(draft: Draft, person: Person, name: str) -> None:
     """Give up a slot whose deadline has passed."""
+    if person.gone:
+        return
     slot = draft.slot(person, name)
     if slot is not None and slot.expiry(person.tenant.class_of(name)) <= draft.now:
         draft.account((person.tenant.name, name)).expired += slot.n

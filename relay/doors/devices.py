@@ -72,7 +72,7 @@ def _keys(call: Call) -> tuple[UserKey, DeviceKey]:
 
 
 def _registration(call: Call, body: DeviceBody, records: Records) -> Registration:
-    platform, token = _checked(call.tenant, body)
+    platform, token = checked(call.tenant, body)
     user, device = _keys(call)
     user_id, device_id = Private(call.ids[0]), Private(call.ids[1])
     return Registration(
@@ -86,7 +86,7 @@ def _registration(call: Call, body: DeviceBody, records: Records) -> Registratio
     )
 
 
-def _checked(tenant: Tenant, body: DeviceBody) -> tuple[Platform, str]:
+def checked(tenant: Tenant, body: DeviceBody) -> tuple[Platform, str]:
     """Platform and token, as they are kept. Raises Refused with every fault."""
     faults: list[Problem] = []
     if body.platform not in set(Platform):

@@ -21,6 +21,8 @@ from relay.doors.router import Call, Forbidden
 MOST_RECIPIENTS: Final = 25_000
 """Recipients of one request, over all its events."""
 LONGEST_TTL: Final = 28 * 86400
+LONGEST_ACTIVE: Final = 120
+"""Seconds for which a `seen` can say that the user goes on reading."""
 AHEAD: Final = 300.0
 """Seconds by which the backend's clock may be ahead of ours."""
 
@@ -44,11 +46,13 @@ class EventsBody(EventBody):
 class SeenBody(Silent):
     user: Id
     at: float | str | None = None
+    active_for: float | None = None
 
 
 class SeensBody(Silent):
     user: Id | None = None
     at: float | str | None = None
+    active_for: float | None = None
     seen: list[SeenBody] | None = None
 
 
@@ -93,9 +97,10 @@ def _a_list(value: object) -> str | None:
     return None if isinstance(value, list) else "must be a list"
 
 
-_SEEN: Final = {"user": decoding.an_id, "at": decoding.an_instant}
+_ABOUT: Final = {"user": decoding.an_id, "at": decoding.an_instant}
+_SEEN: Final = {**_ABOUT, "active_for": decoding.a_duration}
 _EVENT: Final = {
-    **_SEEN,
+    **_ABOUT,
     "users": _a_list,
     "class": decoding.a_text,
     "ttl": decoding.a_duration,
@@ -122,22 +127,30 @@ async def post_events(call: Call, engine: Engine) -> Response:
 
 
 async def post_seen(call: Call, engine: Engine) -> Response:
-    """Cancel what the users have read."""
+    """Cancel what the users have read; and let what is new wait while they go on reading on another device."""
     body = _SEENS.decode(call.content_type, call.body)
-    if (body.user is None) == (body.seen is None) or (body.seen is not None and body.at is not None):
-        raise Refused(Problem("body", "must have either user and at, or seen"))
-    marks = body.seen if body.seen is not None else [SeenBody(user=body.user or "", at=body.at)]
+    alone = body.at is not None or body.active_for is not None
+    if (body.user is None) == (body.seen is None) or (body.seen is not None and alone):
+        raise Refused(Problem("body", "must have either user, at and active_for, or seen"))
+    marks = body.seen if body.seen is not None else [SeenBody(body.user or "", body.at, body.active_for)]
     if len(marks) > MOST_RECIPIENTS:
         raise TooManyRecipients(MOST_RECIPIENTS)
     faults: list[Problem] = []
     pseudonym = call.tenant.pseudonyms.user
-    prefix = "seen[{}].at" if body.seen is not None else "at"
-    pairs = [
-        (pseudonym(mark.user), _instant(mark.at, call.now, prefix.format(i), faults)) for i, mark in enumerate(marks)
-    ]
+    pairs: list[tuple[UserKey, float]] = []
+    active: dict[UserKey, float] = {}
+    for index, mark in enumerate(marks):
+        prefix = f"seen[{index}]." if body.seen is not None else ""
+        key = pseudonym(mark.user)
+        pairs.append((key, _instant(mark.at, call.now, f"{prefix}at", faults)))
+        if mark.active_for is None:
+            continue
+        if not 0 < mark.active_for <= LONGEST_ACTIVE:
+            faults.append(Problem(f"{prefix}active_for", f"must be more than 0 and at most {LONGEST_ACTIVE} seconds"))
+        active[key] = max(call.now + mark.active_for, active.get(key, 0.0))
     if faults:
         raise Refused(*faults[: decoding.MOST_PROBLEMS])
-    await engine.seen(call.tenant, pairs)
+    await engine.seen(call.tenant, pairs, active)
     return _TAKEN
 
 

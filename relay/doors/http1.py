@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 import trio
 
@@ -61,6 +61,13 @@ Refusal = Callable[[int, str], Response]
 """(status, sentence) → the answer to what never became a request."""
 
 
+@runtime_checkable
+class Patient(Protocol):
+    """A handler whose requests may wait for something to happen. It is told when they must not any more."""
+
+    def drain(self) -> None: ...
+
+
 @dataclass(slots=True, eq=False)
 class _Place:
     """One connection, as the server sees it."""
@@ -75,6 +82,8 @@ class Server:
 
     def __init__(self, handler: Handler, refuse: Refusal, limits: Limits) -> None:
         self._handler = handler
+        asked: object = handler
+        self._patient = asked if isinstance(asked, Patient) else None
         self._refuse = refuse
         self._limits = limits
         self._seconds = {
@@ -109,6 +118,8 @@ class Server:
     def drain(self) -> None:
         """Stop accepting, end idle connections, answer what is running."""
         self._draining = True
+        if self._patient is not None:
+            self._patient.drain()
         self._accepting.cancel()
         for place in self._places:
             if place.phase == IDLE:

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from types import MappingProxyType
+from typing import Final, Literal, Protocol
 
+from relay.core.batch import Parting
 from relay.core.devices import Platform, Registration
+from relay.core.editing import Replaced
 from relay.core.events import Accepted, Event, Request
-from relay.core.private import DeviceKey, UserKey
+from relay.core.private import DeviceKey, Private, UserKey
 from relay.core.tenants import Tenant
 
 
@@ -45,19 +48,62 @@ class RestKept:
     version: int
 
 
+@dataclass(frozen=True, slots=True)
+class Parted:
+    """A device that left, under the backend's own ids."""
+
+    seq: int
+    user: Private
+    device: Private
+    parting: Parting
+    reason: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A piece of the feedback, oldest first. `after`: the cursor to go on from."""
+
+    devices: Sequence[Parted]
+    after: int
+
+
 IfMatch = int | Literal["*"] | None
 """Version that must be the current one; "*": any existing; None: no condition."""
+
+
+NOBODY: Final[Mapping[UserKey, float]] = MappingProxyType({})
 
 
 class Engine(Protocol):
     async def accept(self, tenant: Tenant, events: Sequence[Event], request: Request | None) -> Accepted:
         """Take the events, all or none. Raises IdempotencyMismatch, Overloaded, Unavailable."""
 
-    async def seen(self, tenant: Tenant, marks: Sequence[tuple[UserKey, float]]) -> None:
-        """The user has read everything up to an instant. Raises Overloaded, Unavailable."""
+    async def seen(
+        self, tenant: Tenant, marks: Sequence[tuple[UserKey, float]], active: Mapping[UserKey, float] = NOBODY
+    ) -> None:
+        """The user has read everything up to an instant. Raises Overloaded, Unavailable.
+
+        `active`: until when users among them go on reading elsewhere.
+        """
+
+    async def feedback(self, tenant: Tenant, after: int | None, wait: float) -> Told:
+        """Devices that died, were evicted or moved, after a cursor; None: all that is kept.
+
+        Waits for the first, at most so many seconds, and not beyond `drain`. Raises CursorExpired, Unavailable.
+        """
+
+    async def delete_user(self, tenant: Tenant, user: UserKey) -> None:
+        """Forget somebody. Raises NotFound, Overloaded, Unavailable."""
+
+    def drain(self) -> None:
+        """No call waits from now on for something that may happen."""
 
     async def put_device(self, tenant: Tenant, registration: Registration) -> Registered:
         """Raises DeviceLimitReached, Overloaded, Unavailable."""
+
+    async def put_devices(self, tenant: Tenant, listed: Mapping[UserKey, Sequence[Registration]]) -> Replaced:
+        """Give users exactly these devices, all or none. Raises Overloaded, Unavailable."""
 
     async def delete_device(self, tenant: Tenant, user: UserKey, device: DeviceKey) -> None:
         """Raises NotFound, Overloaded, Unavailable."""

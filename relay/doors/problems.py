@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from relay.core.errors import (
+    CursorExpired,
     DeviceLimitReached,
     IdempotencyMismatch,
     NotFound,
@@ -34,6 +35,7 @@ TYPES: Final[dict[str, tuple[int, str]]] = {
     "not-found": (404, "There is nothing here"),
     "method-not-allowed": (405, "The method is not offered here"),
     "device-limit": (409, "The user has as many devices as allowed"),
+    "cursor-expired": (410, "What follows this cursor is not known any more"),
     "version": (412, "The document was changed meanwhile"),
     "too-large": (413, "The request is too large"),
     "media-type": (415, "The content type is not understood"),
@@ -55,8 +57,9 @@ def problem(
     detail: str = "",
     errors: Iterable[Problem] = (),
     headers: tuple[tuple[bytes, bytes], ...] = (),
+    **members: object,
 ) -> Response:
-    """The answer for a problem type."""
+    """The answer for a problem type; `members` extend its body."""
     status, title = TYPES[name]
     body: dict[str, object] = {"type": f"/problems/{name}", "title": title, "status": status}
     if detail:
@@ -64,6 +67,7 @@ def problem(
     listed = [{"path": e.path, "sentence": e.sentence} for e in errors][:MOST_ERRORS]
     if listed:
         body["errors"] = listed
+    body.update(members)
     return Response(status, _encode(body), b"application/problem+json", headers)
 
 
@@ -82,6 +86,8 @@ def of(error: RelayError) -> Response | None:
             return problem("too-large", str(error))
         case NotFound():
             return problem("not-found")  # not whether it is the user or the device: who has a record is not told
+        case CursorExpired():
+            return problem("cursor-expired", str(error), restart=error.restart)
         case VersionConflict():
             current = () if error.current is None else ((b"etag", b'"%d"' % error.current),)
             return problem("version", str(error), headers=current)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -29,6 +29,8 @@ class Call:
     body: bytes
     headers: Mapping[bytes, bytes]
     now: float
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    """Of the query, decoded; each stands at most once."""
 
     def __repr__(self) -> str:
         return "<Call>"
@@ -47,10 +49,11 @@ Handle = Callable[[Call, Engine], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`path` with `{}` for an id; handlers and their scope by method."""
+    """`path` with `{}` for an id; handlers and their scope by method; names of the query's parameters."""
 
     path: tuple[bytes, ...]
     methods: Mapping[bytes, tuple[Scope, Handle]]
+    parameters: frozenset[str] = frozenset()
 
 
 class Router:
@@ -64,12 +67,16 @@ class Router:
         clock: Callable[[], float],
         failed: Callable[[BaseException], None],
     ) -> None:
-        self._exact = {b"/" + b"/".join(r.path): r.methods for r in routes if b"{}" not in r.path}
+        self._exact = {b"/" + b"/".join(r.path): r for r in routes if b"{}" not in r.path}
         self._patterns = [route for route in routes if b"{}" in route.path]
         self._keys = keys
         self._engine = engine
         self._clock = clock
         self._failed = failed
+
+    def drain(self) -> None:
+        """Requests that wait for something to happen are answered now, and none waits any more."""
+        self._engine.drain()
 
     async def __call__(self, request: Request) -> Response:
         try:
@@ -91,14 +98,13 @@ class Router:
 
     async def _answer(self, request: Request) -> Response:
         path, _, query = request.target.partition(b"?")
-        methods, ids = self._find(path)
-        if methods is None:
+        route, ids = self._find(path)
+        if route is None:
             return problems.problem("not-found")
-        found = methods.get(request.method)
+        found = route.methods.get(request.method)
         if found is None:
-            return problems.problem("method-not-allowed", headers=((b"allow", b", ".join(sorted(methods))),))
-        if query:
-            raise Refused(Problem("query", "no parameters are known here"))
+            return problems.problem("method-not-allowed", headers=((b"allow", b", ".join(sorted(route.methods))),))
+        parameters = _parameters(query, route.parameters) if query else {}
         scope, handle = found
         key = self._keys.find(request.headers.get(b"authorization", b""))
         if key is None:
@@ -106,11 +112,12 @@ class Router:
         if scope not in key.scopes:
             raise Forbidden(f"this needs the scope {scope.value}")
         call = Call(
-            key, _ids(ids), request.headers.get(b"content-type", b""), request.body, request.headers, self._clock()
-        )
+            key, _ids(ids), request.headers.get(b"content-type", b""), request.body, request.headers, self._clock(),
+            parameters,
+        )  # fmt: skip
         return await handle(call, self._engine)
 
-    def _find(self, path: bytes) -> tuple[Mapping[bytes, tuple[Scope, Handle]] | None, list[bytes]]:
+    def _find(self, path: bytes) -> tuple[Route | None, list[bytes]]:
         exact = self._exact.get(path)
         if exact is not None:
             return exact, []
@@ -119,8 +126,23 @@ class Router:
             if len(parts) == len(route.path) and all(
                 want in (b"{}", part) for want, part in zip(route.path, parts, strict=True)
             ):
-                return route.methods, [p for want, p in zip(route.path, parts, strict=True) if want == b"{}"]
+                return route, [p for want, p in zip(route.path, parts, strict=True) if want == b"{}"]
         return None, []
+
+
+def _parameters(query: bytes, known: frozenset[str]) -> dict[str, str]:
+    """The decoded parameters of a query. Raises Refused for one that is unknown or stands twice."""
+    if not known:
+        raise Refused(Problem("query", "no parameters are known here"))
+    found: dict[str, str] = {}
+    for pair in query.decode("latin-1").split("&"):
+        name, _, value = pair.partition("=")
+        if name not in known:
+            raise Refused(Problem("query", f"known here are {', '.join(sorted(known))}"))
+        if name in found:
+            raise Refused(Problem(f"query.{name}", "stands twice"))
+        found[name] = unquote_to_bytes(value).decode("latin-1")
+    return found
 
 
 def _ids(raw: list[bytes]) -> tuple[str, ...]:

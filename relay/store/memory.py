@@ -9,7 +9,7 @@ from dataclasses import replace
 from relay.core.batch import Batch, Bypass, Feedback
 from relay.core.devices import Device, RestRecord
 from relay.core.private import DeviceKey, UserKey
-from relay.store.port import Changes, Loaded, Purged, StaleEpoch, StoreError, StoreStatistics
+from relay.store.port import Changes, FeedbackRange, Loaded, Purged, StaleEpoch, StoreError, StoreStatistics
 
 DAY = 86400.0
 
@@ -22,6 +22,7 @@ class MemoryStore:
         self._devices: dict[DeviceKey, tuple[UserKey, int, float, Device | None]] = {}
         self._rests: dict[UserKey, tuple[int, float, RestRecord | None]] = {}
         self._feedback: list[Feedback] = []
+        self._feedback_purged: dict[str, int] = {}
         self.bypasses: list[Bypass] = []
         self.commits = 0
         self.fail_next: StoreError | None = None
@@ -46,7 +47,11 @@ class MemoryStore:
         state = self._state
         if batch.epoch != state.epoch:
             raise StaleEpoch("another process has taken over this store")
-        state.people.update(batch.people)
+        for user, person in batch.people.items():
+            if person is None:
+                state.people.pop(user, None)
+            else:
+                state.people[user] = person
         for key, slot in batch.slots.items():
             if slot is None:
                 state.slots.pop(key, None)
@@ -79,9 +84,10 @@ class MemoryStore:
         bypasses = [i for i, b in enumerate(self.bypasses) if b.at < now - 90 * DAY][:limit]
         for index in reversed(bypasses):
             del self.bypasses[index]
-        feedback = [i for i, f in enumerate(self._feedback) if f.at < now - 30 * DAY][:limit]
-        for index in reversed(feedback):
-            del self._feedback[index]
+        feedback = sorted((f for f in self._feedback if f.at < now - 30 * DAY), key=lambda f: (f.at, f.seq))[:limit]
+        for record in feedback:
+            self._feedback.remove(record)
+            self._feedback_purged[record.tenant] = max(record.seq, self._feedback_purged.get(record.tenant, 0))
         devices = [k for k, (_, _, at, d) in self._devices.items() if d is None and at < now - DAY][:limit]
         for device in devices:
             del self._devices[device]
@@ -93,6 +99,9 @@ class MemoryStore:
     def feedback(self, tenant: str, after: int, limit: int) -> Sequence[Feedback]:
         found = [f for f in self._feedback if f.tenant == tenant and f.seq > after]
         return sorted(found, key=lambda record: record.seq)[:limit]
+
+    def feedback_range(self, tenant: str) -> FeedbackRange:
+        return FeedbackRange(self._feedback_purged.get(tenant, 0), self._state.feedback_seq)
 
     def idle(self) -> None:
         """Nothing to tidy."""

@@ -78,6 +78,16 @@ class Purged:
 
 
 @dataclass(frozen=True, slots=True)
+class FeedbackRange:
+    """Which sequence numbers of a tenant's feedback can still be asked for."""
+
+    purged: int
+    """The newest number that was purged: whoever has read up to here or further has missed nothing. 0: none was."""
+    newest: int
+    """The newest number given to any tenant: nobody can have read further, except in a later state of this store."""
+
+
+@dataclass(frozen=True, slots=True)
 class StoreStatistics:
     commits: int
     wal_bytes: int
@@ -100,11 +110,14 @@ class Store(Protocol):
         """Delete what has outlived its purpose, at most `limit` records of each kind.
 
         Remembered requests after 24 h, feedback after 30 d, bypass records after 90 d, tombstones of `changes`
-        after 1 d.
+        after 1 d. Of each kind the oldest go first.
         """
 
     def feedback(self, tenant: str, after: int, limit: int) -> Sequence[Feedback]:
         """Feedback of a tenant with a sequence number above `after`, oldest first."""
+
+    def feedback_range(self, tenant: str) -> FeedbackRange:
+        """To be asked after `feedback`: both numbers only grow, so a purge between the two is not overlooked."""
 
     def idle(self) -> None:
         """Nothing has been waiting for a while: a good moment for housekeeping. Never raises for its failure."""

@@ -130,6 +130,10 @@ def feedback_key(tenant: str, seq: int) -> bytes:
     return tenant.encode() + b"\x00" + number(seq)
 
 
+def read_feedback_key(key: bytes) -> tuple[str, int]:
+    return key[:-9].decode(), read_number(key[-8:])
+
+
 def feedback(record: Feedback) -> bytes:
     return _pack(
         record.seq, record.tenant, record.user, record.device, record.parting.value, record.reason, record.at,

@@ -35,5 +35,9 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE TRIGGER recipients_are_append_only BEFORE UPDATE ON bypass_recipients "
         "BEGIN SELECT RAISE(ABORT, 'append-only'); END",
     ),
+    (
+        # Empty also for a file that has purged feedback: until this version nobody could read it, so nobody missed it.
+        "CREATE TABLE feedback_purged (tenant TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID",
+    ),
 )
 VERSION: Final = len(MIGRATIONS)

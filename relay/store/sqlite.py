@@ -29,9 +29,18 @@ from relay.core.batch import Batch, Feedback
 from relay.core.devices import Device, RestRecord
 from relay.core.private import DeviceKey, UserKey
 from relay.store import rows
-from relay.store.port import Changes, Loaded, Purged, StaleEpoch, StoreError, StoreMismatch, StoreStatistics
+from relay.store.port import (
+    Changes,
+    FeedbackRange,
+    Loaded,
+    Purged,
+    StaleEpoch,
+    StoreError,
+    StoreMismatch,
+    StoreStatistics,
+)
 from relay.store.schema import APPLICATION_ID, MIGRATIONS
-from relay.store.statements import DELETE_SLOTS, MARKS, PUT, Row, packed
+from relay.store.statements import DELETE_PEOPLE, DELETE_SLOTS, MARKS, NOTE_PURGED, PUT, Row, packed
 
 QUIET_WAL: Final = 4 * 2**20
 """Bytes of log worth moving into the file when nothing waits."""
@@ -154,6 +163,13 @@ class SqliteStore:
         with _translated(), rows.reading():
             return [rows.read_feedback(body) for (body,) in self._reader.execute(query, bounds)]
 
+    def feedback_range(self, tenant: str) -> FeedbackRange:
+        purged = "SELECT seq FROM feedback_purged WHERE tenant = ?"
+        query = f"SELECT ({purged}), (SELECT value FROM meta WHERE name = 'feedback')"
+        with _translated():
+            last, newest = self._reader.execute(query, (tenant,)).fetchone()
+        return FeedbackRange(last or 0, newest)
+
     # --- writing
 
     def commit(self, batch: Batch) -> None:
@@ -169,7 +185,10 @@ class SqliteStore:
 
     def _write(self, batch: Batch) -> None:
         revision, now = rows.number(batch.revision), rows.instant(batch.now)
-        self._put("person", ((key, rows.person(record)) for key, record in batch.people.items()))
+        self._put("person", ((key, rows.person(p)) for key, p in batch.people.items() if p is not None))
+        gone = [(key, b"") for key, record in batch.people.items() if record is None]
+        if gone:
+            self._writer.execute(DELETE_PEOPLE, packed(gone))
         self._put("slot", [(rows.slot_key(k), rows.slot(s)) for k, s in batch.slots.items() if s is not None])
         ended = [(rows.slot_key(k), b"") for k, s in batch.slots.items() if s is None]
         if ended:
@@ -208,14 +227,19 @@ class SqliteStore:
                 table: self._delete_some(table, "at < ?", rows.instant(max(0.0, now - life)), limit)
                 for table, life in LIVES.items()
             }
+            for key in gone["feedback"]:
+                self._writer.execute(NOTE_PURGED, rows.read_feedback_key(key))
             old = rows.instant(max(0.0, now - TOMBSTONES))
-            devices = self._delete_some("device", "body = x'' AND at < ?", old, limit)
-            rests = self._delete_some("rest", "body = x'' AND at < ?", old, limit - devices)
-        return Purged(gone["request"], gone["bypass"], gone["feedback"], devices + rests)
+            devices = len(self._delete_some("device", "body = x'' AND at < ?", old, limit))
+            rests = len(self._delete_some("rest", "body = x'' AND at < ?", old, limit - devices))
+        requests, feedback, bypasses = (len(gone[table]) for table in ("request", "feedback", "bypass"))
+        return Purged(requests, bypasses, feedback, devices + rests)
 
-    def _delete_some(self, table: str, condition: str, bound: bytes, limit: int) -> int:
-        statement = f"DELETE FROM {table} WHERE key IN (SELECT key FROM {table} WHERE {condition} LIMIT ?)"
-        return self._writer.execute(statement, (bound, limit)).rowcount
+    def _delete_some(self, table: str, condition: str, bound: bytes, limit: int) -> list[bytes]:
+        """Delete the oldest records that fulfil a condition; return their keys."""
+        chosen = f"SELECT key FROM {table} WHERE {condition} ORDER BY at, key LIMIT ?"
+        statement = f"DELETE FROM {table} WHERE key IN ({chosen}) RETURNING key"
+        return [key for (key,) in self._writer.execute(statement, (bound, limit)).fetchall()]
 
     # --- housekeeping
 

@@ -49,9 +49,13 @@ PUT: Final = {
     )
 }
 DELETE_SLOTS: Final = _CUT + "DELETE FROM slot WHERE key IN (SELECT substr(?1, o + 1, k) FROM row)"
+DELETE_PEOPLE: Final = _CUT + "DELETE FROM person WHERE key IN (SELECT substr(?1, o + 1, k) FROM row)"
 MARKS: Final = (
     "UPDATE meta SET value = max(value, CASE name WHEN 'generation' THEN ?1 WHEN 'revision' THEN ?2 ELSE ?3 END) "
     "WHERE name IN ('generation', 'revision', 'feedback')"
+)
+NOTE_PURGED: Final = (
+    "INSERT INTO feedback_purged VALUES (?1, ?2) ON CONFLICT (tenant) DO UPDATE SET seq = max(seq, excluded.seq)"
 )
 
 

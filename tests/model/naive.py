@@ -66,14 +66,10 @@ class Line:
         return any(phone.number not in notice.heard for notice in self.notices)
 
     def patience(self, rules: Rules, now: float) -> float:
-        """Before this instant nothing of the line may be given up."""
-        return max(self._patience(notice, rules, now) for notice in self.notices)
-
-    def _patience(self, notice: Notice, rules: Rules, now: float) -> float:
-        if notice.reached_at is not None:
-            return min(notice.reached_at + self.event_class.deadline, notice.expires_at)
-        endless = rules.release(now) is None
-        return min(self.notices[0].came_at + 35 * DAY if endless else FOREVER, notice.expires_at)
+        """Before this instant nothing of the line may be given up; in a rest without end what is old may be."""
+        patience = max(min((n.reached_at or FOREVER) + self.event_class.deadline, n.expires_at) for n in self.notices)
+        is_endless = not self.event_class.pierces and rules.release(now) is None
+        return min(patience, self.notices[0].came_at + 35 * DAY) if is_endless else patience
 
 
 @dataclass(slots=True, eq=False)

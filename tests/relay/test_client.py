@@ -8,7 +8,7 @@ import httpx
 import pytest
 import trio
 
-from relay.client import AsyncClient, Busy, Client, Rejected, Taken, wake
+from relay.client import AsyncClient, Busy, Client, Feedback, Rejected, Taken, wake
 from relay.store.port import StoreError
 from tests.relay.doors.house import TOKEN, bearer, open_house
 from tests.relay.doors.test_door import on_loopback
@@ -106,3 +106,21 @@ def test_a_call_is_a_value() -> None:
     call = wake(["anna"])
     assert dataclasses.is_dataclass(call)
     assert call == wake(["anna"])
+
+
+@pytest.mark.sockets
+async def test_a_backend_learns_which_devices_are_gone_and_forgets_a_user() -> None:
+    """Evicted over the limit of three; the cursor of one answer is the beginning of the next."""
+    async with open_house() as house, on_loopback(house) as (_, url), AsyncClient(url, key("devices")) as devices:
+        for number in range(4):
+            token = f"{number}" * 64
+            await devices.put_device("jürgen", f"phone-{number}", platform="apns", app="ios", token=token)
+        told = await devices.feedback(after=0)
+        assert [(gone.user, gone.device, gone.why) for gone in told.devices] == [("jürgen", "phone-0", "evicted")]
+        assert await devices.feedback(after=told.after) == Feedback((), told.after)
+        with pytest.raises(Rejected) as caught:
+            await devices.feedback(after=told.after + 1_000)
+        assert caught.value.status == 410
+        await devices.delete_user("jürgen")
+        with pytest.raises(Rejected, match="404"):
+            await devices.delete_user("jürgen")

@@ -14,7 +14,7 @@ import trio.testing
 
 from relay.clock import TrioClock
 from relay.core import editing
-from relay.core.batch import Batch
+from relay.core.batch import Batch, Feedback
 from relay.core.devices import Platform, Registration
 from relay.core.draft import Draft
 from relay.core.errors import IdempotencyMismatch, NotFound, Overloaded, RelayError, Unavailable, VersionConflict
@@ -27,7 +27,7 @@ from relay.core.tables import Tables
 from relay.core.tenants import Tenant
 from relay.journal import IDLE, MAX_WAITING, RETRY_AFTER_FAILURE, SETTLE_CHUNK, Journal, in_thread
 from relay.store.memory import MemoryStore
-from relay.store.port import StaleEpoch, StoreError
+from relay.store.port import FeedbackRange, StaleEpoch, StoreError
 from tests.relay.world import NOON, Gate, virtual
 
 MESSAGE, _, ALARM = DEFAULT_CLASSES
@@ -53,6 +53,12 @@ class Ledger:
             raise self.failures.pop(0)
         self.store.commit(batch)
         self.batches.append(batch)
+
+    def feedback(self, tenant: str, after: int, limit: int) -> Sequence[Feedback]:
+        return self.store.feedback(tenant, after, limit)
+
+    def feedback_range(self, tenant: str) -> FeedbackRange:
+        return self.store.feedback_range(tenant)
 
     def idle(self) -> None:
         self.idled_at.append(trio.current_time())

@@ -161,8 +161,8 @@ def test_a_working_set_and_its_store_share_nothing_that_changes() -> None:
     loaded = everything()
     store.commit(
         Batch(
-            NOW, people=loaded.people, slots=dict(loaded.slots), accounts=loaded.accounts, requests=loaded.requests,
-            devices={device.key: (device.user, device) for device in loaded.devices.values()},
+            NOW, people=dict(loaded.people), slots=dict(loaded.slots), accounts=loaded.accounts,
+            requests=loaded.requests, devices={device.key: (device.user, device) for device in loaded.devices.values()},
         )
     )  # fmt: skip
     people = people_of(CITY, COUNTY)

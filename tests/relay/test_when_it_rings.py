@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import trio
 
 from relay.clock import SLICE
 from relay.core.devices import Platform
@@ -464,3 +465,100 @@ async def test_without_read_markers_there_is_no_echo() -> None:
         await _offline_over_night(w)
         await w.pass_time(DAY)
         assert w.rang("anna") == [0]
+
+
+# --- reading on a PC
+
+
+@virtual
+async def test_while_somebody_reads_on_a_pc_messages_wait_and_alarms_do_not() -> None:
+    async with world() as w:
+        await w.register("anna")
+        await w.seen("anna", active_for=60)
+        await w.post("anna")
+        await w.pass_time(10)
+        assert w.rang("anna") == []
+        await w.alarm("anna")
+        await w.pass_time(10)
+        assert w.rang("anna") == [10], "and it stands for the message too"
+        await w.post("anna")
+        await w.pass_time(100)
+        assert w.rang("anna") == [10, 60]
+
+
+@virtual
+async def test_what_is_read_within_the_time_never_rings() -> None:
+    async with world() as w:
+        await w.register("anna")
+        for _ in range(5):
+            await w.seen("anna", active_for=60)
+            await w.post("anna")
+            await w.pass_time(50)
+        await w.seen("anna")
+        await w.pass_time(DAY)
+        assert w.requests() == []
+        assert w.account == {"accepted": 5, "cancelled": 5}
+
+
+# --- who leaves
+
+
+@virtual
+async def test_who_was_deleted_is_not_woken_and_a_late_answer_is_no_error() -> None:
+    """One wakeup waits for a connection, one event for its hold, and one answer is still on its way."""
+    async with world() as w:
+        for user in ("anna", "bert"):
+            await w.register(user)
+        await w.post("anna")
+        await w.quiet()
+        await w.post("anna")
+        await w.forget("anna")
+        await w.network.unplug()
+        await w.post("bert")
+        await w.forget("bert")
+        w.network.reachable = True
+        await w.pass_time(DAY)
+        assert (len(w.rang("anna")), w.rang("bert")) == (1, [])
+        w.check()
+        await w.register("anna")
+        await w.post("anna")
+        await w.pass_time(1)
+        assert len(w.rang("anna")) == 2
+
+
+@virtual
+async def test_an_answer_that_comes_after_the_deletion_books_nothing() -> None:
+    async with world() as w:
+        await w.register("anna")
+        await w.register("bert")
+        await w.post("bert")
+        await w.pass_time(1)
+        for line in w.network.open_lines:
+            line.mute()
+        await w.post("anna")
+        await w.quiet()
+        await w.forget("anna")
+        await w.register("anna")
+        await w.pass_time(DAY)
+        assert w.account == {"accepted": 2, "woken": 1, "cancelled": 1}
+        assert w.relay.journal.statistics().healthy
+
+
+# --- waiting for feedback while the relay stops
+
+
+@virtual
+async def test_who_waits_for_feedback_is_answered_when_the_relay_stops() -> None:
+    async with world() as w:
+        answers: list[float] = []
+
+        async def wait() -> None:
+            await w.relay.engine.feedback(w.tenant, None, 30.0)
+            answers.append(trio.current_time())
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(wait)
+            await w.pass_time(2)
+            w.stop.set()
+            await w.stopped.wait()
+        assert answers == [w.now - w.start] == [2]

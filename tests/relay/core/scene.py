@@ -153,6 +153,9 @@ class Scene:
     def unregister(self, user: str, device: str = "phone") -> None:
         self.do(lambda draft: editing.delete_device(draft, self.home, self.key(user), self.device_key(user, device)))
 
+    def forget(self, user: str) -> None:
+        self.do(lambda draft: editing.delete_user(draft, self.home, self.key(user)))
+
     def rest(self, user: str, document: Document) -> int:
         sealed = json.dumps(document).encode()
         return self.do(lambda draft: editing.put_rest(draft, self.home, self.key(user), b"id", sealed, None))
@@ -177,9 +180,10 @@ class Scene:
         event = self.event(*users, name=name, at=at, ttl=ttl, role=role)
         return self.do(lambda draft: accepting.accept(draft, self.home, [event], request))
 
-    def seen(self, user: str, at: float | None = None) -> None:
+    def seen(self, user: str, at: float | None = None, active_for: float | None = None) -> None:
         mark = (self.key(user), self.now if at is None else at)
-        self.do(lambda draft: settling.seen(draft, self.home, [mark]))
+        active = {} if active_for is None else {self.key(user): self.now + active_for}
+        self.do(lambda draft: settling.seen(draft, self.home, [mark], active))
 
     def expire(self, user: str, name: str = "message") -> None:
         self.do(lambda draft: settling.expire(draft, self.person(user), name))

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from relay.core.batch import Parting
+from relay.core.batch import Parting, PersonRecord
 from relay.core.books import Account
 from relay.core.editing import Version, delete_device, delete_rest, put_device, put_rest
 from relay.core.errors import DeviceLimitReached, NotFound, VersionConflict
-from relay.core.events import NEVER
 from relay.core.flight import Fate
 from tests.relay.core.scene import (
     DAY,
@@ -66,7 +65,7 @@ def test_a_registration_is_kept_as_it_came() -> None:
 
 def test_the_first_device_makes_the_person() -> None:
     scene = scene_of("phone")
-    assert scene.batches[-1].people[scene.key("anna")].sealed_id == b"id"
+    assert scene.batches[-1].people == {scene.key("anna"): PersonRecord("city", b"id")}
     scene.register("anna", "tablet")
     assert not scene.batches[-1].people
 
@@ -426,7 +425,7 @@ def test_an_edit_before_anybody_was_reachable_lets_the_deadline_count_anew() -> 
     scene.rest("anna", rest_between(NIGHT, NIGHT + 21 * DAY))
     slot = scene.batches[-1].slots[(scene.key("anna"), "message")]
     assert slot is not None
-    assert slot.reachable_at == NEVER
+    assert slot.expiry(scene.home.classes["message"]) > NIGHT + 28 * DAY
     scene.consider("anna")
     assert scene.slot("anna").expiry(scene.home.classes["message"]) == NIGHT + 28 * DAY
 

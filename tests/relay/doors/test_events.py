@@ -595,6 +595,13 @@ async def test_seen_never_cancels_an_alarm(house: House, autojump_clock: MockClo
         ({"seen": [{"user": "anna", "at": "x"}, {"user": "anna"}, {"user": "bert", "at": -5}]},
          ["seen[0].at", "seen[2].at"]),
         ({"seen": [{"user": "anna"}, {"at": 5}, {"user": "a", "ttl": 5}]}, ["seen[1].user", "seen[2].ttl"]),
+        ({"user": "anna", "active_for": 0}, ["active_for"]),
+        ({"user": "anna", "active_for": -1}, ["active_for"]),
+        ({"user": "anna", "active_for": 120.001}, ["active_for"]),
+        ({"user": "anna", "active_for": "60"}, ["active_for"]),
+        ({"user": "anna", "at": -1, "active_for": 121}, ["at", "active_for"]),
+        ({"active_for": 5, "seen": [{"user": "anna"}]}, ["body"]),
+        ({"seen": [{"user": "anna", "active_for": 5}, {"user": "bert", "active_for": 500}]}, ["seen[1].active_for"]),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("form", [JSON, MSGPACK])
@@ -607,6 +614,26 @@ async def test_a_faulty_mark_is_refused_whole_with_every_path(
     answer = await house.ask("POST", "/v1/seen", body, key="backend", form=form)
     assert (answer.status, answer.paths) == (422, paths)
     assert house.snapshot() == before
+
+
+@pytest.mark.parametrize("form", [JSON, MSGPACK])
+async def test_who_reads_on_elsewhere_is_known_by_the_arrival_of_the_request(
+    house: House, autojump_clock: MockClock, form: str
+) -> None:
+    """Not by `at`: that is when the message was read, by the backend's clock."""
+    for user in ("anna", "bert", "carl"):
+        await house.register(user)
+    marks = [{"user": "anna", "at": NOON - 60, "active_for": 120}, {"user": "bert", "active_for": 0.5}]
+    marks += [{"user": "anna", "active_for": 30}, {"user": "carl", "active_for": None}]
+    assert (await house.ask("POST", "/v1/seen", {"seen": marks}, key="backend", form=form)).status == 202
+    persons = [house.person(user) for user in ("anna", "bert", "carl")]
+    assert [p and p.active_until for p in persons] == [NOON + 120, NOON + 0.5, 0.0]
+    await house.ask("POST", "/v1/seen", {"user": "carl", "active_for": 1}, key="backend", form=form)
+    assert [p and p.active_until for p in persons] == [NOON + 120, NOON + 0.5, NOON + 1]
+
+
+async def test_active_for_does_not_go_with_events(house: House, autojump_clock: MockClock) -> None:
+    assert (await house.post({"user": "anna", "active_for": 5})).paths == ["active_for"]
 
 
 async def test_as_many_marks_as_recipients(house: House, autojump_clock: MockClock) -> None:

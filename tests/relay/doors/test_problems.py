@@ -8,6 +8,7 @@ from http import HTTPStatus
 import pytest
 
 from relay.core.errors import (
+    CursorExpired,
     DeviceLimitReached,
     IdempotencyMismatch,
     NotFound,
@@ -25,7 +26,8 @@ from relay.doors.http1 import Response
 
 TYPES = {
     "malformed": 400, "unauthorized": 401, "forbidden": 403, "not-found": 404, "method-not-allowed": 405,
-    "device-limit": 409, "version": 412, "too-large": 413, "media-type": 415, "validation": 422, "idempotency": 422,
+    "device-limit": 409, "cursor-expired": 410, "version": 412,
+    "too-large": 413, "media-type": 415, "validation": 422, "idempotency": 422,
     "overloaded": 429, "head-too-large": 431, "internal": 500, "unavailable": 503,
 }  # fmt: skip
 """What clients program against. A type that is renamed or moved to another status breaks them."""
@@ -36,6 +38,7 @@ ERRORS: list[tuple[RelayError, str, dict[bytes, bytes]]] = [
     (NotFound("no such user"), "not-found", {}),
     (VersionConflict(7), "version", {b"etag": b'"7"'}),
     (VersionConflict(None), "version", {}),
+    (CursorExpired(17), "cursor-expired", {}),
     (IdempotencyMismatch("…"), "idempotency", {}),
     (DeviceLimitReached(3), "device-limit", {}),
     (Overloaded(4), "overloaded", {b"retry-after": b"4"}),

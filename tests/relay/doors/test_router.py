@@ -40,6 +40,10 @@ ROUTES: list[tuple[str, str, object, Scope]] = [
     ("PUT", DEVICE, APNS, Scope.DEVICES),
     ("GET", DEVICE, None, Scope.DEVICES),
     ("DELETE", DEVICE, None, Scope.DEVICES),
+    ("PUT", "/v1/devices", {"users": {}}, Scope.DEVICES),
+    ("PUT", "/v1/users/anna/devices", {"devices": {}}, Scope.DEVICES),
+    ("DELETE", "/v1/users/anna", None, Scope.DEVICES),
+    ("GET", "/v1/feedback", None, Scope.DEVICES),
     ("PUT", REST, NIGHT, Scope.REST),
     ("GET", REST, None, Scope.REST),
     ("DELETE", REST, None, Scope.REST),
@@ -93,6 +97,10 @@ async def test_without_a_valid_key_the_answer_is_401(
 ALLOWED = {
     "/v1/events": "POST",
     "/v1/seen": "POST",
+    "/v1/feedback": "GET",
+    "/v1/users/anna": "DELETE",
+    "/v1/devices": "PUT",
+    "/v1/users/anna/devices": "PUT",
     DEVICE: "DELETE, GET, PUT",
     REST: "DELETE, GET, PUT",
 }
@@ -116,7 +124,7 @@ async def test_a_method_that_is_not_offered_is_405_with_those_that_are(
 @pytest.mark.parametrize(
     "target",
     ["/", "*", "/v1", "/v1/", "/v1/event", "/v1/events/", "/v1/events/x", "//v1/events", "/V1/events", "/v1/users",
-     "/v1/users/anna", "/v1/users/anna/", "/v1/users/anna/rest/", "/v1/users/anna/rest/x", "/v1/users/anna/devices",
+     "/v1/users/anna/", "/v1/users/anna/rest/", "/v1/users/anna/rest/x",
      "/v1/users/anna/devices/phone/", "/v1/users/anna/x/devices/phone", "/v1/users/a/b/rest", "/v1/%65vents",
      "/v1/users/anna/../bert/rest", "/v1/events#x", "/healthz", "http://relay/v1/events"],
 )  # fmt: skip

@@ -16,7 +16,7 @@ from relay.core.books import Account
 from relay.core.devices import Device, RestRecord
 from relay.core.private import DeviceKey, UserKey
 from relay.core.slots import Slot
-from relay.store.port import Loaded, Purged, StaleEpoch, Store, StoreError
+from relay.store.port import FeedbackRange, Loaded, Purged, StaleEpoch, Store, StoreError
 from tests.relay.store.batches import (
     DAY,
     NOW,
@@ -42,7 +42,7 @@ def commit(store: Store, batch: Batch) -> Batch:
 def as_loaded(batch: Batch, epoch: int) -> Loaded:
     """What a store that held nothing must load after this batch."""
     return Loaded(
-        people=batch.people,
+        people={key: record for key, record in batch.people.items() if record is not None},
         devices={key: device for key, (_, device) in batch.devices.items() if device is not None},
         rests={key: record for key, record in batch.rests.items() if record is not None},
         slots={key: slot for key, slot in batch.slots.items() if slot is not None},
@@ -464,6 +464,59 @@ def test_reading_feedback_removes_nothing(keeper: Keeper) -> None:
     commit(keeper.store, Batch(NOW, feedback=[a_feedback(1)]))
     assert keeper.store.feedback("city", 0, 10) == keeper.store.feedback("city", 0, 10)
     assert list(keeper.reopen().feedback("city", 0, 10)) == [a_feedback(1)]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 100])
+def test_it_is_known_per_tenant_what_was_purged(keeper: Keeper, limit: int) -> None:
+    """Whoever has read beyond it has missed nothing; another tenant's loss is none of theirs. The oldest go first."""
+    feedback = [a_feedback(1), a_feedback(2, "county"), a_feedback(3), a_feedback(4, at=NOW + DAY)]
+    commit(keeper.store, Batch(NOW, feedback=feedback))
+    assert keeper.store.feedback_range("city") == FeedbackRange(0, 4)
+    later = NOW + 30 * DAY + 1
+    while keeper.store.purge(later, limit).total:
+        left = [record.seq for record in keeper.store.feedback("city", 0, 10)]
+        purged = keeper.store.feedback_range("city").purged
+        assert all(seq > purged for seq in left)
+    keeper.reopen()
+    assert keeper.store.feedback_range("city") == FeedbackRange(3, 4)
+    assert keeper.store.feedback_range("county") == FeedbackRange(2, 4)
+    assert keeper.store.feedback_range("cit") == FeedbackRange(0, 4)
+    assert [record.seq for record in keeper.store.feedback("city", 3, 10)] == [4]
+    keeper.store.purge(later + DAY, 100)
+    assert keeper.store.feedback_range("city") == FeedbackRange(4, 4)
+
+
+def test_what_was_purged_never_goes_back(keeper: Keeper) -> None:
+    """The clock was set back between the two: the newer record is the older one."""
+    commit(keeper.store, Batch(NOW, feedback=[a_feedback(1, at=NOW + DAY), a_feedback(2)]))
+    keeper.store.purge(NOW + 30 * DAY + 1, 100)
+    assert keeper.store.feedback_range("city") == FeedbackRange(2, 2)
+    keeper.store.purge(NOW + 31 * DAY + 1, 100)
+    assert keeper.store.feedback_range("city") == FeedbackRange(2, 2)
+
+
+def test_a_person_that_is_deleted_is_gone_with_all_that_is_named_in_the_batch(keeper: Keeper) -> None:
+    commit(keeper.store, a_full_batch(0))
+    before, anna = keeper.store.load(), user(1)
+    mine = [key for key, device in before.devices.items() if device.user == anna]
+    commit(
+        keeper.store,
+        Batch(
+            NOW, people={anna: None, user(9): None, user(3): PersonRecord("city", b"new")}, rests={anna: None},
+            slots={key: None for key in before.slots if key[0] == anna}, devices=dict.fromkeys(mine, (anna, None)),
+        ),
+    )  # fmt: skip
+    found = keeper.reopen().load()
+    assert found.people == {user(2): before.people[user(2)], user(3): PersonRecord("city", b"new")}
+    assert anna not in found.rests
+    assert {key[0] for key in found.slots} == {user(2)}
+    assert {device.user for device in found.devices.values()} == {user(2)}
+
+
+def test_a_person_that_comes_back_is_there_again(keeper: Keeper) -> None:
+    for record in (PersonRecord("city", b"first"), None, PersonRecord("city", b"second")):
+        commit(keeper.store, Batch(NOW, people={user(1): record}))
+    assert keeper.reopen().load().people == {user(1): PersonRecord("city", b"second")}
 
 
 # --- housekeeping

@@ -21,7 +21,7 @@ from relay.core.events import NEVER, Accepted
 from relay.core.private import DeviceKey, TokenHash, UserKey
 from relay.core.slots import Slot
 from relay.store.memory import MemoryStore
-from relay.store.port import Loaded, Purged, StaleEpoch, Store
+from relay.store.port import FeedbackRange, Loaded, Purged, StaleEpoch, Store
 from relay.store.sqlite import SqliteStore
 from tests.relay.store.batches import DAY, NOW, device_key, user
 from tests.relay.store.conftest import BypassRow, bypass_row, bypasses_in
@@ -134,11 +134,12 @@ class Model:
     rests: dict[UserKey, RestRecord | None] = field(default_factory=dict)
     changed: dict[tuple[str, bytes], tuple[int, float]] = field(default_factory=dict)
     feedback: list[Feedback] = field(default_factory=list)
+    purged: dict[str, int] = field(default_factory=dict)
     bypasses: list[BypassRow] = field(default_factory=list)
 
     def commit(self, batch: Batch) -> None:
         state = self.state
-        state.people.update(batch.people)
+        state.people = {k: p for k, p in (state.people | batch.people).items() if p is not None}
         state.slots = {k: s for k, s in (state.slots | batch.slots).items() if s is not None}
         state.requests.update(batch.requests)
         state.accounts.update(batch.accounts)
@@ -163,6 +164,9 @@ class Model:
     def purge(self, now: float) -> None:
         """Without a limit."""
         self.state.requests = {k: known for k, known in self.state.requests.items() if known.at >= now - DAY}
+        for record in self.feedback:
+            if record.at < now - 30 * DAY:
+                self.purged[record.tenant] = max(record.seq, self.purged.get(record.tenant, 0))
         self.feedback = [record for record in self.feedback if record.at >= now - 30 * DAY]
         self.bypasses = [row for row in self.bypasses if row[2] >= now - 90 * DAY]
         young = {key for key, (_, at) in self.changed.items() if at >= now - DAY}
@@ -246,6 +250,8 @@ class Pair:
             for tenant in TENANTS:
                 expected = [record for record in self.model.feedback if record.tenant == tenant]
                 assert list(store.feedback(tenant, 0, 1000)) == expected
+                numbers = FeedbackRange(self.model.purged.get(tenant, 0), self.model.state.feedback_seq)
+                assert store.feedback_range(tenant) == numbers
         assert [bypass_row(bypass) for bypass in self.memory.bypasses] == self.model.bypasses
         assert bypasses_in(self.path) == self.model.bypasses
 

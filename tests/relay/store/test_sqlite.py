@@ -22,7 +22,7 @@ from relay.core.books import Account
 from relay.core.devices import RestRecord
 from relay.core.private import UserKey
 from relay.core.slots import Slot
-from relay.store.port import Loaded, StoreError, StoreMismatch
+from relay.store.port import FeedbackRange, Loaded, StoreError, StoreMismatch
 from relay.store.schema import APPLICATION_ID, MIGRATIONS
 from relay.store.sqlite import LARGEST_WAL, QUIET_WAL, SqliteStore
 from tests.relay.store.batches import (
@@ -284,6 +284,9 @@ def a_foreign_version(path: Path) -> None:
     sql(path, "PRAGMA user_version = 1")
 
 
+NEWEST = len(MIGRATIONS)
+
+
 def a_newer_version(path: Path) -> None:
     SqliteStore(path).close()
     sql(path, f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
@@ -297,7 +300,7 @@ def a_newer_version(path: Path) -> None:
         (a_foreign_database, "the database file belongs to another program"),
         (a_foreign_database_without_tables, "the database file belongs to another program"),
         (a_foreign_version, "the database file belongs to another program"),
-        (a_newer_version, f"the database has version {len(MIGRATIONS) + 1}; this program knows versions up to 1"),
+        (a_newer_version, f"the database has version {NEWEST + 1}; this program knows versions up to {NEWEST}"),
     ],
 )
 def test_a_file_that_is_not_ours_is_refused_and_left_alone(
@@ -381,7 +384,9 @@ def test_damaged_feedback_and_changes_are_a_mismatch_too(path: Path, store: Sqli
 
 # --- versions
 
-TWO = (*MIGRATIONS, ("ALTER TABLE person ADD COLUMN note TEXT", "UPDATE person SET note = 'moved'"))
+VERSION_1 = MIGRATIONS[:1]
+
+ONE_MORE = (*MIGRATIONS, ("ALTER TABLE person ADD COLUMN note TEXT", "UPDATE person SET note = 'moved'"))
 BROKEN = (*MIGRATIONS, ("CREATE TABLE extra (a)", "INSERT INTO extra VALUES (1)", "ALTER TABLE nothing ADD COLUMN b"))
 
 
@@ -411,17 +416,34 @@ def test_migrations_run_in_order_once_and_keep_what_is_there(path: Path) -> None
     with closing(SqliteStore(path)) as store:
         store.commit(a_full_batch(store.load().epoch))
         before = store.load()
-    SqliteStore(path, migrations=TWO).close()
-    SqliteStore(path, migrations=TWO).close()
-    assert version_of(path) == (2, APPLICATION_ID)
+    SqliteStore(path, migrations=ONE_MORE).close()
+    SqliteStore(path, migrations=ONE_MORE).close()
+    assert version_of(path) == (len(ONE_MORE), APPLICATION_ID)
     assert sql(path, "SELECT DISTINCT note FROM person") == [("moved",)]
-    with closing(SqliteStore(path, migrations=TWO)) as store:
+    with closing(SqliteStore(path, migrations=ONE_MORE)) as store:
         assert replace(store.load(), epoch=before.epoch) == before
 
 
+def test_a_file_of_version_1_keeps_what_it_holds_and_learns_what_is_purged(path: Path) -> None:
+    """Written as version 1 wrote it: by its schema, and with the feedback whose loss nobody could note."""
+    with closing(SqliteStore(path, migrations=VERSION_1)) as store:
+        store.commit(a_full_batch(store.load().epoch))
+        before = store.load()
+    assert version_of(path) == (1, APPLICATION_ID)
+    with closing(SqliteStore(path)) as store:
+        assert replace(store.load(), epoch=before.epoch) == before
+        assert store.feedback_range("city") == FeedbackRange(0, 3)
+        assert [record.seq for record in store.feedback("city", 0, 10)] == [1, 3]
+        store.purge(NOW + 31 * DAY, 100)
+        assert store.feedback_range("city") == FeedbackRange(3, 3)
+        assert store.feedback_range("county") == FeedbackRange(2, 3)
+    assert version_of(path) == (2, APPLICATION_ID)
+
+
 def test_an_older_program_refuses_the_newer_file(path: Path) -> None:
-    SqliteStore(path, migrations=TWO).close()
-    with pytest.raises(StoreMismatch, match=r"^the database has version 2; this program knows versions up to 1$"):
+    SqliteStore(path, migrations=ONE_MORE).close()
+    sentence = f"^the database has version {NEWEST + 1}; this program knows versions up to {NEWEST}$"
+    with pytest.raises(StoreMismatch, match=sentence):
         SqliteStore(path)
 
 
@@ -431,7 +453,7 @@ def test_a_migration_that_fails_half_way_leaves_the_old_version(path: Path) -> N
         before = store.load()
     with pytest.raises(StoreError):
         SqliteStore(path, migrations=BROKEN)
-    assert version_of(path) == (1, APPLICATION_ID)
+    assert version_of(path) == (len(MIGRATIONS), APPLICATION_ID)
     assert sql(path, "SELECT name FROM sqlite_master WHERE name = 'extra'") == []
     assert replace(loaded_from(path), epoch=before.epoch) == before
 
@@ -446,8 +468,8 @@ def test_a_first_migration_that_fails_leaves_an_empty_file(path: Path) -> None:
 def test_of_several_migrations_the_good_ones_stay(path: Path) -> None:
     """Each is a transaction of its own: the next start goes on where this one failed."""
     with pytest.raises(StoreError):
-        SqliteStore(path, migrations=[*TWO, BROKEN[-1]])
-    assert version_of(path) == (2, APPLICATION_ID)
+        SqliteStore(path, migrations=[*ONE_MORE, BROKEN[-1]])
+    assert version_of(path) == (len(ONE_MORE), APPLICATION_ID)
 
 
 # --- the audit
