@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from relay.core.batch import Bypass, Remembered
 from relay.core.draft import Draft
 from relay.core.errors import IdempotencyMismatch
-from relay.core.events import HOUR, NEVER, Accepted, Authority, Event, EventClass, Request
+from relay.core.events import HOUR, Accepted, Authority, Event, EventClass, Request
 from relay.core.gate import Deferred, Gate
 from relay.core.people import REQUEST_LIFE, Person
-from relay.core.slots import Slot
+from relay.core.slots import RETENTION, Slot
 from relay.core.tenants import Tenant
 
 
@@ -79,10 +79,10 @@ def _revive(draft: Draft, person: Person, slot: Slot, event: Event, generation: 
 
 
 def _reachable(draft: Draft, slot: Slot, event_class: EventClass) -> float:
-    """When the user could first be woken for one more notice; the gate is about to be asked where it is not known."""
+    """When the user could first be woken for one more notice. Where it is not known the gate is about to be asked."""
     if event_class.pierces:
         return draft.now
-    return slot.due_at if slot.due_at > draft.now else NEVER
+    return slot.due_at if slot.due_at > draft.now else draft.now + RETENTION
 
 
 def _first_due(draft: Draft, person: Person, event_class: EventClass) -> float:

@@ -24,7 +24,10 @@ from relay.core.events import NEVER, EventClass
 from relay.core.private import DeviceKey
 
 RETENTION: Final = 35 * 86400.0
-"""A slot in a rest without end is dropped after this (R10): the messages are shown when the app is opened."""
+"""A slot in a rest without end is dropped after this (R10): the messages are shown when the app is opened.
+
+Where it is not known when a user can be woken, it is taken to be so long, until the gate says better.
+"""
 ECHOING: Final = -1.0
 """In `Slot.echo_at`: the slot is an echo itself."""
 
@@ -40,7 +43,7 @@ class Slot:
     first_at: float
     last_at: float
     reachable_at: float
-    """First instant at which the user could be woken for the newest notice, as known; infinite while none is.
+    """First instant at which the user could be woken for the newest notice, as known; infinite in a rest without end.
 
     The class deadline counts from here: a merged slot keeps the longest.
     """

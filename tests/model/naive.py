@@ -28,6 +28,8 @@ FOREVER = float("inf")
 class Notice:
     """One event for one recipient."""
 
+    stamp: int
+    """Order of its call, among all."""
     came_at: float
     at: float
     expires_at: float
@@ -50,11 +52,13 @@ class Line:
     event_class: EventClass
     notices: list[Notice] = field(default_factory=list)
     stamp: int = 0
-    """Order of its newest call, among all."""
+    """Of its newest call."""
     morning: float = 0.0
     """End of the rest that cut the life of a wakeup which spoke of everything; 0: none did."""
     echo_at: float = 0.0
-    """Everything was heard, and is repeated then."""
+    """Everything was heard, and is repeated from then on; 0: this is no echo."""
+    echo_by: float = 0.0
+    """When at the latest; infinite where it waits for the end of a rest the model has lost sight of."""
     may_echo: bool = False
     must_echo: bool = False
     """All heard in this commit: the core decides whether the line ends or repeats, within these bounds."""
@@ -64,6 +68,12 @@ class Line:
 
     def owed(self, phone: Phone) -> bool:
         return any(phone.number not in notice.heard for notice in self.notices)
+
+    def is_over(self, now: float) -> bool:
+        """Surely too old: none of the messages exists any more, or all alarms are past their deadline."""
+        deadline = self.event_class.deadline if self.event_class.pierces else FOREVER
+        exists = any(now < notice.expires_at for notice in self.notices)
+        return not (exists and any(now < notice.came_at + deadline for notice in self.notices))
 
     def patience(self, rules: Rules, now: float) -> float:
         """Before this instant nothing of the line may be given up; in a rest without end what is old may be."""
@@ -144,9 +154,9 @@ class Naive:
             if user is None or user.tenant is not tenant or not user.ringing():
                 continue
             line = user.lines.setdefault(event_class.name, Line(event_class))
-            line.stamp, line.morning, line.echo_at = self._stamps, 0.0, 0.0
+            line.stamp, line.morning, line.echo_at, line.echo_by = self._stamps, 0.0, 0.0, 0.0
             reached = now if user.passes(line, now) else None
-            line.notices.append(Notice(now, at, expires_at, reached))
+            line.notices.append(Notice(self._stamps, now, at, expires_at, reached))
             taken += 1
         if taken:
             self._book(tenant, event_class.name)["accepted"] += taken
@@ -197,9 +207,7 @@ class Naive:
         user.rules = rules
         for line in user.lines.values():
             if 0 < line.echo_at <= now:
-                line.echo_at = (
-                    FOREVER  # it waits for the end of a rest that the old rules said; only for how long is not told
-                )
+                line.echo_by = FOREVER  # it may wait for the end of a rest that the old rules said
         self._reach(user, now, now)
 
     def user(self, tenant: Tenant, key: UserKey) -> User:
@@ -230,9 +238,9 @@ class Naive:
         return Wakeup(user, phone, phone.number, phone.token, phone.registered_at, said, morning)
 
     def is_held(self, user: User, phone: Phone, names: Iterable[str], now: float) -> bool:
-        """Whether a wakeup that is no alarm would ring a phone again within the hold, for something newer than it."""
-        is_newer = all(user.lines[name].stamp > user.round_stamp for name in names)
-        return is_newer and now < user.held_until and phone.rang_in == user.round
+        """Whether a wakeup that is no alarm would ring a phone again within the hold, for nothing but newer calls."""
+        calls = [n.stamp for name in names for n in user.lines[name].notices if phone.number not in n.heard]
+        return min(calls) > user.round_stamp and now < user.held_until and phone.rang_in == user.round
 
     def accepted(self, wakeup: Wakeup) -> None:
         user = wakeup.user
@@ -291,9 +299,11 @@ class Naive:
         assert line.may_echo, f"{name}: an echo of nothing"
         self._stamps += 1
         line.stamp = self._stamps
-        line.echo_at, line.morning = line.morning, 0.0
+        line.echo_at = line.echo_by = line.morning
+        line.morning = 0.0
         line.may_echo = line.must_echo = False
         for notice in line.notices:
+            notice.stamp = line.stamp
             notice.heard.clear()
             notice.repeats += 1
 

@@ -34,8 +34,8 @@ from tests.model.shell import Expired, Operation, Shell
 
 HOUR: Final = 3600
 PEOPLE: Final = (("city", "anna"), ("city", "bert"), ("county", "carl"), ("county", "dora"))
-COMMITTED, DISPATCHED, LEFT = 1, 2, 3
-"""How far the relay gets at once with what has come; 0: it waits for a commit."""
+REFUSED, WAITING, COMMITTED, DISPATCHED, LEFT = -1, 0, 1, 2, 3
+"""How far the relay gets at once with what has come: its commit fails; it waits for one; and so on."""
 
 
 class Play:
@@ -153,6 +153,8 @@ class Play:
     # --- the relay at work
 
     def get(self, far: int) -> None:
+        if far == REFUSED:
+            self.commit(fails=True)
         if far >= COMMITTED:
             self.commit()
         if far >= DISPATCHED:
@@ -182,12 +184,14 @@ class Play:
         assert names <= may, f"it spoke of {names - may}, in rest or to somebody who knew"
         for name in may - names:
             assert self._is_given_up(user, name), f"it did not speak of {name}"
+        assert not [name for name in names if user.lines[name].is_over(self.now)], "it spoke of what is over"
         is_alarm = any(user.lines[name].event_class.pierces for name in names)
         self._check_life(user, flight, is_alarm=is_alarm)
         if stays:
             self.shell.again(flight)
             return
         assert self.now >= phone.not_before, "back-off was cut short"
+        assert any(self.now >= user.lines[name].echo_at for name in names), "an echo did not wait for its morning"
         assert is_alarm or not self.naive.is_held(user, phone, names, self.now), "it rang twice within the hold"
         self._wakeups[flight] = self.naive.leaves(user, phone, names, flight.echo_at, self.now)
         self.shell.hand_over(flight)
@@ -330,9 +334,12 @@ class Play:
         for user in self.naive.users.values():
             flights = self.shell.people.by_key[user.key].flights
             for name, line in user.lines.items():
-                if self._is_due(user, line):
-                    forgotten = [p for p in user.ringing() if line.owed(p) and p.key not in flights]
-                    assert all(phone.not_before > self.now for phone in forgotten), f"{name} was forgotten"
+                if not self._is_due(user, line):
+                    continue
+                owed = [phone.key for phone in user.ringing() if line.owed(phone) and phone.not_before <= self.now]
+                assert flights.keys() >= set(owed), f"{name} was forgotten"
+                queued = [flights[key] for key in owed if flights[key] in self.shell.queue]
+                assert not line.event_class.pierces or all(flight.urgent for flight in queued), "an alarm must overtake"
 
     def _is_due(self, user: User, line: Line) -> bool:
         if self.now >= line.patience(user.rules, self.now):
@@ -341,7 +348,7 @@ class Play:
             return True
         jitter = int(user.tenant.jitter)
         return (
-            self.now >= line.echo_at
+            self.now >= line.echo_by
             and (line.stamp <= user.round_stamp or self.now >= user.held_until)
             and user.rules.passes(self.now)
             and not any(user.rules.rests(self.now - ago) for ago in range(0, jitter + 1, 30))

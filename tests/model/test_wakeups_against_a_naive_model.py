@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from relay.core.events import NEVER
 from tests.model.naive import User
-from tests.model.play import COMMITTED, DISPATCHED, HOUR, LEFT, PEOPLE, Play, a_tenant
+from tests.model.play import COMMITTED, DISPATCHED, HOUR, LEFT, PEOPLE, REFUSED, WAITING, Play, a_tenant
 from tests.model.rules import DAY, NONE, Rules, Window
 
 NOON: Final = 1_795_521_600.0
@@ -44,13 +44,14 @@ DOCUMENTS: Final[tuple[Document, ...]] = (
 )
 """Rest documents, some of which turn around the instant at which they are put."""
 STORIES: Final = (
-    "read", "read event", "read alarm event", "event", "event event", "event read", "alarm", "token", "token event",
-    "refresh", "refresh event", "removal", "removal token", "removal token event", "read event refresh", "rest",
+    "", "read", "read event", "read alarm event", "event", "event event", "event read", "alarm", "token",
+    "token event", "refresh", "refresh event", "removal", "removal token", "removal token event", "reinstalled",
+    "read event refresh", "rest", "rest event",
 )  # fmt: skip
-"""What may happen to a user whose wakeup is in the air."""
+"""What may happen to a user whose wakeup is in the air, or has just been answered."""
 
 who = st.sampled_from([0, 0, 0, 1, 2, 2, 2, 3])
-far = st.sampled_from([0, COMMITTED, DISPATCHED, LEFT, LEFT, LEFT])
+far = st.sampled_from([LEFT, LEFT, LEFT, DISPATCHED, COMMITTED, WAITING, REFUSED])
 picks = st.lists(st.integers(0, 11), max_size=6)
 offsets = st.sampled_from([-10.5, -10.0, -9.5, -0.5, 0.0, 0.5, 299.0])
 weather = st.sampled_from([(False, False), (True, False), (True, False), (True, True), (True, True)])
@@ -201,33 +202,43 @@ class Wakeups(RuleBasedStateMachine):
     @precondition(lambda self: self.play.shell.air)
     @rule(
         pick=st.integers(0, 11),
-        story=st.sampled_from(STORIES),
+        before=st.sampled_from(STORIES),
         what=st.sampled_from(["took", "took", "later", "give up", "dead", "dead since it is registered"]),
+        after=st.sampled_from(STORIES),
         far=far,
     )
-    def answer_late(self, pick: int, story: str, what: str, far: int) -> None:
-        """Things happen to a user whose wakeup is in the air, and only then its verdict comes."""
+    def answer_late(self, pick: int, before: str, what: str, after: str, far: int) -> None:
+        """Things happen to a user whose wakeup is in the air; then its verdict comes, and more things happen."""
         play = self.play
         flight = play.shell.air[pick % len(play.shell.air)]
         index = next(i for i in range(len(PEOPLE)) if play.person(i)[1] == flight.person.key)
         names = flight.person.tenant.pseudonyms
         device = next(d for d in range(4) if names.device(PEOPLE[index][1], f"device{d}") == flight.device.key)
         token = next(t for t in range(20) if names.token("ios", f"token{t}") == flight.device.token_hash)
+        self._tell(before, index, device, token, pick, far)
+        if flight in play.shell.air:
+            play.answer(flight, what, 0.0)
+        play.get(far)
+        self._tell(after, index, device, token, pick, far)
+
+    def _tell(self, story: str, index: int, device: int, token: int, pick: int, far: int) -> None:
+        play = self.play
         for event in story.split():
             match event:
                 case "read":
                     play.read(index, 0.0, COMMITTED)
                 case "event" | "alarm":
                     play.event((index,), "message" if event == "event" else "alarm", 0.0, NEVER, far)
-                case "token" | "refresh":
-                    play.register(index, device, token if event == "refresh" else (token + 1) % 20, COMMITTED)
+                case "token":
+                    play.register(index, device, (token + 1) % 20, COMMITTED)
+                case "refresh":
+                    play.register(index, device, token, COMMITTED)
+                case "reinstalled":
+                    play.register(index, (device + 1) % 4, token, COMMITTED)
                 case "removal":
                     play.unregister(index, device, COMMITTED)
                 case "rest":
                     self.rest(index, DOCUMENTS[pick], COMMITTED)
-        if flight in play.shell.air:
-            play.answer(flight, what, 0.0)
-        play.get(far)
 
     @precondition(lambda self: self.play.shell.has_work)
     @rule(fails=st.sampled_from([False, False, False, True]), picks=picks, dispatches=st.booleans())
@@ -253,7 +264,7 @@ class Wakeups(RuleBasedStateMachine):
 
 
 def _own(index: int, device: int) -> int:
-    return 4 * (index % len(PEOPLE)) + device
+    return 4 * (index % len(PEOPLE)) + device % 4
 
 
 TestWakeups = Wakeups.TestCase

@@ -297,6 +297,16 @@ def test_an_alarm_waits_for_the_answer_of_what_is_in_the_air() -> None:
     assert alarm.urgent
 
 
+def test_what_is_in_the_air_is_urgent_if_it_comes_back() -> None:
+    """The provider did not process it; it must not wait behind the messages of everybody then."""
+    scene = scene_of()
+    scene.accept("anna")
+    (flight,) = scene.send("anna")
+    scene.accept("anna", name="alarm")
+    assert scene.consider("anna").flights == [], "it is not queued anew"
+    assert flight.urgent
+
+
 def test_one_that_is_due_for_a_message_and_an_alarm_is_one_urgent_wakeup() -> None:
     scene = scene_of()
     scene.accept("anna")

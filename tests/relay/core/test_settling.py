@@ -419,6 +419,19 @@ def test_an_event_that_joins_at_the_last_moment_has_its_whole_deadline() -> None
     assert scene.consider("anna").expired == []
 
 
+def test_an_event_that_joins_something_very_old_has_its_whole_deadline_too() -> None:
+    """The retention of a rest without end counts for no other."""
+    scene = scene_of()
+    scene.accept("anna")
+    scene.send("anna")
+    scene.now += 36 * DAY
+    event = scene.event("anna")
+    with scene.draft() as draft:
+        accept(draft, scene.home, [event], None)
+        expire(draft, scene.person("anna"), "message")
+    assert scene.account() == Account(accepted=2)
+
+
 def test_what_is_gone_already_expires_without_a_trace() -> None:
     scene = scene_of()
     scene.accept("anna", ttl=60)
@@ -543,6 +556,26 @@ def test_an_echo_for_nobody_is_none() -> None:
     scene = woken_before_the_night()
     scene.unregister("anna")
     assert not scene.person("anna").slots
+
+
+def test_there_is_no_echo_for_nobody_though_the_life_was_cut() -> None:
+    scene = scene_of("phone", "tablet", now=NIGHT - HOUR, posts_seen=True)
+    scene.rest("anna", nightly())
+    scene.accept("anna")
+    scene.took(flight_of(scene.send("anna"), scene))
+    scene.unregister("anna", "phone")
+    scene.unregister("anna", "tablet")
+    assert not scene.person("anna").slots
+
+
+def test_an_alarm_that_rang_together_with_a_message_leaves_no_echo() -> None:
+    """The life of the message was cut by a short rest; the alarm still lives after it, and is not repeated."""
+    scene = scene_of(posts_seen=True)
+    scene.rest("anna", rest_between(NOON + 600, NOON + 1800))
+    scene.accept("anna")
+    scene.accept("anna", name="alarm")
+    scene.took(*scene.send("anna"))
+    assert set(scene.person("anna").slots) == {"message"}
 
 
 def test_the_echo_of_an_older_wakeup_is_not_the_echo_of_a_newer_event() -> None:
