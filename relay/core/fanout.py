@@ -33,7 +33,7 @@ def consider(person: Person, now: float, table: RestTable | None) -> Considered:
     ready: dict[bytes, Flight] = {}
     for name, slot in person.slots.items():
         event_class = person.tenant.class_of(name)
-        start = slot.due_at
+        start = now if event_class.pierces else slot.due_at
         if start <= now:
             start = _ask(person, name, slot, now, table)
         expiry = slot.expiry(event_class)
@@ -90,8 +90,8 @@ def _owed(person: Person, slot: Slot, now: float, ready: dict[bytes, Flight], *,
 def depart(flight: Flight, now: float, table: RestTable | None) -> bool:
     """Last look at the gate. True: the wakeup may leave now and carries its claims and life; False: it must not.
 
-    While the user reads elsewhere nothing leaves for classes that yield to that, unless another class rings anyway.
-    Call `left` when the bytes are handed over.
+    It must have a reason of its own: a slot that is due, and while the user reads elsewhere one that does not yield to
+    that; it takes along the others. Call `left` when the bytes are handed over.
     """
     person, device = flight.person, flight.device
     current = person.devices.get(device.key)
@@ -101,7 +101,8 @@ def depart(flight: Flight, now: float, table: RestTable | None) -> bool:
         flight.device = current
     gate = Gate(person.tenant.jitter)
     claims: list[Claim] = []
-    yields = now < person.active_until
+    reads = now < person.active_until
+    rings = False
     flight.life = 0
     flight.echo_at = None
     for name, slot in person.slots.items():
@@ -114,11 +115,11 @@ def depart(flight: Flight, now: float, table: RestTable | None) -> bool:
         decision = gate.ask(table, person.key, event_class, now, expiry)
         if isinstance(decision, Deferred):
             continue
-        yields = yields and event_class.yields
+        rings = rings or event_class.pierces or (slot.due_at <= now and not (reads and event_class.yields))
         claims.append(Claim(name, slot.generation, slot.total))
         flight.life = max(flight.life, decision.life)
         flight.echo_at = flight.echo_at or decision.echo_at
-    flight.claims = () if yields else tuple(claims)
+    flight.claims = tuple(claims) if rings else ()
     return bool(flight.claims)
 
 

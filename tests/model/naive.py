@@ -1,7 +1,7 @@
 """The relay as a clerk would do it: a list of notices for every user and class, and who has heard each of them.
 
-Slow and obvious. No counters, no generations, no due instants: what the core packs into a slot is here a list of
-notices, each with its fate and the set of phones that have taken a wakeup for it. A phone is named by a number of its
+Slow and obvious. No counters, no due instants: what the core packs into a slot is here a list of notices, each with its
+fate and the set of phones that have taken a wakeup for it. A phone is named by a number of its
 own, which a new token changes: a new token has heard nothing. A *line* is what is open of one class for one user; it
 ends when every phone has heard everything. Where the rules leave freedom (the exact jitter, how far beyond its class
 deadline a merged line lives), the model gives bounds and follows the core.
@@ -124,7 +124,6 @@ class Wakeup:
 
     user: User
     phone: Phone
-    number: int
     token: str
     registered_at: float
     speaks_of: tuple[tuple[str, Line, tuple[tuple[Notice, int], ...]], ...]
@@ -134,7 +133,6 @@ class Wakeup:
 class Naive:
     def __init__(self) -> None:
         self.users: dict[UserKey, User] = {}
-        self.tokens: dict[tuple[str, str], Phone] = {}
         self.accounts: dict[AccountKey, Counter[str]] = {}
         self.parted: list[tuple[str, DeviceKey, str]] = []
         """(tenant, device, how): what the backends are told."""
@@ -235,7 +233,7 @@ class Naive:
             user.gap = min(user.gap + 1, len(GAPS) - 1)
         phone.rang_in = user.round
         said = tuple((name, line, tuple((n, n.repeats) for n in line.notices)) for name, line in lines)
-        return Wakeup(user, phone, phone.number, phone.token, phone.registered_at, said, morning)
+        return Wakeup(user, phone, phone.token, phone.registered_at, said, morning)
 
     def is_held(self, user: User, phone: Phone, names: Iterable[str], now: float) -> bool:
         """Whether a wakeup that is no alarm would ring a phone again within the hold, for nothing but newer calls."""

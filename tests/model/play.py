@@ -177,7 +177,8 @@ class Play:
         may = self._may_speak_of(user, phone, flight)
         if not self.shell.look(flight):
             for name in may:
-                assert self._is_given_up(user, name), f"a wakeup for {name} was refused"
+                is_due = self._is_released(user, user.lines[name]) and not self._is_given_up(user, name)
+                assert not is_due, f"a wakeup for {name} was refused"
             return
         assert phone is not None
         names = {claim.event_class for claim in flight.claims}
@@ -338,21 +339,23 @@ class Play:
                     continue
                 owed = [phone.key for phone in user.ringing() if line.owed(phone) and phone.not_before <= self.now]
                 assert flights.keys() >= set(owed), f"{name} was forgotten"
-                queued = [flights[key] for key in owed if flights[key] in self.shell.queue]
-                assert not line.event_class.pierces or all(flight.urgent for flight in queued), "an alarm must overtake"
+                queued = {flights[key] for key in owed if flights[key] in self.shell.queue}
+                assert not line.event_class.pierces or queued <= self.shell.alarms, "an alarm must overtake"
 
     def _is_due(self, user: User, line: Line) -> bool:
         if self.now >= line.patience(user.rules, self.now):
             return False
         if line.event_class.pierces:
             return True
-        jitter = int(user.tenant.jitter)
-        return (
-            self.now >= line.echo_by
-            and (line.stamp <= user.round_stamp or self.now >= user.held_until)
-            and user.rules.passes(self.now)
-            and not any(user.rules.rests(self.now - ago) for ago in range(0, jitter + 1, 30))
-        )
+        is_held = line.stamp > user.round_stamp and self.now < user.held_until
+        return not is_held and self._is_released(user, line) and user.rules.passes(self.now)
+
+    def _is_released(self, user: User, line: Line) -> bool:
+        """Surely: the morning of an echo has come, and the jitter after a rest is over."""
+        if line.event_class.pierces:
+            return True
+        ago = range(0, int(user.tenant.jitter) + 1, 30)
+        return self.now >= line.echo_by and not any(user.rules.rests(self.now - seconds) for seconds in ago)
 
     def end(self) -> None:
         """I1: everybody is made reachable and every provider is well, and nothing stays pending but echoes, and those

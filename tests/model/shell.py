@@ -72,6 +72,8 @@ class Shell:
         self.epoch = restore(self.people, self.store.load())
         self.touched = set(self.people.by_key)
         self.queue: list[Flight] = []
+        self.alarms: set[Flight] = set()
+        """Those of them that overtake the others."""
         self.air: list[Flight] = []
         self.accepts: list[Operation] = []
         self.edits: list[Operation] = []
@@ -97,15 +99,16 @@ class Shell:
             for flight in considered.flights:
                 if flight.queued:
                     assert flight.urgent, "handed over twice"
-                    continue
-                flight.queued = True
-                self.queue.append(flight)
+                else:
+                    self.queue.append(flight)
+                self._enter(flight)
 
     # --- lanes and links
 
     def look(self, flight: Flight) -> bool:
         """The last look at a queued wakeup. False: it must not leave, and its person is worked out anew."""
         self.queue.remove(flight)
+        self.alarms.discard(flight)
         flight.queued = False
         if depart(flight, self.now, self.tables(flight.person, self.now)):
             return True
@@ -122,8 +125,13 @@ class Shell:
         """It did not leave, or the provider did not process it: back to the lane."""
         if flight in self.air:
             self.air.remove(flight)
-        flight.queued = True
         self.queue.insert(0, flight)
+        self._enter(flight)
+
+    def _enter(self, flight: Flight) -> None:
+        flight.queued = True
+        if flight.urgent:
+            self.alarms.add(flight)
 
     def took(self, flight: Flight) -> None:
         """The provider accepted it; the verdict waits for the next commit."""

@@ -9,7 +9,7 @@ from relay.core.events import NEVER
 from relay.core.fanout import consider, depart, left
 from relay.core.flight import Claim, Fate
 from relay.core.gate import jitter
-from tests.relay.core.scene import DAY, HOUR, NOON, Scene, endless, nightly, phones, rest_between, tenant
+from tests.relay.core.scene import DAY, HOUR, MINUTE, NOON, Scene, endless, nightly, phones, rest_between, tenant
 
 NIGHT = NOON + 10 * HOUR
 MORNING = NOON + 18 * HOUR
@@ -266,6 +266,15 @@ def test_somebody_who_returns_from_a_rest_without_end_has_the_whole_deadline() -
 # --- consider: alarms overtake
 
 
+def test_an_alarm_does_not_wait_for_a_clock_that_was_ahead() -> None:
+    """It was accepted while the clock was two hours fast; the clock is right again."""
+    scene = scene_of(now=NOON + 2 * HOUR)
+    scene.accept("anna", name="alarm")
+    scene.now = NOON
+    (flight,) = scene.queue("anna")
+    assert scene.leave(flight)
+
+
 def test_an_alarm_makes_a_queued_wakeup_urgent() -> None:
     scene = scene_of()
     scene.accept("anna")
@@ -384,6 +393,32 @@ def test_nothing_leaves_for_what_has_expired_meanwhile() -> None:
     (flight,) = scene.queue("anna")
     scene.now += 60
     assert not scene.leave(flight)
+
+
+def test_a_wakeup_whose_reason_is_gone_does_not_ring_for_what_is_not_due_yet() -> None:
+    """An alarm that could not leave in the night, and is over by the morning: the message still has its own release."""
+    scene = Scene(tenant(jitter=300.0), now=MORNING - 30 * MINUTE)
+    scene.register("anna")
+    scene.rest("anna", nightly())
+    scene.accept("anna")
+    scene.accept("anna", name="alarm", ttl=HOUR / 2)
+    (flight,) = scene.queue("anna")
+    release = scene.slot("anna").due_at
+    scene.now = MORNING + 1
+    assert release > MORNING + 1
+    assert not scene.leave(flight)
+    assert scene.consider("anna").again_at == release
+
+
+def test_a_wakeup_with_a_reason_takes_along_what_is_not_due_yet() -> None:
+    scene = Scene(tenant(jitter=300.0), now=MORNING - 1)
+    scene.register("anna")
+    scene.rest("anna", nightly())
+    scene.accept("anna")
+    scene.now = MORNING + 1
+    scene.accept("anna", name="alarm")
+    (flight,) = scene.send("anna")
+    assert {claim.event_class for claim in flight.claims} == {"message", "alarm"}
 
 
 def test_nothing_leaves_for_a_device_that_is_gone() -> None:
