@@ -18,7 +18,6 @@ import random
 import resource
 import ssl
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -29,6 +28,7 @@ from aioapns.connection import APNsKeyConnectionPool, APNsTLSClientProtocol
 
 from bench import stage
 from bench.report import say, surroundings
+from relay import process
 from relay.clock import WallClock
 from relay.config import Address, AppConfig, Config, DoorConfig, MasterKeys, StoreConfig, TenantConfig
 from relay.core.events import DEFAULT_CLASSES
@@ -68,6 +68,7 @@ async def measure(config: Config) -> tuple[int, float, float]:
     stop = trio.Event()
     async with trio.open_nursery() as nursery:
         await nursery.start(relay.run, stop)
+        process.settle()
         began, cpu = time.perf_counter(), time.process_time()
         while not is_done(relay, devices):  # noqa: ASYNC110 (looks from outside, and rarely)
             await trio.sleep(0.01)
@@ -120,7 +121,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="last line: one JSON object")
     options = parser.parse_args()
     logs.configure(time.time)
-    sys.setswitchinterval(0.0005)
+    process.prepare()
     rng = random.Random(options.seed)
     ours, cpus, theirs = [], [], []
     with tempfile.TemporaryDirectory() as name:

@@ -65,10 +65,12 @@ def serve(config_path: Path) -> None:
 
     async def run() -> None:
         stop = trio.Event()
-        async with trio.open_nursery() as nursery:
-            await nursery.start(process.watch_signals, stop)
-            await service.run(config, clock, stop)
-            nursery.cancel_scope.cancel()
+        async with trio.open_nursery() as signals:
+            await signals.start(process.watch_signals, stop)
+            async with trio.open_nursery() as relay:
+                await relay.start(service.run, config, clock, stop)
+                process.settle()
+            signals.cancel_scope.cancel()
 
     _run(run)
 

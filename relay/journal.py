@@ -40,6 +40,10 @@ MAX_WAITING: Final = 100_000
 """Most recipients that may wait for a commit; beyond, doors answer 429."""
 MAX_REMEMBERED: Final = 1_000_000
 """Most Idempotency-Keys remembered at a time (about 300 bytes each); alarms, which need one, may use twice as many."""
+BUSY: Final = 200
+"""Verdicts of one batch from which on the next ones are gathered: each slot is then written once, not per device."""
+GATHER: Final = 0.03
+"""Seconds for which verdicts that nobody waits for are gathered."""
 IDLE: Final = 1.0
 """Seconds without work after which the store may tidy up."""
 RETRY_AFTER_FAILURE: Final = (0.05, 0.1, 0.25, 0.5, 1.0)
@@ -153,9 +157,13 @@ class Journal:
         self._settlements: deque[Settlement] = deque()
         self._expired: deque[tuple[Person, str]] = deque()
         self._wake = trio.Event()
+        self._hurry = trio.Event()
+        """Set when somebody waits for the next commit, or it is full."""
         self._closing = False
         self.closed = trio.Event()
         """Set when `run` has returned: everything taken is committed, or refused."""
+        self._settled = 0
+        """Verdicts "accepted" of the last commit."""
         self._commits = 0
         self._failures = 0
         self._healthy = True
@@ -198,6 +206,7 @@ class Journal:
 
     async def _committed(self, waiting: _Waiting, operation: _Operation[T]) -> T:
         self._wake.set()
+        self._hurry.set()
         await waiting.done.wait()
         if operation.error is not None:
             raise operation.error
@@ -238,6 +247,8 @@ class Journal:
     def settle_accepted(self, flights: Sequence[Flight]) -> None:
         self._accepted.extend(flights)
         self._wake.set()
+        if len(self._accepted) >= SETTLE_CHUNK:
+            self._hurry.set()
 
     def settle(self, settlements: Sequence[Settlement]) -> None:
         self._settlements.extend(settlements)
@@ -262,6 +273,7 @@ class Journal:
         """Take nothing more; `run` returns when all that was taken is committed."""
         self._closing = True
         self._wake.set()
+        self._hurry.set()
 
     def statistics(self) -> JournalStatistics:
         unsettled = len(self._accepted) + len(self._settlements) + len(self._expired)
@@ -280,6 +292,8 @@ class Journal:
                     await self._wait_for_work()
                     if self._healthy:
                         continue
+                elif self._settled >= BUSY:
+                    await self._gather()
                 await self._commit_one()
         finally:
             self._refuse_waiters()
@@ -302,6 +316,18 @@ class Journal:
         if not self._wake.is_set():
             await self._wake.wait()
 
+    async def _gather(self) -> None:
+        """Let verdicts come together while the lanes are busy, unless somebody waits for the next commit.
+
+        It costs nobody anything: a crash repeats at most what was in flight and one batch of verdicts.
+        """
+        self._hurry = trio.Event()
+        waiting = self._waiting
+        if self._closing or waiting.accepts or waiting.edits or len(self._accepted) >= SETTLE_CHUNK:
+            return
+        with trio.move_on_after(GATHER):
+            await self._hurry.wait()
+
     async def _commit_one(self) -> None:
         waiting, self._waiting = self._waiting, _Waiting()
         accepted = _take(self._accepted, SETTLE_CHUNK)
@@ -320,6 +346,7 @@ class Journal:
             self._expired.extendleft(reversed(expired))
             await self._wait_after_failure()
             return
+        self._settled = len(accepted)
         self._commits += 1
         self._failures = 0
         self._healthy = True

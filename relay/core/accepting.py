@@ -12,7 +12,7 @@ from relay.core.batch import Bypass, Remembered
 from relay.core.draft import Draft
 from relay.core.errors import IdempotencyMismatch
 from relay.core.events import HOUR, Accepted, Authority, Event, EventClass, Request
-from relay.core.gate import Deferred, Gate
+from relay.core.gate import Deferred
 from relay.core.people import REQUEST_LIFE, Person
 from relay.core.slots import RETENTION, Slot
 from relay.core.tenants import Tenant
@@ -60,18 +60,20 @@ def _take(draft: Draft, tenant: Tenant, event: Event) -> int:
             due = _first_due(draft, person, event.event_class)
             slot = Slot(generation, generation, 1, 0, draft.now, event.at, due, event.expires_at, due)
             draft.put_slot(person, name, slot)
-        elif slot.total == slot.booked:
-            _revive(draft, person, slot, event, generation)
         else:
-            slot.merge(generation, event.at, event.expires_at, _reachable(draft, slot, event.event_class))
+            _merge(draft, person, slot, event, generation)
+            draft.touch(person)
         taken += 1
     if taken:
         draft.account((tenant.name, name)).accepted += taken
     return taken
 
 
-def _revive(draft: Draft, person: Person, slot: Slot, event: Event, generation: int) -> None:
+def _merge(draft: Draft, person: Person, slot: Slot, event: Event, generation: int) -> None:
     """An event for a slot that has nothing pending starts it anew, but keeps who is still owed what came before."""
+    if slot.n:
+        slot.merge(generation, event.at, event.expires_at, _reachable(draft, slot, event.event_class))
+        return
     due = _first_due(draft, person, event.event_class)
     slot.merge(generation, event.at, event.expires_at, due)
     slot.first_at = draft.now
@@ -87,7 +89,7 @@ def _reachable(draft: Draft, slot: Slot, event_class: EventClass) -> float:
 
 def _first_due(draft: Draft, person: Person, event_class: EventClass) -> float:
     table = draft.tables(person, draft.now)
-    decision = Gate(person.tenant.jitter).ask(table, person.key, event_class, draft.now)
+    decision = person.tenant.gate.ask(table, person.key, event_class, draft.now)
     return decision.until if isinstance(decision, Deferred) else draft.now
 
 

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from relay.core.batch import Batch, Feedback, Parting, PersonRecord
 from relay.core.books import Account, AccountKey
 from relay.core.devices import Device, RestRecord
+from relay.core.events import NEVER
 from relay.core.flight import Flight
 from relay.core.gate import RestTable
 from relay.core.people import People, Person
@@ -144,7 +145,6 @@ class Draft:
         committed = person.slots.get(name)
         if committed is None:
             return None
-        self._touched[person.key] = person
         slot = slots[key] = committed.copy()
         return slot
 
@@ -153,9 +153,17 @@ class Draft:
         names = sorted(person.slots.keys() | person.tenant.classes.keys())
         return [(name, slot) for name in names if (slot := self.slot(person, name)) is not None]
 
-    def put_slot(self, person: Person, name: str, slot: Slot | None) -> None:
+    def put_slot(self, person: Person, name: str, slot: Slot) -> None:
         self._touched[person.key] = person
         self.batch.slots[(person.key, name)] = slot
+
+    def end_slot(self, person: Person, name: str) -> None:
+        """Nothing falls due by that."""
+        self.batch.slots[(person.key, name)] = None
+
+    def touch(self, person: Person) -> None:
+        """Something of this person may be due now, or earlier than was thought."""
+        self._touched[person.key] = person
 
     def account(self, key: AccountKey) -> Account:
         """The account as this batch leaves it, ready to be changed."""
@@ -186,15 +194,24 @@ class Draft:
         people.remember_bypasses(batch.bypasses)
         for person in self.read:
             person.hold.seen()
-            self._touch(person)
+            self._touch_living(person)
         for person, until in self.active:
             person.active_until = max(person.active_until, until)
         for flight in self.landed:
-            flight.person.flights.pop(flight.device.key, None)
-            self._touch(flight.person)
+            self._land(flight.person, flight.device.key)
         return list(self._touched.values())
 
-    def _touch(self, person: Person) -> None:
+    def _land(self, person: Person, device: DeviceKey) -> None:
+        """Nothing is under way to this device any more. Mostly nothing is owed to it either."""
+        person.flights.pop(device, None)
+        for slot in person.slots.values():
+            if slot.owed(device):
+                self._touch_living(person)
+                return
+        if not person.slots:
+            person.wake_at = NEVER
+
+    def _touch_living(self, person: Person) -> None:
         """One who was deleted meanwhile must not take the place of the one who came after."""
         if not person.gone:
             self._touched[person.key] = person

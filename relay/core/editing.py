@@ -143,7 +143,7 @@ def delete_user(draft: Draft, tenant: Tenant, user: UserKey) -> None:
     person = _known(draft, tenant, user)
     for name, slot in draft.slots_of(person):
         draft.account((tenant.name, name)).cancelled += slot.n
-        draft.put_slot(person, name, None)
+        draft.end_slot(person, name)
     for device in list(draft.devices_of(person).values()):
         draft.drop_device(person, device)
     if draft.rest(user) is not None:

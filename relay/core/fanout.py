@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from relay.core.events import NEVER
 from relay.core.flight import Claim, Flight
-from relay.core.gate import Deferred, Gate, RestTable
+from relay.core.gate import Deferred, RestTable
+from relay.core.life import NOW_OR_NEVER
 from relay.core.people import Person
 from relay.core.slots import Slot
 
@@ -53,7 +54,7 @@ def consider(person: Person, now: float, table: RestTable | None) -> Considered:
 
 def _ask(person: Person, name: str, slot: Slot, now: float, table: RestTable | None) -> float:
     """Ask the gate; return when the slot may go (now, or its release). Moves the expiry: look at that afterwards."""
-    decision = Gate(person.tenant.jitter).ask(table, person.key, person.tenant.class_of(name), now)
+    decision = person.tenant.gate.ask(table, person.key, person.tenant.class_of(name), now)
     if isinstance(decision, Deferred):
         slot.due_at = decision.until
         if not slot.tried:
@@ -99,28 +100,28 @@ def depart(flight: Flight, now: float, table: RestTable | None) -> bool:
         if current is None or current.token_hash != device.token_hash:
             return False
         flight.device = current
-    gate = Gate(person.tenant.jitter)
-    claims: list[Claim] = []
+    tenant, key = person.tenant, device.key
+    claims: tuple[Claim, ...] = ()
     reads = now < person.active_until
     rings = False
-    flight.life = 0
-    flight.echo_at = None
+    life, echo_at = NOW_OR_NEVER, None
     for name, slot in person.slots.items():
-        if not slot.owed(device.key):
+        if not slot.owed(key):
             continue
-        event_class = person.tenant.class_of(name)
+        event_class = tenant.class_of(name)
         expiry = slot.expiry(event_class)
         if expiry <= now:
             continue
-        decision = gate.ask(table, person.key, event_class, now, expiry)
+        decision = tenant.gate.ask(table, person.key, event_class, now, expiry)
         if isinstance(decision, Deferred):
             continue
         rings = rings or event_class.pierces or (slot.due_at <= now and not (reads and event_class.yields))
-        claims.append(Claim(name, slot.generation, slot.total))
-        flight.life = max(flight.life, decision.life)
-        flight.echo_at = flight.echo_at or decision.echo_at
-    flight.claims = tuple(claims) if rings else ()
-    return bool(flight.claims)
+        claims += (Claim(name, slot.generation, slot.total),)
+        life = max(life, decision.life)
+        echo_at = echo_at or decision.echo_at
+    flight.claims = claims if rings else ()
+    flight.life, flight.echo_at = life, echo_at
+    return rings
 
 
 def left(flight: Flight, now: float) -> None:
@@ -131,7 +132,10 @@ def left(flight: Flight, now: float) -> None:
     """
     person = flight.person
     begins = now >= person.hold.until
-    newest = max((c.generation for c in flight.claims if begins or _pierces(person, c)), default=0)
+    newest = person.left_generation
+    for claim in flight.claims:
+        if claim.generation > newest and (begins or _pierces(person, claim)):
+            newest = claim.generation
     if newest > person.left_generation:
         person.left_generation = newest
         person.hold.left(now)

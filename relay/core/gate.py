@@ -15,7 +15,7 @@ from hashlib import blake2b
 from typing import Final, Protocol
 
 from relay.core.events import NEVER, EventClass
-from relay.core.life import life
+from relay.core.life import LADDER, NOW_OR_NEVER, life
 from relay.core.private import UserKey
 
 MARGIN: Final = 10.0
@@ -75,6 +75,10 @@ class Deferred:
 
 Decision = Passed | Deferred
 
+# The same few answers to nearly all questions, made once.
+_REACHABLE: Final = {step: Passed(Why.REACHABLE, step) for step in (NOW_OR_NEVER, *LADDER)}
+_PIERCES: Final = {step: Passed(Why.PIERCES, step) for step in (NOW_OR_NEVER, *LADDER)}
+
 
 def jitter(user: UserKey, release: float, width: float) -> float:
     """Stable delay in [0, width) of a release on the day of `release` (R12)."""
@@ -96,15 +100,15 @@ class Gate:
         """`expiry` (UTC seconds) bounds the life: a wakeup for nothing need not be kept."""
         wanted = (expiry - now) * OVERHANG
         if event_class.pierces:
-            return Passed(Why.PIERCES, life(min(event_class.deadline, wanted)))
+            return _PIERCES[life(min(event_class.deadline, wanted))]
         if table is None:
-            return Passed(Why.REACHABLE, life(wanted))
+            return _REACHABLE[life(wanted)]
         rest = table.at(now)
         if rest.resting:
             return self._deferred(Why.REST, user, rest.until)
         start = rest.next_start
         if start is None:
-            return Passed(Why.REACHABLE, life(wanted))
+            return _REACHABLE[life(wanted)]
         if start - now <= MARGIN:
             return self._deferred(Why.REST_SOON, user, table.at(start).until)
         return self._passed(table, user, start, now, wanted)
@@ -112,7 +116,7 @@ class Gate:
     def _passed(self, table: RestTable, user: UserKey, start: float, now: float, wanted: float) -> Passed:
         step = life(min(start - now, wanted))
         if step == life(wanted):
-            return Passed(Why.REACHABLE, step)
+            return _REACHABLE[step]
         end = table.at(start).until
         return Passed(Why.REACHABLE, step, None if end is None else end + jitter(user, end, self.width))
 

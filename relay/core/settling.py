@@ -129,7 +129,7 @@ def close_if_done(draft: Draft, person: Person, name: str, slot: Slot) -> None:
         slot.done.clear()
         slot.due_at, slot.echo_at = slot.echo_at, ECHOING
         return
-    draft.put_slot(person, name, None)
+    draft.end_slot(person, name)
 
 
 def _may_echo(person: Person, name: str, slot: Slot) -> bool:
@@ -154,7 +154,7 @@ def seen(
         for name, slot in draft.slots_of(person):
             if slot.last_at <= at and tenant.class_of(name).cancellable:
                 draft.account((tenant.name, name)).cancelled += slot.n
-                draft.put_slot(person, name, None)
+                draft.end_slot(person, name)
 
 
 def expire(draft: Draft, person: Person, name: str) -> None:
@@ -164,7 +164,7 @@ def expire(draft: Draft, person: Person, name: str) -> None:
     slot = draft.slot(person, name)
     if slot is not None and slot.expiry(person.tenant.class_of(name)) <= draft.now:
         draft.account((person.tenant.name, name)).expired += slot.n
-        draft.put_slot(person, name, None)
+        draft.end_slot(person, name)
 
 
 def part(draft: Draft, person: Person, device: Device, parting: Parting, reason: str) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from relay.core.devices import Device, Platform
 from relay.core.events import DEFAULT_CLASSES, EventClass
+from relay.core.gate import Gate
 from relay.core.pseudonym import Pseudonyms
 
 
@@ -24,6 +25,10 @@ class Tenant:
     """The backend posts read markers: a wakeup whose life was cut by rest leaves an echo."""
     jitter: float = 300.0
     """Release after rest is spread over this many seconds."""
+    gate: Gate = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "gate", Gate(self.jitter))
 
     def class_of(self, name: str) -> EventClass:
         """The class; one that the configuration no longer names is treated with the defaults of `EventClass`."""

@@ -25,7 +25,7 @@ from relay.core.private import DeviceKey, TokenHash, UserKey
 from relay.core.pseudonym import Pseudonyms
 from relay.core.tables import Tables
 from relay.core.tenants import Tenant
-from relay.journal import IDLE, MAX_WAITING, RETRY_AFTER_FAILURE, SETTLE_CHUNK, Journal, in_thread
+from relay.journal import BUSY, GATHER, IDLE, MAX_WAITING, RETRY_AFTER_FAILURE, SETTLE_CHUNK, Journal, in_thread
 from relay.store.memory import MemoryStore
 from relay.store.port import FeedbackRange, StaleEpoch, StoreError
 from tests.relay.world import NOON, Gate, virtual
@@ -309,12 +309,65 @@ async def test_verdicts_ride_along_in_chunks_and_an_event_does_not_wait_for_all_
         d.ledger.batches.clear()
         d.gate.open()
         await d.quiet()
+        assert sum(len(batch.slots) for batch in d.ledger.batches[1:]) == SETTLE_CHUNK * 2, "the rest is gathered"
+        await trio.sleep(GATHER)
+        await d.quiet()
         sizes = [len(batch.slots) for batch in d.ledger.batches[1:]]
         assert sizes[0] == SETTLE_CHUNK
         assert max(sizes) == SETTLE_CHUNK
         assert sum(sizes) == many
         assert dict(d.answers)["event"] == Accepted(1, 0)
         assert d.account == {"accepted": many + 2, "woken": many - 100, "undeliverable": 100, "pending": 2}
+
+
+async def busy(d: Desk) -> None:
+    """Let it commit many verdicts at once, so that it gathers the next ones."""
+    await d.accept(*range(BUSY + 3))
+    d.journal.settle_accepted([d.flight(number) for number in range(BUSY)])
+    await d.quiet()
+    d.ledger.batches.clear()
+
+
+@virtual
+async def test_verdicts_of_a_busy_lane_are_gathered_for_a_moment() -> None:
+    async with desk(registered=BUSY + 3) as d:
+        await busy(d)
+        for number in range(3):
+            d.journal.settle_accepted([d.flight(BUSY + number)])
+            await d.quiet()
+        assert not d.ledger.batches
+        await trio.sleep(GATHER)
+        await d.quiet()
+        assert [len(batch.slots) for batch in d.ledger.batches] == [3]
+        await d.accept(0)
+        d.journal.settle_accepted([d.flight(0)])
+        await d.quiet()
+        assert len(d.ledger.batches) == 3, "it is not busy any more"
+
+
+@virtual
+async def test_nobody_waits_for_gathered_verdicts() -> None:
+    async with desk(registered=BUSY + 3) as d:
+        await busy(d)
+        d.journal.settle_accepted([d.flight(BUSY)])
+        await d.quiet()
+        before = trio.current_time()
+        await d.accept(0)
+        assert trio.current_time() == before
+        assert len(d.ledger.batches) == 1
+
+
+@virtual
+async def test_gathered_verdicts_do_not_delay_the_end() -> None:
+    async with desk(registered=BUSY + 3) as d:
+        await busy(d)
+        d.journal.settle_accepted([d.flight(BUSY)])
+        await d.quiet()
+        before = trio.current_time()
+        d.journal.close()
+        await d.journal.closed.wait()
+        assert trio.current_time() == before
+        assert len(d.ledger.batches) == 1
 
 
 @virtual

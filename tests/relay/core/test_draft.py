@@ -122,7 +122,7 @@ def test_what_is_copied_for_a_draft_is_not_what_the_dispatcher_sees() -> None:
 def test_a_slot_the_draft_has_ended_is_gone_for_it() -> None:
     scene, _ = busy()
     draft = Draft(scene.people, scene.now, scene.tables)
-    draft.put_slot(scene.person("anna"), "message", None)
+    draft.end_slot(scene.person("anna"), "message")
     assert draft.slot(scene.person("anna"), "message") is None
     assert [name for name, _ in draft.slots_of(scene.person("anna"))] == ["alarm", "roster"]
     assert set(scene.person("anna").slots) == {"message", "alarm", "roster"}
