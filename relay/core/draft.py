@@ -140,8 +140,9 @@ class Draft:
         """The slot as this batch leaves it, ready to be changed; None if there is none."""
         key = (person.key, name)
         slots = self.batch.slots
-        if key in slots:
-            return slots[key]
+        slot = slots.get(key)
+        if slot is not None or key in slots:
+            return slot
         committed = person.slots.get(name)
         if committed is None:
             return None
@@ -230,8 +231,8 @@ class Draft:
         for (key, name), slot in self.batch.slots.items():
             if slot is not None:
                 by_key[key].slots[name] = slot
-            elif key in by_key:
-                by_key[key].slots.pop(name, None)
+            elif (person := by_key.get(key)) is not None:
+                person.slots.pop(name, None)
 
     def _apply_rests(self) -> None:
         for key, record in self.batch.rests.items():

@@ -17,11 +17,12 @@ from relay.core.seal import SealBroken, Seals, place
 class Records:
     """Seals and opens the records of one tenant."""
 
-    __slots__ = ("_places", "_seals")
+    __slots__ = ("_device", "_places", "_seals")
 
     def __init__(self, seals: Seals, tenant: str) -> None:
         self._seals = seals
         self._places = {kind: place(tenant, kind, b"") for kind in ("user", "device", "rest")}
+        self._device = self._places["device"]
 
     def seal_user(self, key: UserKey, user: Private) -> bytes:
         return self._seal("user", key, [1, user.reveal()])
@@ -37,7 +38,8 @@ class Records:
 
     def open_token(self, user: UserKey, device: DeviceKey, sealed: bytes) -> Private:
         """The provider token; called once per wakeup, at send."""
-        return Private(self._open("device", user, sealed, device)[1])
+        content = _unpacked(self._seals.open(self._device + user + device, sealed))
+        return Private(content[1])
 
     def open_device_ids(self, user: UserKey, device: DeviceKey, sealed: bytes) -> tuple[Private, Private]:
         """The backend's own (user id, device id), for feedback."""
@@ -57,7 +59,11 @@ class Records:
         return self._seals.seal(self._places[kind] + user + device, msgpack.packb(content))
 
     def _open(self, kind: str, user: bytes, sealed: bytes, device: bytes = b"") -> list[Any]:
-        content = msgpack.unpackb(self._seals.open(self._places[kind] + user + device, sealed))
-        if not isinstance(content, list) or not content or content[0] != 1:
-            raise SealBroken("a sealed record is of a version this program does not know")
-        return content
+        return _unpacked(self._seals.open(self._places[kind] + user + device, sealed))
+
+
+def _unpacked(packed: bytes) -> list[Any]:
+    content = msgpack.unpackb(packed)
+    if not isinstance(content, list) or not content or content[0] != 1:
+        raise SealBroken("a sealed record is of a version this program does not know")
+    return content

@@ -20,6 +20,7 @@ from relay.core.pseudonym import MASTER_KEY_BYTES, subkey
 
 NONCE_BYTES: Final = 12
 OVERHEAD_BYTES: Final = 1 + NONCE_BYTES + 16
+_NONCE_END: Final = 1 + NONCE_BYTES
 
 
 class SealBroken(RelayError):
@@ -52,7 +53,6 @@ class Seals:
 
     def open(self, where: bytes, sealed: bytes) -> bytes:
         try:
-            box = self._boxes[sealed[0]]
-            return box.decrypt(sealed[1 : 1 + NONCE_BYTES], sealed[1 + NONCE_BYTES :], where)
+            return self._boxes[sealed[0]].decrypt(sealed[1:_NONCE_END], sealed[_NONCE_END:], where)
         except (KeyError, IndexError, ValueError, InvalidTag):
             raise SealBroken("a sealed record does not open with the keys given") from None

@@ -7,7 +7,7 @@ newer event stays pending, and a slot that is gone or younger than the verdict b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
@@ -23,22 +23,22 @@ from relay.core.tenants import Tenant
 NOBODY: Final[Mapping[UserKey, float]] = MappingProxyType({})
 
 
-def settle_accepted(draft: Draft, flights: Iterable[Flight]) -> None:
+def settle_accepted(draft: Draft, flights: Sequence[Flight]) -> None:
     """The provider took these wakeups: book what they stood for, at the first device of each user."""
+    draft.landed += flights
     for flight in flights:
-        person, device = flight.person, flight.device
-        draft.landed.append(flight)
+        person = flight.person
         if person.gone:
             continue
         # A token registered while this wakeup was on its way was woken for nothing yet.
-        is_asked = _same_token(draft, flight) is not None
-        if device.attempt:
-            _reset_backoff(draft, flight)
+        device = _same_token(draft, flight)
+        if device is not None and device.attempt:
+            draft.put_device(person, device.backed_off(0, 0.0))
         for name, generation, total in flight.claims:
             slot = draft.slot(person, name)
             if slot is None or generation < slot.born:
                 continue  # cancelled meanwhile: books nothing
-            if is_asked and slot.done.get(device.key, 0) < generation:
+            if device is not None and slot.done.get(device.key, 0) < generation:
                 slot.done[device.key] = generation
                 if flight.echo_at is not None and generation == slot.generation:
                     slot.echo_at = max(slot.echo_at, flight.echo_at)
@@ -99,14 +99,9 @@ _FATES: dict[Fate, Callable[[Draft, Settlement], None]] = {
 
 def _same_token(draft: Draft, flight: Flight) -> Device | None:
     """The device now, if its token is still the one the wakeup was sent to."""
-    device = draft.devices_of(flight.person).get(flight.device.key)
-    return device if device is not None and device.token_hash == flight.device.token_hash else None
-
-
-def _reset_backoff(draft: Draft, flight: Flight) -> None:
-    device = _same_token(draft, flight)
-    if device is not None and device.attempt:
-        draft.put_device(flight.person, device.backed_off(0, 0.0))
+    asked = flight.device
+    device = draft.devices_of(flight.person).get(asked.key)
+    return device if device is asked or (device is not None and device.token_hash == asked.token_hash) else None
 
 
 def close_if_done(draft: Draft, person: Person, name: str, slot: Slot) -> None:

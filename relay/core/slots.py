@@ -87,8 +87,10 @@ class Slot:
 
     def book_up_to(self, total: int) -> int:
         """Book everything taken until `total`; return how many notices that newly settles (0: others did already)."""
-        newly = max(0, total - self.booked)
-        self.booked += newly
+        newly = total - self.booked
+        if newly <= 0:
+            return 0
+        self.booked = total
         return newly
 
     def expiry(self, event_class: EventClass) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from random import Random
 
@@ -41,9 +42,9 @@ class Pool:
 
     def send(self, flights: Sequence[Flight]) -> None:
         """Queue wakeups at the lanes of their devices' apps, in the order given."""
-        by_lane: dict[LaneKey, list[Flight]] = {}
+        by_lane: defaultdict[LaneKey, list[Flight]] = defaultdict(list)
         for flight in flights:
-            by_lane.setdefault((flight.person.tenant.name, flight.device.app), []).append(flight)
+            by_lane[(flight.person.tenant.name, flight.device.app)].append(flight)
         for key, some in by_lane.items():
             self._lanes[key].send(some)
 

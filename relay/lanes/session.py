@@ -65,6 +65,8 @@ class Session:
         self._transport = Transport(stream, self._connection)
         self._changed = trio.Event()
         self._flying = trio.Event()
+        """Set when the next look is due earlier than was thought."""
+        self._looks_at = float("inf")
         self.retired = trio.Event()
         """Set when nothing new may be opened here."""
         self.was_useful = False
@@ -222,8 +224,7 @@ class Session:
         def compose() -> list[Request]:
             nonlocal staying, now
             now = self._lane.clock.now()
-            requests = self._last_look(flights, now)
-            staying = _flights(request.tag for request in requests)
+            staying, requests = self._last_look(flights, now)
             return requests
 
         def leaving(count: int) -> None:
@@ -233,7 +234,8 @@ class Session:
             for flight in gone:
                 flight.sent_at = sent_at
                 left(flight, now)
-            self._flying.set()
+            if self._looks_at > sent_at + ANSWER:
+                self._flying.set()
 
         if trio.current_time() - self._heard_at >= QUIET:
             self._ping()
@@ -247,9 +249,10 @@ class Session:
         if scope.cancelled_caught:
             raise ConnectionLost("write_stalled")
 
-    def _last_look(self, flights: list[Flight], now: float) -> list[Request]:
-        """Requests for those that may leave; the others go back. Nothing may come between this and the bytes."""
-        lane = self._lane
+    def _last_look(self, flights: list[Flight], now: float) -> tuple[list[Flight], list[Request]]:
+        """Those that may leave, and their requests; the others go back. Nothing may come between this and the bytes."""
+        lane, open_token, request = self._lane, self._open_token, self._lane.provider.request
+        leaving: list[Flight] = []
         requests: list[Request] = []
         refused: list[Flight] = []
         unreadable: list[Flight] = []
@@ -258,15 +261,16 @@ class Session:
                 refused.append(flight)
                 continue
             try:
-                token = self._open_token(flight)
+                token = open_token(flight)
             except SealBroken:
                 unreadable.append(flight)
                 continue
-            requests.append(lane.provider.request(flight, token, now))
+            leaving.append(flight)
+            requests.append(request(flight, token, now))
         if refused:
             lane.refuse(refused)
         lane.unreadable(unreadable)
-        return requests
+        return leaving, requests
 
     # --- time
 
@@ -274,7 +278,8 @@ class Session:
         """Give up on answers that do not come, and on a connection that says nothing when it is spoken to."""
         while True:
             self._flying = trio.Event()
-            with trio.move_on_at(self._look_at()) as scope:
+            self._looks_at = self._look_at()
+            with trio.move_on_at(self._looks_at) as scope:
                 await self._flying.wait()
             if scope.cancelled_caught:
                 await self._look(trio.current_time())
