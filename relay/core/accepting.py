@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from relay.core.batch import Bypass, Remembered
 from relay.core.draft import Draft
 from relay.core.errors import IdempotencyMismatch
-from relay.core.events import HOUR, Accepted, Authority, Event, EventClass, Request
+from relay.core.events import HOUR, NEVER, Accepted, Authority, Event, EventClass, Request
 from relay.core.gate import Deferred
 from relay.core.people import REQUEST_LIFE, Person
 from relay.core.slots import RETENTION, Slot
@@ -45,7 +45,11 @@ def _remembered(draft: Draft, request: Request) -> Accepted | None:
 
 
 def _take(draft: Draft, tenant: Tenant, event: Event) -> int:
-    """Add one event to the slots of its recipients; return how many notices have a device to wake."""
+    """Add one event to the slots of its recipients; return how many notices have a device to wake.
+
+    One more notice for a slot that waits, and that no device has heard of, makes nothing due earlier: who is deferred
+    or held is not worked out anew for it.
+    """
     name = event.event_class.name
     draft.batch.generation += 1
     generation = draft.batch.generation
@@ -61,8 +65,9 @@ def _take(draft: Draft, tenant: Tenant, event: Event) -> int:
             slot = Slot(generation, generation, 1, 0, draft.now, event.at, due, event.expires_at, due)
             draft.put_slot(person, name, slot)
         else:
+            if slot.done or not slot.n or event.event_class.pierces or person.wake_at == NEVER:
+                draft.touch(person)
             _merge(draft, person, slot, event, generation)
-            draft.touch(person)
         taken += 1
     if taken:
         draft.account((tenant.name, name)).accepted += taken
