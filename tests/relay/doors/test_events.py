@@ -38,7 +38,7 @@ ALARM_BODY = {"user": "anna", "class": "alarm", "role": "dispatch", "reason": "i
         ({"user": "Anna"}, 0, 1, 0, 0),
         ({"events": [{"user": "anna"}, {"users": ["anna", "bert"]}, {"user": "nobody"}]}, 3, 1, 2, 1),
         ({"events": [{"user": "anna", "class": "message", "at": NOON, "ttl": 60}]}, 1, 0, 1, 0),
-        ({"events": [*({"user": n} for n in ("anna", "bert", "anna", "carl")), {"user": "anna", "ttl": 9}]}, 4, 1, 3, 1),
+        ({"events": [{"user": "anna"}, {"user": "bert"}, {"user": "anna", "ttl": 9}, {"user": "x"}]}, 3, 1, 2, 1),
         ({"user": "anna", "users": None, "class": None, "at": None, "ttl": None, "events": None}, 1, 0, 1, 0),
     ],
 )
