@@ -21,7 +21,7 @@ release of 69,000 wakeups over and over: a tenth of all work, and nothing of it 
 def prepare() -> None:
     """Set up this process for the event loop and the store's thread."""
     sys.setswitchinterval(SWITCH_INTERVAL)
-    gc.set_threshold(YOUNG, 20, 100)
+    gc.set_threshold(YOUNG, 10, 10)
 
 
 def settle() -> None:

@@ -136,7 +136,7 @@ class Lane:
         count = min(limit, self.available())
         if count:
             self.health.probing()
-        return [self._queue.take() for _ in range(count)]
+        return self._queue.take(count)
 
     def refuse(self, flights: Sequence[Flight]) -> None:
         """The last look said no: the devices are not in flight any more, the persons are worked out anew."""

@@ -44,12 +44,16 @@ class Queue:
             flight.queued = True
             (self._urgent if flight.urgent else self._others).appendleft(flight)
 
-    def take(self) -> Flight:
-        """The next one. There must be one."""
-        if self._urgent:
-            flight = self._urgent.popleft()
-        else:
-            while (flight := self._others.popleft()).urgent:
+    def take(self, count: int) -> list[Flight]:
+        """The next ones; there must be as many."""
+        urgent, others = self._urgent, self._others
+        taken: list[Flight] = []
+        while len(taken) < count:
+            if urgent:
+                flight = urgent.popleft()
+            elif (flight := others.popleft()).urgent:
                 self.ghosts -= 1
-        flight.queued = False
-        return flight
+                continue
+            flight.queued = False
+            taken.append(flight)
+        return taken

@@ -23,7 +23,7 @@ def _flight(number: int, *, urgent: bool = False) -> Flight:
 
 
 def _drain(queue: Queue) -> list[Flight]:
-    return [queue.take() for _ in range(len(queue))]
+    return queue.take(len(queue))
 
 
 def test_alarms_leave_first_and_all_in_the_order_of_arrival() -> None:
@@ -39,7 +39,7 @@ def test_what_is_put_back_stands_at_the_head_again_in_its_order() -> None:
     queue = Queue()
     flights = [_flight(number, urgent=number % 2 == 0) for number in range(8)]
     queue.add(flights)
-    taken = [queue.take() for _ in range(6)]
+    taken = queue.take(6)
     queue.put_back(taken)
     assert _drain(queue) == [flights[n] for n in (0, 2, 4, 6, 1, 3, 5, 7)]
 
@@ -51,7 +51,7 @@ def test_one_that_becomes_urgent_overtakes_itself() -> None:
     b.urgent = True
     queue.add([b])
     assert (len(queue), queue.urgent) == (3, 1)
-    assert queue.take() is b
+    assert queue.take(1) == [b]
     assert (len(queue), queue.urgent) == (2, 0)
     assert _drain(queue) == [a, c]
     assert len(queue) == 0
@@ -63,7 +63,7 @@ def test_one_that_became_urgent_and_is_put_back_still_leaves_once() -> None:
     queue.add([a, b])
     b.urgent = True
     queue.add([b])
-    queue.put_back([queue.take()])
+    queue.put_back(queue.take(1))
     assert (len(queue), queue.urgent) == (2, 1)
     assert _drain(queue) == [b, a]
     assert (len(queue), queue.urgent) == (0, 0)
@@ -95,7 +95,7 @@ def test_it_behaves_like_a_list_that_is_searched(steps: list[tuple[str, int]]) -
                 queue.add([flight])
             case "take" if alarms or others:
                 taken.append((alarms or others).pop(0))
-                assert queue.take() is taken[-1]
+                assert queue.take(1) == [taken[-1]]
                 assert not taken[-1].queued
             case "back":
                 queue.put_back(taken)
