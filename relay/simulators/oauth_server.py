@@ -42,14 +42,15 @@ class OauthServer:
         counts.outstanding += 1
         counts.most_outstanding = max(counts.most_outstanding, counts.outstanding)
         try:
-            status, body = self._answer(request)
-            if injections.drop_after is not None and counts.exchanges >= injections.drop_after:
-                injections.drop_after = None
-                return False
             if injections.silence:
                 while await stream.receive_some(http1.READ):
                     pass  # until the client has had enough
                 return False
+            if injections.drop_after is not None and counts.exchanges + 1 >= injections.drop_after:
+                injections.drop_after = None
+                counts.exchanges += 1
+                return False  # and nothing was given out: no client could know of a token
+            status, body = self._answer(request)
             await trio.sleep(injections.latency())
         finally:
             counts.outstanding -= 1
