@@ -120,6 +120,7 @@ def fcm(
     """A strict FCM, and the token endpoint it goes with."""
     authority = Authority(_loopback(host), "localhost")
     private, public = account_key()
+    credentials.mkdir(parents=True, exist_ok=True)
     account = Account(client_email=ACCOUNT, key_id=ACCOUNT_KEY_ID, public_pem=public)
     sink = journal.open("a") if journal is not None else None
     kept = Journal(counting_only=True, sink=sink)
