@@ -87,7 +87,10 @@ class OauthCounts:
 
 @dataclass(slots=True)
 class FakeOauth:
-    """Knows accounts, remembers tokens. `now`: UTC seconds. `token_uri`: its own URL, which assertions must name."""
+    """Knows accounts, remembers tokens. `now`: UTC seconds.
+
+    `token_uri`: its own URL, which assertions must name; or Google's, as Google's own libraries do wherever they ask.
+    """
 
     accounts: Iterable[Account]
     now: Callable[[], float]
@@ -151,7 +154,7 @@ class FakeOauth:
         account = next((account for account in accounts if account.key_id == kid), None)
         if account is None or not _is_signed(assertion, account):
             raise _Refused("invalid_grant", "Invalid JWT Signature.")
-        if claims.get("aud") != self.token_uri:
+        if claims.get("aud") not in (self.token_uri, TOKEN_URI):
             raise _Refused("invalid_grant", "Invalid JWT: Failed audience check.")
         if not _is_timely(claims.get("iat"), claims.get("exp"), self.now() + self.skew):
             raise _Refused("invalid_grant", _OUT_OF_TIME)

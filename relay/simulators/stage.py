@@ -28,11 +28,16 @@ HOST: Final = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """`config`: the file to start a relay with. Its tenant `dev` has the apps `ios` and `android`."""
+    """`config`: the file to start a relay with. Its tenant `dev` has the apps `ios` and `android`.
+
+    Beside it lie `ca.pem`, `AuthKey.p8` and `service-account.json`, for other clients.
+    """
 
     apns: FakeApns
     fcm: FakeFcm
     oauth: FakeOauth
+    apns_port: int
+    fcm_port: int
     config: Path
 
 
@@ -71,7 +76,7 @@ async def put_up(nursery: trio.Nursery, folder: Path, script: Script) -> Stage:
     (folder / "service-account.json").write_text(account_file(account, PROJECT, private, oauth.token_uri))
     config = folder / "feierabend.toml"
     config.write_text(_configuration(script, apns_port, fcm_port))
-    return Stage(apns=apns, fcm=fcm, oauth=oauth, config=config)
+    return Stage(apns=apns, fcm=fcm, oauth=oauth, apns_port=apns_port, fcm_port=fcm_port, config=config)
 
 
 async def _listen(

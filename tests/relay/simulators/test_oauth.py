@@ -16,7 +16,7 @@ from trio.testing import MockClock, memory_stream_pair
 
 from relay.clock import TrioClock
 from relay.simulators.certificates import account_key
-from relay.simulators.oauth import GRANT, SCOPE, FakeOauth, account_file
+from relay.simulators.oauth import GRANT, SCOPE, TOKEN_URI, FakeOauth, account_file
 from relay.simulators.oauth_server import OauthServer
 from tests.relay.simulators import h1_client
 from tests.relay.simulators.assertions import ACCOUNT, FORM, GONE, OTHER_KEY, SECOND, START, assertion, form
@@ -116,6 +116,15 @@ SCOPES: Final = ("invalid_scope", "Invalid OAuth scope or ID token audience prov
 )
 def test_an_assertion_that_is_wrong_is_refused_in_googles_words(token: str, error: tuple[str, str]) -> None:
     assert Endpoint().refused(form(token)) == error
+
+
+def test_the_audience_is_its_own_address_or_googles() -> None:
+    """Google's libraries name Google's, wherever the account file sends them."""
+    endpoint = Endpoint()
+    endpoint.fake.token_uri = "https://127.0.0.1:1/token"
+    assert endpoint.asked(form(assertion(aud="https://127.0.0.1:1/token")))[0] == 200
+    assert endpoint.asked(form(assertion(aud=TOKEN_URI)))[0] == 200
+    assert endpoint.asked(form(assertion(aud="https://127.0.0.1:2/token")))[0] == 400
 
 
 def test_other_scopes_beside_ours_do_no_harm() -> None:
