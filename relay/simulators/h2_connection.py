@@ -191,7 +191,7 @@ class Connection:
             self._say_goaway(*faults.farewell)
         if faults.silence or reply.is_silent:
             return
-        latency = faults.latency() + reply.delay
+        latency = faults.latency() + reply.delay + faults.connection_delays.get(self._number, 0.0)
         if latency > 0 or faults.body_delay > 0:
             nursery.start_soon(self._answer_later, latency, faults.body_delay, stream, reply)
         else:

@@ -67,6 +67,7 @@ class Faults(Protocol):
     """The part of the injections that is about connections."""
 
     silence: bool
+    connection_delays: dict[int, float]
     body_delay: float
     drop_after: int | None
     goaway_after: int | None

@@ -57,7 +57,7 @@ class Connection:
         if faults.silence or reply.is_silent:
             await self._wait_for_its_end()
             return False
-        await trio.sleep(faults.latency() + reply.delay)
+        await trio.sleep(faults.latency() + reply.delay + faults.connection_delays.get(self._number, 0.0))
         keep = request.keep and not self._is_last
         await self._answer(reply, faults.body_delay, keep=keep)
         return keep

@@ -24,6 +24,8 @@ class Injections(Generic[Answer]):
     """For the next requests, one each; overrides every check."""
     delays: dict[str, float] = field(default_factory=dict)
     """Token → seconds more until its answer."""
+    connection_delays: dict[int, float] = field(default_factory=dict)
+    """Number of a connection (1, 2, …) → seconds more until each of its answers."""
     body_delay: float = 0.0
     """Seconds between the head of an answer and its body."""
     silent: set[str] = field(default_factory=set)

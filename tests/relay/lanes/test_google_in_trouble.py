@@ -170,6 +170,17 @@ async def test_one_phone_whose_answers_do_not_come_holds_nobody_up() -> None:
         all_are_woken(w, g, users)
 
 
+@virtual
+async def test_a_connection_that_is_slow_keeps_what_is_on_it_and_loses_none() -> None:
+    async with google() as (w, g):
+        users = await crowd(w, 150)
+        g.fcm.injections.connection_delays[1] = ANSWER - 5
+        await w.post(*users)
+        await w.pass_time(120)
+        all_are_woken(w, g, users)
+        assert len(g.requests) == len(users)
+
+
 # The connection
 
 

@@ -433,6 +433,17 @@ async def test_connections_are_counted_and_can_be_cut_or_not_accepted(autojump_c
     assert not client.settings
 
 
+async def test_one_connection_can_be_slower_than_the_others(autojump_clock: MockClock) -> None:
+    fake = fake_fcm()
+    fake.injections.connection_delays[2] = 7.0
+    async with connected(fake) as first, connected(fake) as second:
+        began = trio.current_time()
+        assert (await first.ask(send(), message())).status == 200
+        assert trio.current_time() == began
+        assert (await second.ask(send(), message())).status == 200
+        assert trio.current_time() - began == pytest.approx(7)
+
+
 async def test_a_token_can_be_slow_and_a_body_come_late(autojump_clock: MockClock) -> None:
     fake = fake_fcm()
     fake.injections.delays[DEVICE] = 7.0
