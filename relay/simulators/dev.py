@@ -27,6 +27,7 @@ from relay.core.errors import RelayError
 from relay.doors.keys import new_key
 from relay.ops import logs
 from relay.process import watch_signals
+from relay.simulators import fcm_rules
 from relay.simulators.journal import Entry, Journal
 from relay.simulators.stage import Script, put_up
 from schedules.rules import DEFAULT_ZONE
@@ -118,7 +119,8 @@ def _expiration(entry: Entry) -> str:
 
 
 def _ttl(entry: Entry) -> str:
-    return f"ttl {json.loads(entry.body)['message']['android']['ttl']}"
+    message = fcm_rules.read(entry.body)
+    return f"ttl {message.ttl:.0f}s" if isinstance(message, fcm_rules.Send) else "unreadable"
 
 
 async def _try(address: str, key: str, *woken: trio.Event) -> None:

@@ -202,11 +202,12 @@ class Connection:
         await trio.sleep(latency)
         if stream in self._open:
             self._answer(stream, reply)
+        if body_delay:
             await self._flush()
-        await trio.sleep(body_delay)
+            await trio.sleep(body_delay)
         if stream in self._open:
             self._give(stream, reply.body)
-            await self._flush()
+        await self._flush()
 
     def _answer(self, stream: int, reply: Reply) -> None:
         """The head of an answer, which is all of it if there is no body."""
