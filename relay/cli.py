@@ -140,9 +140,9 @@ def key_master(file: Path) -> None:
 @main.command()
 @click.option("--at", help="Set the relay's clock to this time of today in Europe/Berlin, like 21:55.")
 @click.option("--port", default=8080, show_default=True, help="Port of the event door; 0: any free one.")
-@click.option("--once", is_flag=True, help="Post one event, wait for its wakeup, and exit; for trying an installation.")
+@click.option("--once", is_flag=True, help="Post one event, wait for its wakeups, and exit; to try an installation.")
 def dev(at: str | None, port: int, once: bool) -> None:
-    """Try it: relay and simulated Apple in one process, with a throw-away configuration."""
+    """Try it: relay, simulated Apple and simulated Google in one process, with a throw-away configuration."""
     from relay import process
     from relay.clock import WallClock
     from relay.simulators import dev as development

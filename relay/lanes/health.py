@@ -23,6 +23,8 @@ from relay.core.verdicts import Action, Scope, Verdict
 
 PAUSE: Final = 300.0
 """Seconds a lane waits when it is told to, but not for how long."""
+NOT_TAKEN: Final = 1.0
+"""Seconds until the next look for a probe that is due and could not leave: there is no access token, for one."""
 BUGS: Final = 20
 """Answers in a row that call our requests malformed, after which it is not the one request."""
 _DOUBTFUL: Final = frozenset({Action.GIVE_UP, Action.SUSPECT})
@@ -74,7 +76,8 @@ class Health:
         now = self._now()
         instants = [now + longest]
         if may_probe and self._is_open():
-            instants.append(self._breaker.probe_at)
+            due_at = self._breaker.probe_at
+            instants.append(due_at if due_at > now else now + NOT_TAKEN)
         due = self._brake.due_at()
         if due is not None:
             instants.append(due)

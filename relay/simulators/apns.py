@@ -127,4 +127,5 @@ class _Session:
         if verdict.status == 200 and not doubts:
             fake.judge.deliver(request, fake.now())
         headers = verdict.headers(request.get("apns-id"), sandbox=fake.sandbox)
-        return Reply(headers, verdict.body, is_silent=token in injections.silent)
+        silent, delay = token in injections.silent, injections.delays.get(token, 0.0)
+        return Reply(headers, verdict.body, is_silent=silent, delay=delay)

@@ -25,14 +25,14 @@ class Authority:
         """The authority's certificate, for the client's trust."""
         return self._ca.cert_pem.bytes()
 
-    def server_context(self, protocol: str = "h2") -> ssl.SSLContext:
-        """TLS 1.2 or later, one protocol by ALPN; a client must say which server it means (SNI).
+    def server_context(self, *protocols: str) -> ssl.SSLContext:
+        """TLS 1.2 or later, protocols by ALPN, the best first (`h2` if none is named); a client must send SNI.
 
         It need not where the certificate is for an address too: it may have come by that, which SNI cannot carry.
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.set_alpn_protocols([protocol])
+        context.set_alpn_protocols(protocols or ("h2",))
         self._leaf.configure_cert(context)
         if self._is_for_names_only:
             context.sni_callback = _refuse_nameless

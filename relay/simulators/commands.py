@@ -21,8 +21,9 @@ import trio
 from relay.simulators.apns import FakeApns, StreamLimit
 from relay.simulators.certificates import Authority, account_key, provider_key
 from relay.simulators.fcm import STREAMS, FakeFcm, RetryAfter
+from relay.simulators.fcm_conduct import RAMP
 from relay.simulators.journal import Journal
-from relay.simulators.oauth import Account, FakeOauth
+from relay.simulators.oauth import Account, FakeOauth, account_file
 from relay.simulators.oauth_server import OauthServer
 from relay.simulators.provider_token import TeamKey
 from relay.simulators.sink import Sink
@@ -98,6 +99,9 @@ def apns(
 )
 @click.option("--token-life", default=3599, show_default=True, help="Seconds that an access token is good for.")
 @click.option("--latency-ms", default=0.0, show_default=True, help="Time to an answer of FCM.")
+@click.option("--unregistered", multiple=True, help="A registration token that is gone. Can be given several times.")
+@click.option("--bulk-peak", default=0.0, help="Take the run for a bulk send that may grow to so many a second.")
+@click.option("--ramp-seconds", default=RAMP, show_default=True, help="Least time in which it may.")
 @click.option("--journal", type=click.Path(dir_okay=False, path_type=Path), help="One JSON line per request.")
 def fcm(
     host: str,
@@ -108,11 +112,15 @@ def fcm(
     retry_after: str,
     token_life: int,
     latency_ms: float,
+    unregistered: tuple[str, ...],
+    bulk_peak: float,
+    ramp_seconds: float,
     journal: Path | None,
 ) -> None:
     """A strict FCM, and the token endpoint it goes with."""
     authority = Authority(_loopback(host), "localhost")
     private, public = account_key()
+    credentials.mkdir(parents=True, exist_ok=True)
     account = Account(client_email=ACCOUNT, key_id=ACCOUNT_KEY_ID, public_pem=public)
     sink = journal.open("a") if journal is not None else None
     kept = Journal(counting_only=True, sink=sink)
@@ -121,7 +129,10 @@ def fcm(
         PROJECT, oauth.is_good, time.time, streams=streams, retry_after=RetryAfter(retry_after), journal=kept
     )
     service.injections.latency = lambda: latency_ms / 1000
-    trio.run(_run_fcm, host, port, token_port, credentials, authority, service, oauth, private)
+    service.registry.unregistered.update(unregistered)
+    if bulk_peak:
+        service.begin_bulk(bulk_peak, ramp_seconds)
+    trio.run(_run_fcm, host, port, token_port, credentials, authority, service, oauth, account, private)
 
 
 async def _run_fcm(
@@ -132,24 +143,17 @@ async def _run_fcm(
     authority: Authority,
     service: FakeFcm,
     oauth: FakeOauth,
+    account: Account,
     private: bytes,
 ) -> None:
     async with _running(credentials, authority) as (nursery, said):
-        said["listening"] = await _listen(nursery, host, port, authority.server_context(), service.serve_stream)
+        either = authority.server_context("h2", "http/1.1")
+        said["listening"] = await _listen(nursery, host, port, either, service.serve_stream)
         tokens = authority.server_context("http/1.1")
         said["token_listening"] = await _listen(nursery, host, token_port, tokens, OauthServer(oauth).serve_stream)
         oauth.token_uri = f"https://{said['token_listening']}/token"
-        content = {
-            "type": "service_account",
-            "project_id": PROJECT,
-            "private_key_id": ACCOUNT_KEY_ID,
-            "private_key": private.decode(),
-            "client_email": ACCOUNT,
-            "client_id": "100000000000000000001",
-            "token_uri": oauth.token_uri,
-        }
         path = credentials / "service-account.json"
-        await trio.Path(path).write_text(json.dumps(content, indent=2) + "\n")
+        await trio.Path(path).write_text(account_file(account, PROJECT, private, oauth.token_uri))
         said["service_account"] = str(path)
     counts = oauth.counts
     tokens_seen = {

@@ -1,15 +1,16 @@
-"""`feierabend dev`: the relay and a strict fake APNs in one process, on a throw-away configuration.
+"""`feierabend dev`: the relay, a strict fake APNs and a strict fake FCM in one process, on a throw-away configuration.
 
-Everything is real but Apple: HTTP door, SQLite file, TLS, HTTP/2. Prints a key and the lines to try it with, then each
-wakeup as one line. Times are those of the wall clock in the zone that rest documents have when they name none, not the
-machine's, so that `--at 21:55` is five minutes before a rest from 22:00. This is the one module of the simulators that
-knows the relay.
+Everything is real but Apple and Google: HTTP door, SQLite file, TLS, HTTP/2, access tokens. Prints a key and the lines
+to try it with, then each wakeup as one line. What it plays on is put up by stage.py. Times are those of the wall clock
+in the zone that rest documents have when they name none, not the machine's, so that `--at 21:55` is five minutes before
+a rest from 22:00. This is the one module of the simulators that knows the relay.
 """
 
 from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -26,17 +27,16 @@ from relay.core.errors import RelayError
 from relay.doors.keys import new_key
 from relay.ops import logs
 from relay.process import watch_signals
-from relay.simulators.apns import FakeApns
-from relay.simulators.certificates import Authority, provider_key
-from relay.simulators.commands import KEY_ID, TEAM_ID, TOPIC
+from relay.simulators import fcm_rules
 from relay.simulators.journal import Entry, Journal
-from relay.simulators.provider_token import TeamKey
+from relay.simulators.stage import Script, put_up
 from schedules.rules import DEFAULT_ZONE
 from schedules.walltime import wall_of, zone
 
-TOKEN: Final = "0123456789abcdef" * 4
+APNS_TOKEN: Final = "0123456789abcdef" * 4
+FCM_TOKEN: Final = "dev-android-phone-0001:APA91b" + "0123456789abcdef" * 8
 PATIENCE: Final = 10.0
-"""Seconds `--once` waits for its wakeup."""
+"""Seconds `--once` waits for its wakeups."""
 
 
 class DevFailed(RelayError):
@@ -59,37 +59,27 @@ def _wall(instant: float) -> datetime:
 
 
 async def run(shift: float, port: int, *, once: bool) -> None:
-    """Run until SIGINT or SIGTERM; with `once`, until one wakeup has arrived. Raises DevFailed, OSError."""
+    """Run until SIGINT or SIGTERM; with `once`, until a wakeup has arrived at both. Raises DevFailed, OSError."""
     clock = WallClock(shift)
     logs.configure(clock.now)
-    woken = trio.Event()
+    at_apns, at_fcm = _Telling("APNs", _expiration), _Telling("FCM", _ttl)
+    (backend, backend_digest), (settings, settings_digest) = new_key("backend"), new_key("settings")
+    script = Script(
+        now=clock.now, backend=backend_digest, settings=settings_digest, port=port, apns_journal=at_apns,
+        fcm_journal=at_fcm,
+    )  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="feierabend-dev-") as folder:
         async with trio.open_nursery() as nursery:
-            authority = Authority("127.0.0.1")
-            private, public = provider_key()
-            apns = FakeApns(
-                {KEY_ID: TeamKey(team_id=TEAM_ID, key_id=KEY_ID, public_pem=public)}, {TOPIC}, clock.now,
-                journal=_Telling(woken),
-            )  # fmt: skip
-            listeners = await trio.open_ssl_over_tcp_listeners(
-                0, authority.server_context(), host="127.0.0.1", https_compatible=True
-            )
-            await nursery.start(trio.serve_listeners, apns.serve_stream, listeners)
-            inner = listeners[0].transport_listener
-            assert isinstance(inner, trio.SocketListener)
-            backend, settings = new_key("backend"), new_key("settings")
-            path = _configuration(
-                Path(folder), private, authority.pem, inner.socket.getsockname()[1], port, backend[1], settings[1]
-            )
+            stage = await put_up(nursery, Path(folder), script)
             stop = trio.Event()
             await nursery.start(watch_signals, stop)
-            bound = await nursery.start(partial(_serve, path, clock, stop, nursery.cancel_scope))
+            bound = await nursery.start(partial(_serve, stage.config, clock, stop, nursery.cancel_scope))
             address = f"http://127.0.0.1:{bound.door[0][1]}"
             if once:
-                await _try(address, backend[0], woken)
+                await _try(address, backend, at_apns.woken, at_fcm.woken)
                 stop.set()
             else:
-                _explain(address, backend[0], settings[0], clock.now())
+                _explain(address, backend, settings, clock.now())
 
 
 async def _serve(
@@ -106,34 +96,47 @@ async def _serve(
 
 
 class _Telling(Journal):
-    """Shows each wakeup as it arrives at the fake."""
+    """Shows each wakeup as it arrives at a fake. `life`: how its request says how long it may be kept."""
 
-    def __init__(self, woken: trio.Event) -> None:
+    def __init__(self, provider: str, life: Callable[[Entry], str]) -> None:
         super().__init__(counting_only=True)
-        self._woken = woken
+        self._provider = provider
+        self._life = life
+        self.woken = trio.Event()
 
     def add(self, entry: Entry) -> None:
         super().add(entry)
         at = _wall(entry.t).strftime("%H:%M:%S")
         answer = "accepted" if entry.status == 200 else f"{entry.status} {entry.reason}"
-        expiration = entry.value(b"apns-expiration").decode()
-        click.echo(f"{at}  wakeup at APNs, token …{entry.token[-4:]}, expiration {expiration}: {answer}")
+        token, life = entry.token[-4:], self._life(entry)
+        click.echo(f"{at}  wakeup at {self._provider}, token …{token}, {life}: {answer}")
         if entry.status == 200:
-            self._woken.set()
+            self.woken.set()
 
 
-async def _try(address: str, key: str, woken: trio.Event) -> None:
-    """Register a device, post an event, wait for its wakeup."""
+def _expiration(entry: Entry) -> str:
+    return f"expiration {entry.value(b'apns-expiration').decode()}"
+
+
+def _ttl(entry: Entry) -> str:
+    message = fcm_rules.read(entry.body)
+    return f"ttl {message.ttl:.0f}s" if isinstance(message, fcm_rules.Send) else "unreadable"
+
+
+async def _try(address: str, key: str, *woken: trio.Event) -> None:
+    """Register a device of each kind, post an event, wait for its wakeups."""
     headers = {"authorization": f"Bearer {key}"}
     with trio.move_on_after(PATIENCE):
         try:
             async with httpx.AsyncClient(base_url=address, headers=headers, trust_env=False) as client:
-                (await client.put("/v1/users/anna/devices/phone", json=_DEVICE)).raise_for_status()
+                for name, device in _DEVICES.items():
+                    (await client.put(f"/v1/users/anna/devices/{name}", json=device)).raise_for_status()
                 taken = (await client.post("/v1/events", json={"user": "anna"})).raise_for_status().json()
         except httpx.HTTPError as error:
             raise DevFailed(f"the door did not answer as it should: {error}") from None
         click.echo(f"posted one event: {json.dumps(taken)}")
-        await woken.wait()
+        for each in woken:
+            await each.wait()
         return
     raise DevFailed(f"no wakeup within {PATIENCE:.0f} s")
 
@@ -146,8 +149,9 @@ def _explain(address: str, backend: str, settings: str, now: float) -> None:
         f"""
 Feierabend runs on {address}. Its clock reads {_wall(now):%H:%M:%S}; all times are those of {DEFAULT_ZONE}. Try:
 
-  register a phone
-    {say} -X PUT {address}/v1/users/anna/devices/phone -d '{json.dumps(_DEVICE)}'
+  register an iPhone, and an Android phone
+    {say} -X PUT {address}/v1/users/anna/devices/iphone -d '{json.dumps(_DEVICES["iphone"])}'
+    {say} -X PUT {address}/v1/users/anna/devices/android -d '{json.dumps(_DEVICES["android"])}'
   rest from 22:00 to 06:00 (another key: who writes to people must not see when they rest)
     {set_rest} -X PUT {address}/v1/users/anna/rest -d '{json.dumps(_REST)}'
   something new for anna
@@ -157,62 +161,17 @@ Feierabend runs on {address}. Its clock reads {_wall(now):%H:%M:%S}; all times a
   anna has read what there was
     {say} {address}/v1/seen -d '{{"user":"anna"}}'
 
-Each wakeup that reaches the simulated Apple is a line below. Ctrl-C ends.
+Each wakeup that reaches the simulated Apple or Google is a line below. Ctrl-C ends.
 """
     )
 
 
-_DEVICE: Final = {"platform": "apns", "app": "ios", "token": TOKEN}
+_DEVICES: Final = {
+    "iphone": {"platform": "apns", "app": "ios", "token": APNS_TOKEN},
+    "android": {"platform": "fcm", "app": "android", "token": FCM_TOKEN},
+}
 _REST: Final = {
     "timezone": DEFAULT_ZONE,
     "windows": [{"kind": "cron", "start": "0 22 * * *", "duration_minutes": 480}],
 }
 _ALARM: Final = {"user": "anna", "class": "alarm", "role": "dispatch", "reason": "incident"}
-
-
-def _configuration(
-    folder: Path, private: bytes, ca: bytes, apns_port: int, port: int, backend: str, settings: str
-) -> Path:
-    """A configuration that is good for this process only."""
-    (folder / "AuthKey.p8").write_bytes(private)
-    (folder / "ca.pem").write_bytes(ca)
-    masters = folder / "master"
-    masters.touch(0o600)
-    masters.write_text("0:" + "A" * 43 + "=\n")
-    path = folder / "feierabend.toml"
-    path.write_text(f"""
-[store]
-path = "dev.db"
-key_file = "master"
-[door]
-listen = ["127.0.0.1:{port}"]
-[ops]
-listen = ["127.0.0.1:0"]
-[shutdown]
-grace_seconds = 5
-[[tenants]]
-name = "dev"
-jitter_seconds = 0
-[[tenants.keys]]
-id = "backend"
-sha256 = "{backend}"
-scopes = ["events", "alarms", "devices"]
-[[tenants.keys]]
-id = "settings"
-sha256 = "{settings}"
-scopes = ["rest"]
-[[tenants.apps]]
-name = "ios"
-topic = "{TOPIC}"
-team_id = "{TEAM_ID}"
-key_id = "{KEY_ID}"
-key_file = "AuthKey.p8"
-endpoint = "127.0.0.1:{apns_port}"
-ca_file = "ca.pem"
-connections = 1
-[[tenants.classes]]
-name = "alarm"
-roles = ["dispatch"]
-reasons = ["incident"]
-""")
-    return path

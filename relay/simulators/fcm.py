@@ -1,8 +1,8 @@
 """A fake FCM (HTTP v1): strict where Google is, and stricter where a client can be wrong unnoticed.
 
 What is wrong with a message is told by fcm_rules.py, what with a device by fcm_devices.py, how it is said by
-fcm_answer.py, conduct of a sender by fcm_conduct.py; the connection itself is h2_connection.py. A stream too many
-brings GOAWAY, as do too many PINGs and three minutes without a request.
+fcm_answer.py, conduct of a sender by fcm_conduct.py; the connection itself is h2_connection.py or, for clients without
+HTTP/2, http1_connection.py. A stream too many brings GOAWAY, as do too many PINGs and three minutes without a request.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import trio
 
 from relay.simulators import fcm_answer
 from relay.simulators.fcm_answer import NOT_A_TOKEN, Answer
-from relay.simulators.fcm_conduct import SendConduct, reason
+from relay.simulators.fcm_conduct import PEAK, RAMP, Ramp, SendConduct, reason
 from relay.simulators.fcm_devices import Bucket, FcmRegistry
 from relay.simulators.fcm_rules import Send, read
 from relay.simulators.h2_server import Server
@@ -42,6 +42,7 @@ LIMITS: Final = Limits(
     ping_apart=PING_APART,
     ping_strikes=2,
     is_path_secret=False,
+    speaks_http1=True,
 )
 """As observed at Google: window, header list size; a WINDOW_UPDATE makes the connection's window the same."""
 A_MINUTE: Final = 600_000
@@ -98,12 +99,17 @@ class FakeFcm:
         self._is_token_good = is_token_good
         self._bucket = Bucket(a_minute, a_minute / 60)
         self._conduct = SendConduct(self.journal.violate)
+        self._ramp: Ramp | None = None
         self._sent = 0
         self._server = Server(self)
 
     async def serve_stream(self, stream: trio.abc.Stream) -> None:
         """Serve one connection until it ends; `stream` is closed afterwards."""
         await self._server.serve_stream(stream)
+
+    async def serve_http1_stream(self, stream: trio.abc.Stream) -> None:
+        """The same by HTTP/1.1, where no TLS tells which of the two is meant."""
+        await self._server.serve_stream(stream, "http/1.1")
 
     def session(self) -> FakeFcm:
         """All connections are alike."""
@@ -126,8 +132,18 @@ class FakeFcm:
         """Cut every connection without a word."""
         self._server.cut()
 
+    def begin_bulk(self, peak: float = PEAK, seconds: float = RAMP) -> None:
+        """What comes from now on is a bulk send: it may grow evenly to `peak` requests a second within `seconds`."""
+        self._ramp = Ramp(self.journal.violate, peak, seconds)
+
+    def end_bulk(self) -> None:
+        """What comes from now on is no bulk send."""
+        self._ramp = None
+
     def handle(self, request: Request) -> Reply:
         now, token = self.now(), _token(request.body)
+        if self._ramp is not None:
+            self._ramp.see(now)
         if token:
             self._conduct.see(token, request.body, now)
         answer = self.injections.answers.pop(0) if self.injections.answers else self._judge(request, now)
@@ -139,7 +155,8 @@ class FakeFcm:
                 body=request.body,
             )
         )  # fmt: skip
-        return Reply(answer.fields, answer.body, is_silent=token in self.injections.silent)
+        silent, delay = token in self.injections.silent, self.injections.delays.get(token, 0.0)
+        return Reply(answer.fields, answer.body, is_silent=silent, delay=delay)
 
     def _judge(self, request: Request, now: float) -> Answer:
         """What Google would answer. A message that is accepted is on its way to the phone afterwards."""

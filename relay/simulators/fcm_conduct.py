@@ -1,8 +1,9 @@
-"""Whether a sender retries as Google asks it to (validation F-06).
+"""Whether a sender retries, and lets a bulk send grow, as Google asks it to (validation F-06).
 
 Source: Google, "Best practices when sending FCM messages at scale": after 429 wait for what `retry-after` says, or a
 minute; after 5xx never less than ten seconds; never retry 400, 403 or 404. Time runs from when a request was judged, so
-that an answer under way is no reason to complain.
+that an answer under way is no reason to complain. A bulk send goes from nothing to its peak over a minute or more. What
+is a bulk send nobody can see from outside: the run is marked as one at the fake.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ AFTER_5XX: Final = 10.0
 AFTER_429: Final = 60.0
 AFTER_STOP: Final = 60.0
 """Seconds after a refusal that is about the project, not the device: a probe may come then [C]."""
+RAMP: Final = 60.0
+"""Seconds from nothing to the peak of a bulk send, at least."""
+PEAK: Final = 10_000.0
+"""Requests a second: what the quota of a project, 600,000 a minute, comes to."""
 _ABOUT_DEVICE: Final = {(400, "INVALID_ARGUMENT"), (403, "SENDER_ID_MISMATCH"), (404, "UNREGISTERED")}
 
 
@@ -59,6 +64,37 @@ class SendConduct:
             self._refusals[token] = _Refusal("retry_of_refused", until, b"" if about_device else _digest(body))
         else:
             self._refusals.pop(token, None)
+
+
+class Ramp:
+    """How a bulk run may grow: evenly, from nothing to `peak` requests a second within `seconds`.
+
+    In its n-th second (1, 2, …) n / `seconds` of the peak may come. The run begins with its first request. `violate` is
+    told of each second in which more come.
+    """
+
+    def __init__(self, violate: Callable[[str], None], peak: float = PEAK, seconds: float = RAMP) -> None:
+        self._violate = violate
+        self._peak = peak
+        self._seconds = seconds
+        self._began: float | None = None
+        self._second = 0
+        self._count = 0
+
+    def allowed(self, second: int) -> float:
+        """Most requests in that second of the run (1, 2, …)."""
+        return min(self._peak, self._peak * second / self._seconds)
+
+    def see(self, now: float) -> None:
+        """A request has come."""
+        if self._began is None:
+            self._began = now
+        second = int(now - self._began) + 1
+        if second != self._second:
+            self._second, self._count = second, 0
+        self._count += 1
+        if self._count - 1 <= self.allowed(second) < self._count:
+            self._violate("ramp_too_steep")
 
 
 def reason(answer: Answer) -> str:

@@ -149,13 +149,20 @@ class Connection:
             if self._limits.excess:
                 self._end(frames.PROTOCOL_ERROR, self._limits.excess, max(0, stream - 2))
             else:
-                self._h2.reset_stream(stream, frames.REFUSED_STREAM)
-                self._forget(stream)
+                self._refuse(stream)
+            return
+        most_at_once = self._service.injections.most_at_once
+        if most_at_once is not None and len(self._open) >= most_at_once:
+            self._refuse(stream)
             return
         self._open.add(stream)
         self._headers[stream] = headers
         self._bodies[stream] = bytearray()
         self._mind_idleness()
+
+    def _refuse(self, stream: int) -> None:
+        self._h2.reset_stream(stream, frames.REFUSED_STREAM)
+        self._forget(stream)
 
     def _forget(self, stream: int) -> None:
         """The stream is closed, or never was one."""
@@ -178,30 +185,45 @@ class Connection:
         if faults.drop_after is not None and self._processed >= faults.drop_after:
             faults.drop_after = None
             self._is_over = True
-        elif faults.silence or reply.is_silent:
             return
-        elif (latency := faults.latency()) > 0:
-            nursery.start_soon(self._answer_later, latency, stream, reply)
+        if faults.goaway_after is not None and self._processed >= faults.goaway_after:
+            faults.goaway_after = None
+            self._say_goaway(*faults.farewell)
+        if faults.silence or reply.is_silent:
+            return
+        latency = faults.latency() + reply.delay + faults.connection_delays.get(self._number, 0.0)
+        if latency > 0 or faults.body_delay > 0:
+            nursery.start_soon(self._answer_later, latency, faults.body_delay, stream, reply)
         else:
             self._answer(stream, reply)
+            self._give(stream, reply.body)
 
-    async def _answer_later(self, latency: float, stream: int, reply: Reply) -> None:
+    async def _answer_later(self, latency: float, body_delay: float, stream: int, reply: Reply) -> None:
         await trio.sleep(latency)
         if stream in self._open:
             self._answer(stream, reply)
+        if body_delay:
             await self._flush()
+            await trio.sleep(body_delay)
+        if stream in self._open:
+            self._give(stream, reply.body)
+        await self._flush()
 
     def _answer(self, stream: int, reply: Reply) -> None:
+        """The head of an answer, which is all of it if there is no body."""
         self._strikes.forgive()
         self._h2.send_headers(stream, reply.headers, end_stream=not reply.body)
-        if reply.body:
-            self._waiting[stream] = reply.body
-            self._send_waiting()
-        else:
+        if not reply.body:
             self._forget(stream)
         if self._announced < self._session.streams:
             self._out += self._h2.data_to_send()
             self._announce(self._session.streams)
+
+    def _give(self, stream: int, body: bytes) -> None:
+        """The body; nothing if there is none."""
+        if body:
+            self._waiting[stream] = body
+            self._send_waiting()
 
     def _send_waiting(self) -> None:
         for stream, body in list(self._waiting.items()):
@@ -225,9 +247,14 @@ class Connection:
         if graceful:
             self._out += frames.goaway(frames.LAST_STREAM, debug)
             await self._tell()
-        self._last_stream = self._h2.highest_inbound_stream_id
-        self._out += frames.goaway(self._last_stream, debug, code) + frames.ping(_AFTER_GOAWAY)
+        self._say_goaway(code, debug)
         await self._tell()
+
+    def _say_goaway(self, code: int, debug: bytes) -> None:
+        """With the last stream there was; the PING tells when the client knows."""
+        self._last_stream = self._h2.highest_inbound_stream_id
+        farewell = frames.goaway(self._last_stream, debug, code) + frames.ping(_AFTER_GOAWAY)
+        self._out += self._h2.data_to_send() + farewell
 
     async def _tell(self) -> None:
         """Send what is to be said from outside of the connection's own task, which will notice if it is broken."""

@@ -1,22 +1,40 @@
-"""The server side of HTTP/2 that the fakes share: all connections of a service, over any trio stream.
+"""The server side of HTTP that the fakes share: all connections of a service, over any trio stream.
 
-So it runs in virtual time and memory as well as on TLS. One connection is h2_connection.py; what a request is answered
-is the service's business (h2_service.py).
+So it runs in virtual time and memory as well as on TLS. One connection is h2_connection.py, or http1_connection.py
+where the service speaks HTTP/1.1 too; what a request is answered is the service's business (h2_service.py).
 """
 
 from __future__ import annotations
 
 import ssl
 from collections import deque
-from typing import Final
+from collections.abc import Callable
+from typing import Final, Protocol
 
 import trio
 
-from relay.simulators.h2_connection import Connection
+from relay.simulators import h2_connection, http1_connection
 from relay.simulators.h2_service import Service
 
 CONNECTIONS_A_MINUTE: Final = 60
 """More new connections in a minute count as a breach ("rapid open/close is treated as denial of service")."""
+
+
+class Connection(Protocol):
+    """One of them, of either protocol."""
+
+    scope: trio.CancelScope
+
+    async def run(self) -> None: ...
+    async def goaway(self, debug: bytes, *, graceful: bool, code: int) -> None: ...
+    async def announce(self, streams: int) -> None: ...
+
+
+_CONNECTIONS: Final[dict[str, Callable[[Service, trio.abc.Stream, int], Connection]]] = {
+    "h2": h2_connection.Connection,
+    "http/1.1": http1_connection.Connection,
+}
+"""By the name that ALPN has for the protocol."""
 
 
 class Server:
@@ -27,34 +45,36 @@ class Server:
         self._open: set[Connection] = set()
         self._opened_at: deque[float] = deque()
 
-    async def serve_stream(self, stream: trio.abc.Stream) -> None:
-        """Serve one connection until it ends; `stream` is closed afterwards."""
+    async def serve_stream(self, stream: trio.abc.Stream, protocol: str = "h2") -> None:
+        """Serve one connection until it ends; `stream` is closed afterwards. `protocol`: spoken where TLS is not."""
         self._count_opening()
         try:
-            if self._service.accepting and await self._speaks_http2(stream):
-                await self._serve(stream)
+            if self._service.accepting and (spoken := await self._protocol(stream, protocol)):
+                await self._serve(stream, spoken)
         finally:
             await trio.aclose_forcefully(stream)
 
-    async def _speaks_http2(self, stream: trio.abc.Stream) -> bool:  # A-01
+    async def _protocol(self, stream: trio.abc.Stream, protocol: str) -> str:  # A-01, F-01
+        """What is spoken; empty: nothing that is served."""
         if not isinstance(stream, trio.SSLStream):
-            return True
+            return protocol
         journal = self._service.journal
         try:
             await stream.do_handshake()
         except trio.BrokenResourceError as error:
             if isinstance(error.__cause__, ssl.SSLError) and error.__cause__.reason == "CALLBACK_FAILED":
                 journal.violate("no_server_name")
-            return False
-        if stream.selected_alpn_protocol() != "h2":
+            return ""
+        spoken = stream.selected_alpn_protocol() or "http/1.1"
+        if spoken != "h2" and not self._service.limits.speaks_http1:
             journal.violate("no_http2")
-            return False
-        return True
+            return ""
+        return spoken
 
-    async def _serve(self, stream: trio.abc.Stream) -> None:
+    async def _serve(self, stream: trio.abc.Stream, protocol: str) -> None:
         journal = self._service.journal
         journal.connections += 1
-        connection = Connection(self._service, stream, journal.connections)
+        connection = _CONNECTIONS[protocol](self._service, stream, journal.connections)
         self._open.add(connection)
         try:
             await connection.run()

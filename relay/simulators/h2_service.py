@@ -34,6 +34,8 @@ class Limits:
     """So many are borne; the next one ends the connection."""
     is_path_secret: bool = True
     """The path names a device, so that no table may keep it."""
+    speaks_http1: bool = False
+    """Beside HTTP/2, to clients that ask for it by ALPN or do not ask."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,18 +55,24 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """`is_silent`: it is never given."""
+    """`headers`: status first. `is_silent`: it is never given. `delay`: seconds beside the latency of all."""
 
     headers: Sequence[tuple[str, str]]
     body: bytes = b""
     is_silent: bool = False
+    delay: float = 0.0
 
 
 class Faults(Protocol):
     """The part of the injections that is about connections."""
 
     silence: bool
+    connection_delays: dict[int, float]
+    body_delay: float
     drop_after: int | None
+    goaway_after: int | None
+    farewell: tuple[int, bytes]
+    most_at_once: int | None
 
     @property
     def latency(self) -> Callable[[], float]: ...

@@ -43,6 +43,20 @@ class Account:
     public_pem: bytes
 
 
+def account_file(account: Account, project: str, private_pem: bytes, token_uri: str) -> str:
+    """The service account file that Google hands out for it."""
+    content = {
+        "type": "service_account",
+        "project_id": project,
+        "private_key_id": account.key_id,
+        "private_key": private_pem.decode(),
+        "client_email": account.client_email,
+        "client_id": "100000000000000000001",
+        "token_uri": token_uri,
+    }
+    return json.dumps(content, indent=2) + "\n"
+
+
 @dataclass(slots=True)
 class _Issued:
     """What an account has got so far."""
@@ -73,12 +87,19 @@ class OauthCounts:
 
 @dataclass(slots=True)
 class FakeOauth:
-    """Knows accounts, remembers tokens. `now`: UTC seconds. `token_uri`: its own URL, which assertions must name."""
+    """Knows accounts, remembers tokens. `now`: UTC seconds.
+
+    `token_uri`: its own URL, which assertions must name; or Google's, as Google's own libraries do wherever they ask.
+    """
 
     accounts: Iterable[Account]
     now: Callable[[], float]
     expires_in: int = LIFE
     token_uri: str = TOKEN_URI
+    skew: float = 0.0
+    """Seconds that its clock is ahead of what `now` says."""
+    are_refused: bool = False
+    """FCM takes none of the tokens given out meanwhile."""
     journal: Journal = field(default_factory=Journal)
     injections: Injections[tuple[int, bytes]] = field(default_factory=Injections)
     """Answers are (status, body)."""
@@ -117,7 +138,8 @@ class FakeOauth:
         issued.fetches += 1
         self.counts.fetches += 1
         token = f"ya29.fake-{self.counts.fetches:08d}"
-        self._ends_at[token] = now + self.expires_in
+        if not self.are_refused:
+            self._ends_at[token] = now + self.expires_in
         return {"access_token": token, "expires_in": self.expires_in, "token_type": "Bearer"}
 
     def _check(self, assertion: str) -> Account:
@@ -132,9 +154,9 @@ class FakeOauth:
         account = next((account for account in accounts if account.key_id == kid), None)
         if account is None or not _is_signed(assertion, account):
             raise _Refused("invalid_grant", "Invalid JWT Signature.")
-        if claims.get("aud") != self.token_uri:
+        if claims.get("aud") not in (self.token_uri, TOKEN_URI):
             raise _Refused("invalid_grant", "Invalid JWT: Failed audience check.")
-        if not _is_timely(claims.get("iat"), claims.get("exp"), self.now()):
+        if not _is_timely(claims.get("iat"), claims.get("exp"), self.now() + self.skew):
             raise _Refused("invalid_grant", _OUT_OF_TIME)
         if SCOPE not in str(claims.get("scope", "")).split():
             raise _Refused("invalid_scope", "Invalid OAuth scope or ID token audience provided.")

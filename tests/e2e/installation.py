@@ -42,6 +42,32 @@ class Installation:
         self, apns: int, credentials: Path, *, grace: float = 3, connections: int = 2, posts_seen: bool = False
     ) -> None:
         """Write the configuration, for a fake APNs on port `apns` with its `credentials`."""
+        self._write(
+            f"""
+name = "ios"
+topic = "{TOPIC}"
+team_id = "{TEAM_ID}"
+key_id = "{KEY_ID}"
+key_file = "{credentials / "AuthKey.p8"}"
+endpoint = "127.0.0.1:{apns}"
+ca_file = "{credentials / "ca.pem"}"
+connections = {connections}
+""",
+            grace=grace, posts_seen=posts_seen,
+        )  # fmt: skip
+
+    def configure_android(self, fcm: int, credentials: Path) -> None:
+        """The same for a fake FCM; its token endpoint stands in the service account file."""
+        self._write(f"""
+name = "android"
+provider = "fcm"
+service_account_file = "{credentials / "service-account.json"}"
+endpoint = "127.0.0.1:{fcm}"
+ca_file = "{credentials / "ca.pem"}"
+connections = 2
+""")
+
+    def _write(self, app: str, *, grace: float = 3, posts_seen: bool = False) -> None:
         self.config.write_text(f"""
 [store]
 path = "relay.db"
@@ -64,15 +90,7 @@ scopes = ["events", "alarms", "devices"]
 id = "settings"
 sha256 = "{self.digests[1]}"
 scopes = ["rest"]
-[[tenants.apps]]
-name = "ios"
-topic = "{TOPIC}"
-team_id = "{TEAM_ID}"
-key_id = "{KEY_ID}"
-key_file = "{credentials / "AuthKey.p8"}"
-endpoint = "127.0.0.1:{apns}"
-ca_file = "{credentials / "ca.pem"}"
-connections = {connections}
+[[tenants.apps]]{app}
 [[tenants.classes]]
 name = "alarm"
 roles = ["dispatch"]

@@ -1,10 +1,10 @@
-"""A fake APNs as a process, and what it has seen: one line of its journal for each wakeup."""
+"""A fake APNs or FCM as a process, and what it has seen: one line of its journal for each wakeup."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,23 +71,34 @@ class Sightings:
 
 
 @dataclass(frozen=True, slots=True)
-class Apple:
+class Provider:
+    """A fake that listens on `port`."""
+
     port: int
     credentials: Path
     journal: Path
 
 
 @asynccontextmanager
-async def fake_apns(folder: Path, *options: str) -> AsyncIterator[Apple]:
-    """`feierabend fake apns`, listening; in the end it must have seen no breach of conduct."""
-    apple = Apple(free_port(), folder / "credentials", folder / "journal")
-    where = ("--port", str(apple.port), "--credentials", apple.credentials, "--journal", apple.journal)
-    async with running("fake", "apns", *where, *options) as fake:
+async def _fake(command: str, folder: Path, *options: str) -> AsyncIterator[Provider]:
+    provider = Provider(free_port(), folder / "credentials", folder / "journal")
+    where = ("--port", str(provider.port), "--credentials", provider.credentials, "--journal", provider.journal)
+    async with running("fake", command, *where, *options) as fake:
         await fake.line('"listening"')
-        yield apple
+        yield provider
         fake.terminate()
         assert await fake.ended() == 0
         assert json.loads(await fake.line('"violations"'))["violations"] == {}
+
+
+def fake_apns(folder: Path, *options: str) -> AbstractAsyncContextManager[Provider]:
+    """`feierabend fake apns`, listening; in the end it must have seen no breach of conduct."""
+    return _fake("apns", folder, *options)
+
+
+def fake_fcm(folder: Path, *options: str) -> AbstractAsyncContextManager[Provider]:
+    """`feierabend fake fcm` with its token endpoint, likewise."""
+    return _fake("fcm", folder, *options)
 
 
 def token(number: int) -> str:

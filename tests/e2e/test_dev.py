@@ -24,7 +24,7 @@ async def test_dev_once_posts_an_event_shows_its_wakeup_and_exits() -> None:
     async with running("dev", "--once", "--port", "0") as trial:
         assert await trial.ended() == 0
     assert any(re.fullmatch(r'posted one event: \{"accepted": 1, "unknown": 0\}', line) for line in trial.lines)
-    assert len(wakeups(trial)) == 1
+    assert len(wakeups(trial, "APNs")) == len(wakeups(trial, "FCM")) == 1
 
 
 @pytest.mark.processes
@@ -35,19 +35,21 @@ async def test_at_half_past_ten_the_printed_rest_holds_a_message_back_and_an_ala
         assert "reads 22:30:" in said
         assert "all times are those of Europe/Berlin" in said
         lines = printed(trial)
-        assert [*lines] == ["devices/phone", "rest", "events", "alarm", "seen"]
+        assert [*lines] == ["devices/iphone", "devices/android", "rest", "events", "alarm", "seen"]
         for name, expected in (
-            ("devices/phone", {"evicted": 0}),
-            ("rest", {"version": 2}),
+            ("devices/iphone", {"evicted": 0}),
+            ("devices/android", {"evicted": 0}),
+            ("rest", {"version": 3}),
             ("events", {"accepted": 1, "unknown": 0}),
             ("alarm", {"accepted": 1, "unknown": 0}),
         ):
             assert await run(lines[name]) == expected
         assert re.match(r"22:3\d:\d\d  wakeup at APNs, token …cdef, .*: accepted$", await trial.line("wakeup at APNs"))
+        assert re.match(r"22:3\d:\d\d  wakeup at FCM, token …cdef, ttl \d+s: accepted$", await trial.line("at FCM"))
         assert await run(lines["seen"]) == {}
         trial.interrupt()
         assert await trial.ended() == 0
-    assert len(wakeups(trial)) == 1, "a message woke somebody in rest"
+    assert len(wakeups(trial, "APNs")) == len(wakeups(trial, "FCM")) == 1, "a message woke somebody in rest"
 
 
 @pytest.mark.processes
@@ -55,12 +57,13 @@ async def test_five_minutes_before_the_printed_rest_a_wakeup_leaves_that_does_no
     async with running("dev", "--port", "0", "--at", "21:55", zone="America/Los_Angeles") as trial:
         await trial.line("Ctrl-C ends")
         lines = printed(trial)
-        for name in ("devices/phone", "rest", "events"):
+        for name in ("devices/iphone", "devices/android", "rest", "events"):
             await run(lines[name])
         wakeup = await trial.line("wakeup at APNs")
         at, expiration = re.findall(r"^(\d\d:\d\d):\d\d .*expiration (\d+)", wakeup)[0]
         assert at in ("21:55", "21:56")
         assert expiration == "0" or wall(int(expiration)) <= "22:00"
+        assert int(re.findall(r"ttl (\d+)s", await trial.line("wakeup at FCM"))[0]) <= 300
 
 
 def printed(trial: Child) -> dict[str, str]:
@@ -96,8 +99,8 @@ async def run(line: str) -> object:
         return (await asking.ask(method, parts.path, body.encode(), headers)).json()
 
 
-def wakeups(trial: Child) -> list[str]:
-    return [line for line in trial.lines if "wakeup at APNs" in line]
+def wakeups(trial: Child, provider: str) -> list[str]:
+    return [line for line in trial.lines if f"wakeup at {provider}" in line]
 
 
 def wall(instant: float) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from random import Random
 from typing import Any
 from urllib.parse import urlencode
 
+import h11
 import trio
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import (
@@ -26,9 +27,12 @@ from relay.lanes.oauth import AccessToken, ServiceAccount
 from relay.simulators.fcm import FakeFcm
 from relay.simulators.journal import Entry
 from relay.simulators.oauth import Account, FakeOauth
+from relay.simulators.oauth_server import OauthServer
+from tests.relay.simulators.h1_client import calling
 from tests.relay.world import NOON as NOON
 from tests.relay.world import World, app, tenant, world
 
+_FORM = [("content-type", "application/x-www-form-urlencoded")]
 PROJECT = "police-1"
 TOKEN = "fK3" + "x_-9" * 5 + ":APA91b" + "Zz0_-" * 26
 
@@ -58,12 +62,23 @@ class Google:
         self.oauth = FakeOauth([known], clock.now, token_uri=account().token_uri)
         self.fcm = FakeFcm(PROJECT, self.oauth.is_good, clock.now)
         self.is_down = False
+        self._tokens = OauthServer(self.oauth)
 
     async def post(self, _uri: str, form: dict[str, str]) -> tuple[int, bytes]:
         await trio.sleep(0.1)
         if self.is_down:
             raise OSError
-        return self.oauth.exchange(urlencode(form).encode(), "application/x-www-form-urlencoded")
+        answer = None
+        async with calling(self._tokens.serve_stream) as caller:
+            with suppress(h11.RemoteProtocolError):
+                answer = await caller.ask("/token", _FORM, urlencode(form).encode())
+        if answer is None:
+            raise OSError
+        return answer.status, answer.body
+
+    def times(self, token: str) -> list[float]:
+        """When a phone was written to."""
+        return [entry.t for entry in self.requests if entry.token == token]
 
     @property
     def requests(self) -> list[Entry]:
@@ -71,10 +86,16 @@ class Google:
 
 
 @asynccontextmanager
-async def google(*, is_down: bool = False, **more: Any) -> AsyncIterator[tuple[World, Google]]:  # noqa: ANN401
-    """A world whose tenant has an iOS and an Android app."""
+async def google(
+    *,
+    is_down: bool = False,
+    prepare: Callable[[Google], None] = lambda _: None,
+    **more: Any,  # noqa: ANN401
+) -> AsyncIterator[tuple[World, Google]]:
+    """A world whose tenant has an iOS and an Android app. `prepare` is called before the relay starts."""
     made = Google()
     made.is_down = is_down
+    prepare(made)
     async with world(
         tenant(app(), android()), serve={"android": made.fcm.serve_stream}, post=lambda _app: made.post, **more
     ) as w:

@@ -6,7 +6,7 @@ import pytest
 
 from relay.core.breaker import FAILURES, State
 from relay.core.verdicts import Action, Scope, Verdict
-from relay.lanes.health import BUGS, PAUSE, Health
+from relay.lanes.health import BUGS, NOT_TAKEN, PAUSE, Health
 from tests.relay.world import NOON
 
 BUG = Verdict(Action.GIVE_UP, Scope.MESSAGE)
@@ -115,4 +115,14 @@ def test_a_clock_set_back_does_not_postpone_the_probe() -> None:
     health, clock = _stopped()
     clock.at -= 7200.0
     assert health.allowance() == 1
-    assert health.look_in(LOOK, may_probe=True) == 0
+    assert health.look_in(LOOK, may_probe=True) <= NOT_TAKEN
+
+
+def test_a_probe_that_is_due_and_could_not_leave_is_not_looked_for_without_pause() -> None:
+    """There is no access token yet: whoever gets one says so, and until then looking again at once is a busy loop."""
+    health, clock = _stopped()
+    clock.at += PAUSE - 0.5
+    assert health.look_in(LOOK, may_probe=True) == 0.5
+    clock.at += 0.5
+    assert health.allowance() == 1
+    assert health.look_in(LOOK, may_probe=True) == NOT_TAKEN

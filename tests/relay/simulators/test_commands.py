@@ -133,7 +133,7 @@ async def test_a_fake_fcm_runs_as_a_process_with_its_token_endpoint(tmp_path: Pa
     """With the service account it has made, a client gets an access token, and with that a 200."""
     journal = tmp_path / "journal"
     options = ("--credentials", str(tmp_path / "new" / "folder"), "--journal", str(journal), "--streams", "7")
-    async with running("fcm", *options, "--token-life", "600") as simulator:
+    async with running("fcm", *options, "--token-life", "600", "--bulk-peak", "0.5") as simulator:
         account = json.loads(await trio.Path(simulator.said["service_account"]).read_text())
         assert account["type"] == "service_account"
         assert account["token_uri"] == f"https://{simulator.said['token_listening']}/token"
@@ -152,10 +152,11 @@ async def test_a_fake_fcm_runs_as_a_process_with_its_token_endpoint(tmp_path: Pa
         assert (await client.ask(send("another", path=path), message())).status == 401
         totals = await simulator.stop()
         await trio.aclose_forcefully(client.stream)
+    violations = totals.pop("violations")
+    assert [*violations] == ["ramp_too_steep"], "one in two seconds after a minute, and nothing like it before"
     assert totals == {
         "requests": 2,
         "by_status": {"200": 1, "401": 1},
-        "violations": {},
         "connections": 1,
         "tokens": 1,
         "oauth": {"exchanges": 1, "fetches": 1, "most_outstanding": 1},

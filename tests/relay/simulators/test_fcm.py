@@ -6,6 +6,7 @@ Everything is said by a client that is not ours, so that the fake stays able to 
 from __future__ import annotations
 
 import json
+from random import Random
 from typing import Any, Final
 
 import pytest
@@ -18,6 +19,7 @@ from relay.simulators import fcm_answer
 from relay.simulators.fcm import IDLE, FakeFcm, RetryAfter
 from relay.simulators.fcm_answer import NOT_A_TOKEN, Answer
 from relay.simulators.fcm_devices import STALE, Phone
+from relay.simulators.injections import bimodal, log_normal
 from tests.relay.simulators.h2_client import Answer as Received
 from tests.relay.simulators.h2_client import Client, Goaway, connected
 from tests.relay.simulators.messages import BEARER, DEVICE, PROJECT, START, devices, fake_fcm, message, send
@@ -431,6 +433,78 @@ async def test_connections_are_counted_and_can_be_cut_or_not_accepted(autojump_c
     assert not client.settings
 
 
+async def test_one_connection_can_be_slower_than_the_others(autojump_clock: MockClock) -> None:
+    fake = fake_fcm()
+    fake.injections.connection_delays[2] = 7.0
+    async with connected(fake) as first, connected(fake) as second:
+        began = trio.current_time()
+        assert (await first.ask(send(), message())).status == 200
+        assert trio.current_time() == began
+        assert (await second.ask(send(), message())).status == 200
+        assert trio.current_time() - began == pytest.approx(7)
+
+
+async def test_a_token_can_be_slow_and_a_body_come_late(autojump_clock: MockClock) -> None:
+    fake = fake_fcm()
+    fake.injections.delays[DEVICE] = 7.0
+    fake.injections.body_delay = 3.0
+    async with connected(fake) as client:
+        began = trio.current_time()
+        slow, other = client.request(send(), message()), client.request(send(), message("x" * 40))
+        await client.flush()
+        await client.pump_for(1)
+        assert client.answers[other].headers
+        assert not client.answers[other].body
+        assert (await client.answer(other)).status == 200
+        assert trio.current_time() - began == pytest.approx(3)
+        assert (await client.answer(slow)).status == 200
+        assert trio.current_time() - began == pytest.approx(10)
+
+
+@pytest.mark.parametrize("farewell", [(0, b"session_timed_out"), (1, b"x"), (2, b"")])
+async def test_goaway_in_mid_flight_leaves_later_requests_unprocessed(
+    autojump_clock: MockClock, farewell: tuple[int, bytes]
+) -> None:
+    fake = fake_fcm()
+    fake.injections.goaway_after = 2
+    fake.injections.farewell = farewell
+    async with connected(fake) as client:
+        for device in devices(4):
+            client.request(send(), message(device))
+        await client.flush()
+        await client.pump_for(LONG)
+    assert client.goaways == [Goaway(3, *farewell)]
+    assert statuses(client) == [200, 200, None, None]
+    assert [*fake.registry.phones] == devices(2)
+    assert not fake.journal.violations, "they were under way when it was said"
+
+
+async def test_streams_of_a_burst_are_refused_without_a_breach(autojump_clock: MockClock) -> None:
+    fake = fake_fcm()
+    fake.injections.most_at_once = 2
+    fake.injections.latency = lambda: 1.0
+    async with connected(fake) as client:
+        for device in devices(3):
+            client.request(send(), message(device))
+        await client.flush()
+        await client.pump_for(LONG)
+        assert (await client.ask(send(), message())).status == 200
+    assert [answer.reset for answer in client.answers.values()] == [None, None, ErrorCodes.REFUSED_STREAM, None]
+    assert [*fake.registry.phones] == [*devices(2), DEVICE]
+    assert not fake.journal.violations
+
+
+def test_latencies_are_spread_as_told() -> None:
+    latency = log_normal(Random(1), 0.04, 0.4)
+    drawn = sorted(latency() for _ in range(10_000))
+    assert drawn[5000] == pytest.approx(0.04, rel=0.1)
+    assert drawn[9900] == pytest.approx(0.4, rel=0.2)
+    latency = bimodal(Random(1), 0.05, 30.0, 0.01)
+    many = [latency() for _ in range(10_000)]
+    assert {*many} == {0.05, 30.0}
+    assert 50 < many.count(30.0) < 150
+
+
 # Conduct (F-06; the rules themselves are in test_fcm_conduct.py)
 
 
@@ -464,3 +538,21 @@ def test_error_bodies_are_googles() -> None:
             "details": [{"@type": FCM_ERROR, "errorCode": "UNREGISTERED"}],
         }
     }
+
+
+async def test_a_run_that_is_marked_as_bulk_may_not_come_at_once(autojump_clock: MockClock) -> None:
+    fake = fake_fcm()
+    async with connected(fake) as client:
+        for device in devices(5):
+            assert (await client.ask(send(), message(device))).status == 200
+        assert not fake.journal.violations, "nobody has said that it was a bulk send"
+        fake.begin_bulk(peak=60)
+        for count in (1, 2, 3, 5):
+            for device in devices(count):
+                assert (await client.ask(send(), message(device))).status == 200
+            await trio.sleep(1)
+        assert fake.journal.violations == {"ramp_too_steep": 1}
+        fake.end_bulk()
+        for device in devices(20):
+            assert (await client.ask(send(), message(device))).status == 200
+    assert fake.journal.violations == {"ramp_too_steep": 1}

@@ -1,4 +1,4 @@
-"""Whether the fake FCM notices a sender that retries where or when it should not (F-06)."""
+"""Whether the fake FCM notices a sender that retries where or when it should not, or grows too fast (F-06)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from relay.simulators import fcm_answer
 from relay.simulators.fcm_answer import Answer
-from relay.simulators.fcm_conduct import SendConduct
+from relay.simulators.fcm_conduct import PEAK, RAMP, Ramp, SendConduct
 from tests.relay.simulators.messages import DEVICE, START
 
 BODY: Final = b"one"
@@ -106,3 +106,49 @@ def test_an_injected_answer_is_understood_by_its_body() -> None:
     conduct.answered(DEVICE, BODY, Answer(404, body), START)
     conduct.see(DEVICE, OTHER, START + 1e6)
     assert breaches == [REFUSED]
+
+
+# The ramp of a bulk send
+
+STEEP: Final = "ramp_too_steep"
+
+
+def send_at(ramp: Ramp, *per_second: int, began: float = START) -> None:
+    """So many requests in each second, evenly."""
+    for second, count in enumerate(per_second):
+        for number in range(count):
+            ramp.see(began + second + number / count)
+
+
+def test_a_bulk_send_may_grow_evenly_to_its_peak_and_stay_there() -> None:
+    breaches: list[str] = []
+    send_at(Ramp(breaches.append, peak=600), *range(10, 601, 10), 600, 600, 0, 600)
+    assert not breaches
+
+
+def test_each_second_with_more_than_its_share_of_the_peak_is_one_breach() -> None:
+    breaches: list[str] = []
+    send_at(Ramp(breaches.append, peak=600), 10, 21, 30, 0, 200, 60)
+    assert breaches == [STEEP] * 2
+
+
+def test_above_the_peak_is_too_much_however_late() -> None:
+    breaches: list[str] = []
+    ramp = Ramp(breaches.append, peak=50, seconds=5)
+    send_at(ramp, 10, 20, 30, 40, 50, 50)
+    assert not breaches
+    send_at(ramp, 51, began=START + 3600)
+    assert breaches == [STEEP]
+
+
+def test_a_run_begins_with_its_first_request() -> None:
+    breaches: list[str] = []
+    send_at(Ramp(breaches.append, peak=600), 10, began=START + 1e6)
+    assert not breaches
+    send_at(Ramp(breaches.append, peak=600), 11, began=START + 1e6)
+    assert breaches == [STEEP]
+
+
+def test_unless_told_otherwise_a_run_may_come_to_the_quota_of_a_project_within_a_minute() -> None:
+    ramp = Ramp(lambda _: None)
+    assert (ramp.allowed(1), ramp.allowed(60), ramp.allowed(61)) == (PEAK / RAMP, 10_000, 10_000)

@@ -11,11 +11,14 @@ from urllib.parse import urlencode
 import h11
 import pytest
 import trio
+from google.oauth2 import service_account
 from trio.testing import MockClock, memory_stream_pair
 
 from relay.clock import TrioClock
-from relay.simulators.oauth import GRANT, SCOPE, FakeOauth
+from relay.simulators.certificates import account_key
+from relay.simulators.oauth import GRANT, SCOPE, TOKEN_URI, FakeOauth, account_file
 from relay.simulators.oauth_server import OauthServer
+from tests.relay.simulators import h1_client
 from tests.relay.simulators.assertions import ACCOUNT, FORM, GONE, OTHER_KEY, SECOND, START, assertion, form
 
 
@@ -115,6 +118,15 @@ def test_an_assertion_that_is_wrong_is_refused_in_googles_words(token: str, erro
     assert Endpoint().refused(form(token)) == error
 
 
+def test_the_audience_is_its_own_address_or_googles() -> None:
+    """Google's libraries name Google's, wherever the account file sends them."""
+    endpoint = Endpoint()
+    endpoint.fake.token_uri = "https://127.0.0.1:1/token"
+    assert endpoint.asked(form(assertion(aud="https://127.0.0.1:1/token")))[0] == 200
+    assert endpoint.asked(form(assertion(aud=TOKEN_URI)))[0] == 200
+    assert endpoint.asked(form(assertion(aud="https://127.0.0.1:2/token")))[0] == 400
+
+
 def test_other_scopes_beside_ours_do_no_harm() -> None:
     assert Endpoint().asked(form(assertion(scope=f"openid {SCOPE}")))[0] == 200
 
@@ -183,40 +195,19 @@ def test_an_injected_answer_is_given_once_and_gives_nothing_out() -> None:
 class Caller:
     """One connection of a client."""
 
-    def __init__(self, stream: trio.abc.Stream) -> None:
-        self._stream = stream
-        self._connection = h11.Connection(h11.CLIENT)
+    def __init__(self, caller: h1_client.Caller) -> None:
+        self._caller = caller
 
     async def post(self, body: bytes, path: str = "/token", method: str = "POST") -> tuple[int, bytes]:
         """Raises h11.RemoteProtocolError when the connection ends before an answer."""
-        if self._connection.our_state is h11.DONE:
-            self._connection.start_next_cycle()
-        headers = [("host", "x"), ("content-type", FORM), ("content-length", str(len(body)))]
-        request = h11.Request(method=method, target=path, headers=headers)
-        for part in (request, h11.Data(body), h11.EndOfMessage()):
-            await self._stream.send_all(self._connection.send(part) or b"")
-        status, content = 0, b""
-        while not isinstance(event := await self._next(), h11.EndOfMessage):
-            if isinstance(event, h11.Response):
-                status = event.status_code
-            elif isinstance(event, h11.Data):
-                content += bytes(event.data)
-        return status, content
-
-    async def _next(self) -> h11.Event:
-        while (event := self._connection.next_event()) is h11.NEED_DATA:
-            self._connection.receive_data(bytes(await self._stream.receive_some(65_536)))
-        assert not isinstance(event, type)
-        return event
+        answer = await self._caller.ask(path, [("content-type", FORM)], body, method=method)
+        return answer.status, answer.body
 
 
 @asynccontextmanager
 async def calling(fake: FakeOauth) -> AsyncIterator[Caller]:
-    here, there = memory_stream_pair()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(OauthServer(fake).serve_stream, there)
-        yield Caller(here)
-        await here.aclose()
+    async with h1_client.calling(OauthServer(fake).serve_stream) as caller:
+        yield Caller(caller)
 
 
 def served() -> FakeOauth:
@@ -262,3 +253,57 @@ async def test_what_is_no_http_ends_the_connection(autojump_clock: MockClock) ->
     here, there = memory_stream_pair()
     await here.send_all(b"\x16\x03\x01 what is this\r\n\r\n")
     await OauthServer(served()).serve_stream(there)
+
+
+# What can be injected (O-03)
+
+
+@pytest.mark.parametrize("answer", [(500, b""), (503, b"<html>"), (200, b"")])
+async def test_an_injected_answer_passes_over_http_as_it_is(
+    autojump_clock: MockClock, answer: tuple[int, bytes]
+) -> None:
+    fake = served()
+    fake.injections.answers = [answer]
+    async with calling(fake) as caller:
+        assert await caller.post(form()) == answer
+        assert (await caller.post(form()))[0] == 200
+
+
+async def test_an_endpoint_that_says_nothing_keeps_its_client_for_as_long_as_that_waits(
+    autojump_clock: MockClock,
+) -> None:
+    fake = served()
+    fake.injections.silence = True
+    async with calling(fake) as caller:
+        with trio.move_on_after(1000) as scope:
+            await caller.post(form())
+        assert scope.cancelled_caught
+        assert fake.counts.outstanding == 1
+    assert fake.counts.outstanding == 0
+
+
+def test_a_clock_that_is_ahead_makes_good_assertions_old() -> None:
+    endpoint = Endpoint()
+    endpoint.fake.skew = 300
+    assert endpoint.asked(form())[0] == 200
+    endpoint.fake.skew = 301
+    status, content = endpoint.asked(form())
+    assert (status, content["error"]) == (400, "invalid_grant")
+    assert "reasonable timeframe" in content["error_description"]
+
+
+def test_a_token_can_be_one_that_fcm_refuses_at_once() -> None:
+    endpoint = Endpoint()
+    endpoint.fake.are_refused = True
+    refused = endpoint.asked(form())[1]["access_token"]
+    endpoint.fake.are_refused = False
+    assert not endpoint.fake.is_good(refused, START)
+    assert endpoint.fake.is_good(endpoint.asked(form())[1]["access_token"], START)
+
+
+def test_the_account_file_is_what_clients_of_google_read() -> None:
+    private, _ = account_key()
+    credentials = service_account.Credentials.from_service_account_info(  # type: ignore[no-untyped-call]
+        json.loads(account_file(ACCOUNT, "police", private, "https://oauth.example/token"))
+    )
+    assert (credentials.service_account_email, credentials.project_id) == (ACCOUNT.client_email, "police")

@@ -1,0 +1,137 @@
+"""A stage for trying the relay: both providers simulated on loopback over TLS, and a configuration that leads to them.
+
+Everything is good for one process only: certificates, keys, accounts, the master key. What plays on the stage is for
+the caller; nothing here knows the relay.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from relay.simulators.apns import FakeApns
+from relay.simulators.certificates import Authority, account_key, provider_key
+from relay.simulators.commands import ACCOUNT, ACCOUNT_KEY_ID, KEY_ID, PROJECT, TEAM_ID, TOPIC
+from relay.simulators.fcm import FakeFcm
+from relay.simulators.journal import Journal
+from relay.simulators.oauth import Account, FakeOauth, account_file
+from relay.simulators.oauth_server import OauthServer
+from relay.simulators.provider_token import TeamKey
+
+HOST: Final = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """`config`: the file to start a relay with. Its tenant `dev` has the apps `ios` and `android`.
+
+    Beside it lie `ca.pem`, `AuthKey.p8` and `service-account.json`, for other clients.
+    """
+
+    apns: FakeApns
+    fcm: FakeFcm
+    oauth: FakeOauth
+    apns_port: int
+    fcm_port: int
+    config: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Script:
+    """What the caller decides. `backend`, `settings`: digests of API keys; `port`: the event door's, 0 for any."""
+
+    now: Callable[[], float]
+    """UTC seconds."""
+    backend: str
+    settings: str
+    port: int = 0
+    apns_journal: Journal = field(default_factory=Journal)
+    fcm_journal: Journal = field(default_factory=Journal)
+
+
+async def put_up(nursery: trio.Nursery, folder: Path, script: Script) -> Stage:
+    """Serve both providers in the background, and write keys, certificate and configuration into `folder`."""
+    authority = Authority(HOST)
+    signing, public = provider_key()
+    team = TeamKey(team_id=TEAM_ID, key_id=KEY_ID, public_pem=public)
+    apns = FakeApns({KEY_ID: team}, {TOPIC}, script.now, journal=script.apns_journal)
+    private, public = account_key()
+    account = Account(client_email=ACCOUNT, key_id=ACCOUNT_KEY_ID, public_pem=public)
+    oauth = FakeOauth([account], script.now, journal=script.fcm_journal)
+    fcm = FakeFcm(PROJECT, oauth.is_good, script.now, journal=script.fcm_journal)
+    apns_port = await _listen(nursery, authority.server_context(), apns.serve_stream)
+    fcm_port = await _listen(nursery, authority.server_context("h2", "http/1.1"), fcm.serve_stream)
+    token_port = await _listen(nursery, authority.server_context("http/1.1"), OauthServer(oauth).serve_stream)
+    oauth.token_uri = f"https://{HOST}:{token_port}/token"
+    masters = folder / "master"
+    masters.touch(0o600)
+    masters.write_text("0:" + "A" * 43 + "=\n")
+    (folder / "ca.pem").write_bytes(authority.pem)
+    (folder / "AuthKey.p8").write_bytes(signing)
+    (folder / "service-account.json").write_text(account_file(account, PROJECT, private, oauth.token_uri))
+    config = folder / "feierabend.toml"
+    config.write_text(_configuration(script, apns_port, fcm_port))
+    return Stage(apns=apns, fcm=fcm, oauth=oauth, apns_port=apns_port, fcm_port=fcm_port, config=config)
+
+
+async def _listen(
+    nursery: trio.Nursery, context: ssl.SSLContext, serve: Callable[[trio.abc.Stream], Awaitable[None]]
+) -> int:
+    """Serve in the background; returns the port."""
+    listeners = await trio.open_ssl_over_tcp_listeners(0, context, host=HOST, https_compatible=True)
+    await nursery.start(trio.serve_listeners, serve, listeners)
+    inner = listeners[0].transport_listener
+    assert isinstance(inner, trio.SocketListener)
+    port = inner.socket.getsockname()[1]
+    assert isinstance(port, int)
+    return port
+
+
+def _configuration(script: Script, apns_port: int, fcm_port: int) -> str:
+    return f"""
+[store]
+path = "dev.db"
+key_file = "master"
+[door]
+listen = ["{HOST}:{script.port}"]
+[ops]
+listen = ["{HOST}:0"]
+[shutdown]
+grace_seconds = 5
+[[tenants]]
+name = "dev"
+jitter_seconds = 0
+[[tenants.keys]]
+id = "backend"
+sha256 = "{script.backend}"
+scopes = ["events", "alarms", "devices"]
+[[tenants.keys]]
+id = "settings"
+sha256 = "{script.settings}"
+scopes = ["rest"]
+[[tenants.apps]]
+name = "ios"
+topic = "{TOPIC}"
+team_id = "{TEAM_ID}"
+key_id = "{KEY_ID}"
+key_file = "AuthKey.p8"
+endpoint = "{HOST}:{apns_port}"
+ca_file = "ca.pem"
+connections = 1
+[[tenants.apps]]
+name = "android"
+provider = "fcm"
+service_account_file = "service-account.json"
+endpoint = "{HOST}:{fcm_port}"
+ca_file = "ca.pem"
+connections = 1
+[[tenants.classes]]
+name = "alarm"
+roles = ["dispatch"]
+reasons = ["incident"]
+"""
