@@ -104,8 +104,8 @@ class Session:
         finally:
             self._lane.sessions.discard(self)
             self.retired.set()
-            flights = _flights(self._connection.lost())
-            self._lane.lost(flights, self._reason)
+            self._judge(self._connection.cut())
+            self._lane.lost(_flights(self._connection.lost()), self._reason)
             if trio.current_effective_deadline() == float("-inf"):
                 await trio.aclose_forcefully(self._stream)  # cancelled: no time for a goodbye
             else:

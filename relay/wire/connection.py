@@ -196,6 +196,14 @@ class Connection:
         self.closed = True
         return frames.goaway(0, code)
 
+    def cut(self) -> Received:
+        """The connection is gone. Where headers have come they are the answer (rule 6), with the body there was."""
+        received = Received()
+        for stream in [*self._partial]:
+            self._finish(stream, received)
+        self.closed = True
+        return received
+
     def lost(self) -> list[object]:
         """The connection is gone: tags of all streams without a complete answer, outcome unknown."""
         tags = [*self._open.values(), *(p.tag for p in self._partial.values() if p.answer)]

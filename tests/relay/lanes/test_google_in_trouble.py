@@ -134,6 +134,24 @@ async def test_an_error_whose_body_comes_late_is_judged_by_that_body() -> None:
         assert sum(len(w.person(user).phones) for user in users) == 29
 
 
+@virtual
+async def test_an_error_whose_body_never_ends_is_judged_by_its_headers() -> None:
+    """They say how long to wait; the connection, which says nothing more, is replaced."""
+    async with google() as (w, g):
+        users = await crowd(w, 4)
+        await w.post(users[0])
+        await w.pass_time(1)
+        first = len(g.times(token_of(users[0])))
+        g.fcm.injections.body_delay = 10 * ANSWER
+        g.fcm.injections.answers.append(quota_exceeded("device", "x", "90"))
+        await w.pass_time(400)
+        await w.post(users[0])
+        await w.pass_time(900)
+        refused_at, again = g.times(token_of(users[0]))[first:]
+        assert again >= refused_at + 90
+        assert w.account == {"accepted": 2, "woken": 2}
+
+
 # Latency
 
 
