@@ -14,6 +14,8 @@ from relay.core.errors import IdempotencyMismatch
 from relay.core.events import HOUR, Accepted, Authority, Event, EventClass, Request
 from relay.core.gate import Deferred, Gate
 from relay.core.people import REQUEST_LIFE, Person
+from relay.core.private import ReceiptKey
+from relay.core.receipts import attach, enter, issue
 from relay.core.slots import RETENTION, Slot
 from relay.core.tenants import Tenant
 
@@ -23,13 +25,19 @@ def accept(draft: Draft, tenant: Tenant, events: Sequence[Event], request: Reque
     if request is not None and (before := _remembered(draft, request)) is not None:
         return before
     accepted = unknown = 0
+    receipt: ReceiptKey | None = None
     for event in events:
-        taken = _take(draft, tenant, event)
+        if event.event_class.pierces:
+            receipt = receipt or issue(draft, tenant)
+            taken = _take(draft, tenant, event, receipt)
+            enter(draft, receipt, len(event.users), taken)
+        else:
+            taken = _take(draft, tenant, event)
         accepted += taken
         unknown += len(event.users) - taken
         if event.authority is not None:
             _record_bypass(draft, tenant, event, event.authority)
-    answer = Accepted(accepted, unknown)
+    answer = Accepted(accepted, unknown, receipt)
     if request is not None:
         draft.batch.requests[request.key] = Remembered(request.body, answer, draft.now)
     return answer
@@ -44,8 +52,11 @@ def _remembered(draft: Draft, request: Request) -> Accepted | None:
     return known.answer
 
 
-def _take(draft: Draft, tenant: Tenant, event: Event) -> int:
-    """Add one event to the slots of its recipients; return how many notices have a device to wake."""
+def _take(draft: Draft, tenant: Tenant, event: Event, receipt: ReceiptKey | None = None) -> int:
+    """Add one event to the slots of its recipients; return how many notices have a device to wake.
+
+    `receipt`: on which those of an alarm stand.
+    """
     name = event.event_class.name
     draft.batch.generation += 1
     generation = draft.batch.generation
@@ -64,6 +75,8 @@ def _take(draft: Draft, tenant: Tenant, event: Event) -> int:
             _revive(draft, person, slot, event, generation)
         else:
             slot.merge(generation, event.at, event.expires_at, _reachable(draft, slot, event.event_class))
+        if receipt is not None:
+            attach(draft, slot, receipt)
         taken += 1
     if taken:
         draft.account((tenant.name, name)).accepted += taken
