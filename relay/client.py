@@ -5,6 +5,8 @@
         relay.wake(["u1"])                                # 202: it is durable
         relay.seen("u1")                                  # read on another device: what waits is cancelled
         for gone in relay.feedback(after=0).devices: ...  # forget these devices
+        taken = relay.wake(["u1"], "alarm", role="dispatch", reason="incident")
+        relay.alarm(taken.receipt).handed_over            # how many it has reached
 
 Requests are plain values made by pure functions, so both clients are a few lines each. Deadlines are the caller's:
 `timeout` of httpx is passed through `options`. Errors: `Busy` (wait `retry_after` seconds, then repeat; with an
@@ -53,6 +55,19 @@ class Taken:
     accepted: int
     unknown: int
     receipt: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """What became of the alarms of one request; the four parts add up to `recipients`."""
+
+    recipients: int
+    handed_over: int
+    """Apple or Google took a wakeup for one of the phones."""
+    no_device: int
+    failing: int
+    """A phone does not take it at present, or it was given up."""
+    pending: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +146,10 @@ def delete_user(user: str) -> Call:
     return Call("DELETE", f"/v1/users/{quote(user, safe='')}")
 
 
+def alarm(receipt: str) -> Call:
+    return Call("GET", f"/v1/alarms/{quote(receipt, safe='')}")
+
+
 def feedback(after: int, wait: float = 0.0) -> Call:
     return Call("GET", "/v1/feedback", params={"after": str(after), "wait": f"{wait:g}"})
 
@@ -184,6 +203,10 @@ class Client:
     def wake_many(self, events: Sequence[Mapping[str, object]], idempotency_key: str | None = None) -> Taken:
         return _taken(self.send(wake_many(events, idempotency_key)))
 
+    def alarm(self, receipt: str) -> Alarm:
+        """Raises Rejected (404) for a receipt that is not known, or older than 24 h."""
+        return Alarm(**self.send(alarm(receipt)))
+
     def seen(self, user: str, at: float | None = None, active_for: float | None = None) -> None:
         self.send(seen(user, at, active_for))
 
@@ -229,6 +252,10 @@ class AsyncClient:
 
     async def wake_many(self, events: Sequence[Mapping[str, object]], idempotency_key: str | None = None) -> Taken:
         return _taken(await self.send(wake_many(events, idempotency_key)))
+
+    async def alarm(self, receipt: str) -> Alarm:
+        """Raises Rejected (404) for a receipt that is not known, or older than 24 h."""
+        return Alarm(**await self.send(alarm(receipt)))
 
     async def seen(self, user: str, at: float | None = None, active_for: float | None = None) -> None:
         await self.send(seen(user, at, active_for))

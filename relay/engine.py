@@ -7,7 +7,7 @@ from typing import Final
 
 import trio
 
-from relay.core import editing
+from relay.core import editing, receipts
 from relay.core.batch import Feedback
 from relay.core.devices import Registration
 from relay.core.draft import Draft
@@ -15,7 +15,8 @@ from relay.core.editing import Replaced
 from relay.core.errors import CursorExpired, NotFound
 from relay.core.events import Accepted, Event, Request
 from relay.core.people import People, Person
-from relay.core.private import DeviceKey, UserKey
+from relay.core.private import DeviceKey, ReceiptKey, UserKey
+from relay.core.receipts import Totals
 from relay.core.records import Records
 from relay.core.seal import SealBroken
 from relay.core.tenants import Tenant
@@ -75,6 +76,9 @@ class RelayEngine:
                 continue
             opened.append(Parted(r.seq, user, device, r.parting, r.reason, r.at))
         return opened
+
+    def alarm(self, tenant: Tenant, receipt: ReceiptKey, now: float) -> Totals:
+        return receipts.totals(self._people, tenant, receipt, now)
 
     async def delete_user(self, tenant: Tenant, user: UserKey) -> None:
         await self._journal.edit(lambda draft: editing.delete_user(draft, tenant, user))

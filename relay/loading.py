@@ -33,6 +33,7 @@ def restore(people: People, loaded: Loaded) -> int:
     for (key, name), slot in loaded.slots.items():
         people.by_key[key].slots[name] = slot
     people.remembered = loaded.requests
+    people.receipts = loaded.receipts
     people.books.accounts = loaded.accounts
     people.generation, people.revision = loaded.generation, loaded.revision
     people.feedback_seq = loaded.feedback_seq

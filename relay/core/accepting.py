@@ -14,6 +14,8 @@ from relay.core.errors import IdempotencyMismatch
 from relay.core.events import HOUR, NEVER, Accepted, Authority, Event, EventClass, Request
 from relay.core.gate import Deferred
 from relay.core.people import REQUEST_LIFE, Person
+from relay.core.private import ReceiptKey
+from relay.core.receipts import attach, enter, issue
 from relay.core.slots import RETENTION, Slot
 from relay.core.tenants import Tenant
 
@@ -23,13 +25,19 @@ def accept(draft: Draft, tenant: Tenant, events: Sequence[Event], request: Reque
     if request is not None and (before := _remembered(draft, request)) is not None:
         return before
     accepted = unknown = 0
+    receipt: ReceiptKey | None = None
     for event in events:
-        taken = _take(draft, tenant, event)
+        if event.event_class.pierces:
+            receipt = receipt or issue(draft, tenant)
+            taken = _take(draft, tenant, event, receipt)
+            enter(draft, receipt, len(event.users), taken)
+        else:
+            taken = _take(draft, tenant, event)
         accepted += taken
         unknown += len(event.users) - taken
         if event.authority is not None:
             _record_bypass(draft, tenant, event, event.authority)
-    answer = Accepted(accepted, unknown)
+    answer = Accepted(accepted, unknown, receipt)
     if request is not None:
         draft.batch.requests[request.key] = Remembered(request.body, answer, draft.now)
     return answer
@@ -44,11 +52,11 @@ def _remembered(draft: Draft, request: Request) -> Accepted | None:
     return known.answer
 
 
-def _take(draft: Draft, tenant: Tenant, event: Event) -> int:
+def _take(draft: Draft, tenant: Tenant, event: Event, receipt: ReceiptKey | None = None) -> int:
     """Add one event to the slots of its recipients; return how many notices have a device to wake.
 
-    One more notice for a slot that waits, and that no device has heard of, makes nothing due earlier: who is deferred
-    or held is not worked out anew for it.
+    `receipt`: on which those of an alarm stand. One more notice for a slot that waits, and that no device has heard of,
+    makes nothing due earlier: who is deferred or held is not worked out anew for it.
     """
     name = event.event_class.name
     draft.batch.generation += 1
@@ -68,6 +76,8 @@ def _take(draft: Draft, tenant: Tenant, event: Event) -> int:
             if slot.done or not slot.n or event.event_class.pierces or person.wake_at == NEVER:
                 draft.touch(person)
             _merge(draft, person, slot, event, generation)
+        if receipt is not None:
+            attach(draft, slot, receipt)
         taken += 1
     if taken:
         draft.account((tenant.name, name)).accepted += taken

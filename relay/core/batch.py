@@ -12,7 +12,7 @@ from enum import StrEnum
 from relay.core.books import Account, AccountKey
 from relay.core.devices import Device, RestRecord
 from relay.core.events import Accepted
-from relay.core.private import DeviceKey, UserKey
+from relay.core.private import DeviceKey, ReceiptKey, UserKey
 from relay.core.slots import Slot
 
 SlotKey = tuple[UserKey, str]
@@ -48,6 +48,24 @@ class Bypass:
     """More than the class's hourly rate for this role."""
 
 
+@dataclass(slots=True)
+class Receipt:
+    """What became of the alarms of one request, kept for 24 h; notices, as the books count them (core/receipts.py)."""
+
+    tenant: str
+    at: float
+    recipients: int = 0
+    handed_over: int = 0
+    no_device: int = 0
+    failed: int = 0
+    """Expired, or refused by every phone."""
+
+    @property
+    def open(self) -> int:
+        """Recipients whose notice is still pending."""
+        return self.recipients - self.handed_over - self.no_device - self.failed
+
+
 class Parting(StrEnum):
     """Why a device left the relay without its owner's delete; the word the backend reads in the feedback."""
 
@@ -81,6 +99,8 @@ class Batch:
     devices: dict[DeviceKey, tuple[UserKey, Device | None]] = field(default_factory=dict)
     rests: dict[UserKey, RestRecord | None] = field(default_factory=dict)
     requests: dict[bytes, Remembered] = field(default_factory=dict)
+    receipts: dict[ReceiptKey, Receipt] = field(default_factory=dict)
+    """New values of the receipts the batch touches."""
     bypasses: list[Bypass] = field(default_factory=list)
     feedback: list[Feedback] = field(default_factory=list)
     accounts: dict[AccountKey, Account] = field(default_factory=dict)
@@ -91,5 +111,12 @@ class Batch:
     @property
     def is_empty(self) -> bool:
         return not (
-            self.slots or self.people or self.devices or self.rests or self.requests or self.bypasses or self.feedback
+            self.slots
+            or self.people
+            or self.devices
+            or self.rests
+            or self.requests
+            or self.receipts
+            or self.bypasses
+            or self.feedback
         )

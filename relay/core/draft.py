@@ -15,15 +15,16 @@ The rules themselves are in accepting.py, settling.py and editing.py; here is on
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
-from relay.core.batch import Batch, Feedback, Parting, PersonRecord
+from relay.core.batch import Batch, Feedback, Parting, PersonRecord, Receipt
 from relay.core.books import Account, AccountKey
 from relay.core.devices import Device, RestRecord
 from relay.core.events import NEVER
 from relay.core.flight import Flight
 from relay.core.gate import RestTable
 from relay.core.people import People, Person
-from relay.core.private import DeviceKey, TokenHash, UserKey
+from relay.core.private import DeviceKey, ReceiptKey, TokenHash, UserKey
 from relay.core.slots import Slot
 from relay.core.tenants import Tenant
 
@@ -134,7 +135,7 @@ class Draft:
         self._touched[person.key] = person
         self.batch.rests[person.key] = record
 
-    # --- slots and accounts
+    # --- slots, accounts, receipts
 
     def slot(self, person: Person, name: str) -> Slot | None:
         """The slot as this batch leaves it, ready to be changed; None if there is none."""
@@ -174,6 +175,13 @@ class Draft:
             account.add(self.people.books.of(key))
         return account
 
+    def receipt(self, key: ReceiptKey) -> Receipt | None:
+        """The receipt as this batch leaves it, ready to be changed; None when it is forgotten."""
+        receipt = self.batch.receipts.get(key)
+        if receipt is None and (committed := self.people.receipts.get(key)) is not None:
+            receipt = self.batch.receipts[key] = replace(committed)
+        return receipt
+
     # --- after the commit
 
     def apply(self) -> list[Person]:
@@ -191,6 +199,7 @@ class Draft:
         self._apply_slots()
         self._apply_rests()
         people.remembered.update(batch.requests)
+        people.receipts.update(batch.receipts)
         people.books.accounts.update(batch.accounts)
         people.remember_bypasses(batch.bypasses)
         for person in self.read:

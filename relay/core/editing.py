@@ -11,6 +11,7 @@ from relay.core.draft import Draft
 from relay.core.errors import DeviceLimitReached, NotFound, VersionConflict
 from relay.core.people import Person
 from relay.core.private import DeviceKey, UserKey
+from relay.core.receipts import Outcome, credit
 from relay.core.settling import close_if_done, part, remove
 from relay.core.slots import RETENTION
 from relay.core.tenants import Tenant
@@ -143,6 +144,7 @@ def delete_user(draft: Draft, tenant: Tenant, user: UserKey) -> None:
     person = _known(draft, tenant, user)
     for name, slot in draft.slots_of(person):
         draft.account((tenant.name, name)).cancelled += slot.n
+        credit(draft, slot, slot.total, Outcome.NO_DEVICE)
         draft.end_slot(person, name)
     for device in list(draft.devices_of(person).values()):
         draft.drop_device(person, device)

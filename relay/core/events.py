@@ -9,10 +9,10 @@ record in the commit that accepts it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
-from relay.core.private import UserKey
+from relay.core.private import ReceiptKey, UserKey
 
 HOUR: Final = 3600.0
 DAY: Final = 86400.0
@@ -89,3 +89,5 @@ class Accepted:
 
     accepted: int
     unknown: int
+    receipt: ReceiptKey | None = field(default=None, repr=False)
+    """Of the alarms among the events (core/receipts.py); None when there are none."""

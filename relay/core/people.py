@@ -11,19 +11,19 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from relay.core.batch import Bypass, Remembered
+from relay.core.batch import Bypass, Receipt, Remembered
 from relay.core.books import AccountKey, Books
 from relay.core.devices import Device, RestRecord
 from relay.core.events import NEVER
 from relay.core.flight import Flight
 from relay.core.gate import RestTable
 from relay.core.pacing import Hold
-from relay.core.private import DeviceKey, TokenHash, UserKey
+from relay.core.private import DeviceKey, ReceiptKey, TokenHash, UserKey
 from relay.core.slots import Slot
 from relay.core.tenants import Tenant
 
 REQUEST_LIFE: Final = 86400.0
-"""Seconds for which an Idempotency-Key is remembered."""
+"""Seconds for which an Idempotency-Key is remembered, and the receipt of an alarm kept."""
 
 
 class Person:
@@ -78,7 +78,8 @@ class People:
     """All persons of the partitions this node owns, and the counters that go with them."""
 
     __slots__ = (
-        "books", "by_key", "bypasses", "feedback_seq", "generation", "remembered", "revision", "tenants", "tokens",
+        "books", "by_key", "bypasses", "feedback_seq", "generation", "receipts", "remembered", "revision", "tenants",
+        "tokens",
     )  # fmt: skip
 
     def __init__(self, tenants: dict[str, Tenant]) -> None:
@@ -86,6 +87,7 @@ class People:
         self.by_key: dict[UserKey, Person] = {}
         self.tokens: dict[TokenHash, tuple[UserKey, DeviceKey]] = {}
         self.remembered: dict[bytes, Remembered] = {}
+        self.receipts: dict[ReceiptKey, Receipt] = {}
         self.books = Books()
         self.bypasses: dict[tuple[str, str, str], deque[float]] = {}
         """Instants of piercing events per (tenant, class, role), for their rate; the last 1,000."""
@@ -101,8 +103,9 @@ class People:
             self.bypasses.setdefault(key, deque(maxlen=1000)).append(bypass.at)
 
     def forget(self, now: float) -> None:
-        """Drop remembered requests older than a day, as the store's purge does."""
+        """Drop remembered requests and receipts older than a day, as the store's purge does."""
         self.remembered = {key: known for key, known in self.remembered.items() if known.at > now - REQUEST_LIFE}
+        self.receipts = {key: receipt for key, receipt in self.receipts.items() if receipt.at > now - REQUEST_LIFE}
 
     def pending(self) -> dict[AccountKey, int]:
         """Sum of n per (tenant, class), for comparing with the books."""

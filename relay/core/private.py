@@ -18,6 +18,9 @@ DeviceKey = NewType("DeviceKey", bytes)
 TokenHash = NewType("TokenHash", bytes)
 """Keyed hash of an app's device token: 16 bytes."""
 
+ReceiptKey = NewType("ReceiptKey", bytes)
+"""What a backend asks for an alarm by: 16 bytes that nobody can guess (core/pseudonym.py)."""
+
 KEY_BYTES: Final = 16
 
 

@@ -1,8 +1,9 @@
 """Settling: what became of wakeups, and of slots that need none any more.
 
 Every way in which a notice leaves the pending ones is in this file, and each writes the books in the same breath (I4):
-accepted by a provider, cancelled by `seen`, expired, undeliverable. A verdict names the generation it was sent for; a
-newer event stays pending, and a slot that is gone or younger than the verdict books nothing.
+accepted by a provider, cancelled by `seen`, expired, undeliverable; for alarms the receipts too (core/receipts.py). A
+verdict names the generation it was sent for; a newer event stays pending, and a slot that is gone or younger than the
+verdict books nothing.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from relay.core.draft import Draft
 from relay.core.flight import Fate, Flight, Settlement
 from relay.core.people import Person
 from relay.core.private import UserKey
+from relay.core.receipts import Outcome, credit
 from relay.core.slots import ECHOING, Slot
 from relay.core.tenants import Tenant
 
@@ -42,6 +44,8 @@ def settle_accepted(draft: Draft, flights: Sequence[Flight]) -> None:
                 slot.done[device.key] = generation
                 if flight.echo_at is not None and generation == slot.generation:
                     slot.echo_at = max(slot.echo_at, flight.echo_at)
+            if slot.stubs:
+                credit(draft, slot, total, Outcome.HANDED_OVER)
             newly = slot.book_up_to(total)
             if newly:
                 account = draft.account((person.tenant.name, name))
@@ -117,6 +121,7 @@ def close_if_done(draft: Draft, person: Person, name: str, slot: Slot) -> None:
             return
     if slot.total != slot.booked:
         draft.account((person.tenant.name, name)).undeliverable += slot.n
+        credit(draft, slot, slot.total, Outcome.FAILED if phones else Outcome.NO_DEVICE)
         slot.booked = slot.total
     if slot.echo_at > 0 and phones and _may_echo(person, name, slot):
         draft.batch.generation += 1
@@ -149,6 +154,7 @@ def seen(
         for name, slot in draft.slots_of(person):
             if slot.last_at <= at and tenant.class_of(name).cancellable:
                 draft.account((tenant.name, name)).cancelled += slot.n
+                credit(draft, slot, slot.total, Outcome.FAILED)  # of a class that is no alarm any more
                 draft.end_slot(person, name)
 
 
@@ -159,6 +165,7 @@ def expire(draft: Draft, person: Person, name: str) -> None:
     slot = draft.slot(person, name)
     if slot is not None and slot.expiry(person.tenant.class_of(name)) <= draft.now:
         draft.account((person.tenant.name, name)).expired += slot.n
+        credit(draft, slot, slot.total, Outcome.FAILED)
         draft.end_slot(person, name)
 
 

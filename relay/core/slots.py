@@ -18,10 +18,10 @@ pending. Back-off belongs to the device (`not_before`), so new events never rese
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from relay.core.events import NEVER, EventClass
-from relay.core.private import DeviceKey
+from relay.core.private import DeviceKey, ReceiptKey
 
 RETENTION: Final = 35 * 86400.0
 """A slot in a rest without end is dropped after this (R10): the messages are shown when the app is opened.
@@ -30,6 +30,14 @@ Where it is not known when a user can be woken, it is taken to be so long, until
 """
 ECHOING: Final = -1.0
 """In `Slot.echo_at`: the slot is an echo itself."""
+
+
+class Stub(NamedTuple):
+    """Notices of a slot, from number `first` to number `last` ever taken by it, that stand on a receipt."""
+
+    receipt: ReceiptKey
+    first: int
+    last: int
 
 
 @dataclass(slots=True)
@@ -55,6 +63,8 @@ class Slot:
     done: dict[DeviceKey, int] = field(default_factory=dict)
     echo_at: float = 0.0
     """End of the rest that cut the life of a wakeup for this generation (plus jitter); 0 when none was cut; ECHOING."""
+    stubs: tuple[Stub, ...] = ()
+    """For alarms: the receipts on which what is pending stands, oldest first (core/receipts.py)."""
 
     @property
     def n(self) -> int:
@@ -69,7 +79,7 @@ class Slot:
     def copy(self) -> Slot:
         return Slot(
             self.born, self.generation, self.total, self.booked, self.first_at, self.last_at, self.reachable_at,
-            self.expires_at, self.due_at, self.tried, dict(self.done), self.echo_at,
+            self.expires_at, self.due_at, self.tried, dict(self.done), self.echo_at, self.stubs,
         )  # fmt: skip
 
     def owed(self, device: DeviceKey) -> bool:

@@ -123,7 +123,10 @@ async def post_events(call: Call, engine: Engine) -> Response:
     if found.problems:
         raise Refused(*found.problems[: decoding.MOST_PROBLEMS])
     taken = await engine.accept(call.tenant, events, _identity(call))
-    return Response(202, b'{"accepted":%d,"unknown":%d}' % (taken.accepted, taken.unknown))
+    counts = b'"accepted":%d,"unknown":%d' % (taken.accepted, taken.unknown)
+    if taken.receipt is None:
+        return Response(202, b"{%s}" % counts)
+    return Response(202, b'{%s,"receipt":"%s"}' % (counts, taken.receipt.hex().encode()))
 
 
 async def post_seen(call: Call, engine: Engine) -> Response:

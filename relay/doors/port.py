@@ -14,7 +14,8 @@ from relay.core.batch import Parting
 from relay.core.devices import Platform, Registration
 from relay.core.editing import Replaced
 from relay.core.events import Accepted, Event, Request
-from relay.core.private import DeviceKey, Private, UserKey
+from relay.core.private import DeviceKey, Private, ReceiptKey, UserKey
+from relay.core.receipts import Totals
 from relay.core.tenants import Tenant
 
 
@@ -92,6 +93,9 @@ class Engine(Protocol):
 
         Waits for the first, at most so many seconds, and not beyond `drain`. Raises CursorExpired, Unavailable.
         """
+
+    def alarm(self, tenant: Tenant, receipt: ReceiptKey, now: float) -> Totals:
+        """What has become of the alarms of a request, as of the last commit. Raises NotFound."""
 
     async def delete_user(self, tenant: Tenant, user: UserKey) -> None:
         """Forget somebody. Raises NotFound, Overloaded, Unavailable."""

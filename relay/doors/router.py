@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from relay.core.errors import Problem, Refused, RelayError
@@ -49,11 +48,12 @@ Handle = Callable[[Call, Engine], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`path` with `{}` for an id; handlers and their scope by method; names of the query's parameters."""
+    """`path` with `{}` for an id; handlers and their scope by method; names of the parameters and of the ids."""
 
     path: tuple[bytes, ...]
     methods: Mapping[bytes, tuple[Scope, Handle]]
     parameters: frozenset[str] = frozenset()
+    ids: tuple[str, ...] = ("user", "device")
 
 
 class Router:
@@ -112,8 +112,8 @@ class Router:
         if scope not in key.scopes:
             raise Forbidden(f"this needs the scope {scope.value}")
         call = Call(
-            key, _ids(ids), request.headers.get(b"content-type", b""), request.body, request.headers, self._clock(),
-            parameters,
+            key, _ids(route.ids, ids), request.headers.get(b"content-type", b""), request.body, request.headers,
+            self._clock(), parameters,
         )  # fmt: skip
         return await handle(call, self._engine)
 
@@ -145,11 +145,11 @@ def _parameters(query: bytes, known: frozenset[str]) -> dict[str, str]:
     return found
 
 
-def _ids(raw: list[bytes]) -> tuple[str, ...]:
+def _ids(names: tuple[str, ...], raw: list[bytes]) -> tuple[str, ...]:
     """Percent-decoded path segments. Raises Refused."""
     ids: list[str] = []
     faults: list[Problem] = []
-    for name, part in zip(_NAMES, raw, strict=False):
+    for name, part in zip(names, raw, strict=False):
         try:
             value = unquote_to_bytes(part).decode()
         except UnicodeDecodeError:
@@ -161,6 +161,3 @@ def _ids(raw: list[bytes]) -> tuple[str, ...]:
     if faults:
         raise Refused(*faults)
     return tuple(ids)
-
-
-_NAMES: Final = ("user", "device")

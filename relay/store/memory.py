@@ -37,6 +37,7 @@ class MemoryStore:
             rests={key: record for key, (_, _, record) in self._rests.items() if record is not None},
             slots={key: slot.copy() for key, slot in state.slots.items()},
             requests=dict(state.requests),
+            receipts={key: copy(receipt) for key, receipt in state.receipts.items()},
             accounts={key: copy(account) for key, account in state.accounts.items()},
         )
 
@@ -63,6 +64,7 @@ class MemoryStore:
         for user, record in batch.rests.items():
             self._rests[user] = (batch.revision, batch.now, record)
         state.requests.update(batch.requests)
+        state.receipts.update({key: copy(receipt) for key, receipt in batch.receipts.items()})
         state.accounts.update({key: copy(account) for key, account in batch.accounts.items()})
         self.bypasses += batch.bypasses
         self._feedback += batch.feedback
@@ -81,6 +83,9 @@ class MemoryStore:
         requests = [k for k, r in self._state.requests.items() if r.at < now - DAY][:limit]
         for key in requests:
             del self._state.requests[key]
+        receipts = [k for k, r in self._state.receipts.items() if r.at < now - DAY][:limit]
+        for receipt in receipts:
+            del self._state.receipts[receipt]
         bypasses = [i for i, b in enumerate(self.bypasses) if b.at < now - 90 * DAY][:limit]
         for index in reversed(bypasses):
             del self.bypasses[index]
@@ -94,7 +99,7 @@ class MemoryStore:
         rests = [k for k, (_, at, r) in self._rests.items() if r is None and at < now - DAY][: limit - len(devices)]
         for user in rests:
             del self._rests[user]
-        return Purged(len(requests), len(bypasses), len(feedback), len(devices) + len(rests))
+        return Purged(len(requests), len(bypasses), len(feedback), len(devices) + len(rests), len(receipts))
 
     def feedback(self, tenant: str, after: int, limit: int) -> Sequence[Feedback]:
         found = [f for f in self._feedback if f.tenant == tenant and f.seq > after]

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from relay.core.batch import Batch, Feedback, PersonRecord, Remembered, SlotKey
+from relay.core.batch import Batch, Feedback, PersonRecord, Receipt, Remembered, SlotKey
 from relay.core.books import Account, AccountKey
 from relay.core.devices import Device, RestRecord
 from relay.core.errors import RelayError
-from relay.core.private import DeviceKey, UserKey
+from relay.core.private import DeviceKey, ReceiptKey, UserKey
 from relay.core.slots import Slot
 
 LARGEST_RECORD: Final = 2**20
@@ -45,6 +45,7 @@ class Loaded:
     rests: dict[UserKey, RestRecord] = field(default_factory=dict)
     slots: dict[SlotKey, Slot] = field(default_factory=dict)
     requests: dict[bytes, Remembered] = field(default_factory=dict)
+    receipts: dict[ReceiptKey, Receipt] = field(default_factory=dict)
     accounts: dict[AccountKey, Account] = field(default_factory=dict)
     generation: int = 0
     revision: int = 0
@@ -71,10 +72,11 @@ class Purged:
     bypasses: int = 0
     feedback: int = 0
     tombstones: int = 0
+    receipts: int = 0
 
     @property
     def total(self) -> int:
-        return self.requests + self.bypasses + self.feedback + self.tombstones
+        return self.requests + self.bypasses + self.feedback + self.tombstones + self.receipts
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +111,8 @@ class Store(Protocol):
     def purge(self, now: float, limit: int) -> Purged:
         """Delete what has outlived its purpose, at most `limit` records of each kind.
 
-        Remembered requests after 24 h, feedback after 30 d, bypass records after 90 d, tombstones of `changes`
-        after 1 d. Of each kind the oldest go first.
+        Remembered requests and receipts after 24 h, feedback after 30 d, bypass records after 90 d, tombstones of
+        `changes` after 1 d. Of each kind the oldest go first.
         """
 
     def feedback(self, tenant: str, after: int, limit: int) -> Sequence[Feedback]:

@@ -1,6 +1,7 @@
 """Records as bytes, for stores that keep them so. Each body begins with a version; readers refuse what they don't know.
 
-Slots are packed by `struct` because they are nearly all of the traffic (0.7 µs a row); the rest is msgpack.
+Slots are packed by `struct` because they are nearly all of the traffic (0.7 µs a row); the rest is msgpack. A slot with
+stubs, that of an alarm, has a version of its own; all others are written as ever.
 """
 
 from __future__ import annotations
@@ -12,18 +13,22 @@ from typing import Any, Final
 
 import msgpack
 
-from relay.core.batch import Bypass, Feedback, Parting, PersonRecord, Remembered, SlotKey
+from relay.core.batch import Bypass, Feedback, Parting, PersonRecord, Receipt, Remembered, SlotKey
 from relay.core.books import ACCOUNTS, Account, AccountKey
 from relay.core.devices import Device, Platform, RestRecord
 from relay.core.events import Accepted
-from relay.core.private import KEY_BYTES, DeviceKey, TokenHash, UserKey
-from relay.core.slots import Slot
+from relay.core.private import KEY_BYTES, DeviceKey, ReceiptKey, TokenHash, UserKey
+from relay.core.slots import Slot, Stub
 from relay.store.port import StoreMismatch
 
 _SLOT: Final = struct.Struct(">B4q6d")
 _DONE: Final = struct.Struct(f">{KEY_BYTES}sq")
+_STUBS: Final = struct.Struct(">I")
+"""How many stubs follow; then come the devices that are done."""
+_STUB: Final = struct.Struct(f">{KEY_BYTES}s2q")
 _ACCOUNT: Final = struct.Struct(f">B{len(ACCOUNTS)}q")
 _VERSION: Final = 1
+_WITH_STUBS: Final = 2
 
 
 def number(value: int) -> bytes:
@@ -50,9 +55,11 @@ def read_slot_key(key: bytes) -> SlotKey:
 
 def slot(slot: Slot) -> bytes:
     body = _SLOT.pack(
-        _VERSION, slot.born, slot.generation, slot.total, slot.booked, slot.first_at, slot.last_at, slot.reachable_at,
-        slot.expires_at, slot.due_at, slot.echo_at,
+        _WITH_STUBS if slot.stubs else _VERSION, slot.born, slot.generation, slot.total, slot.booked, slot.first_at,
+        slot.last_at, slot.reachable_at, slot.expires_at, slot.due_at, slot.echo_at,
     )  # fmt: skip
+    if slot.stubs:
+        body += _STUBS.pack(len(slot.stubs)) + b"".join([_STUB.pack(*stub) for stub in slot.stubs])
     if slot.done:
         body += b"".join([_DONE.pack(device, generation) for device, generation in slot.done.items()])
     return body
@@ -60,10 +67,16 @@ def slot(slot: Slot) -> bytes:
 
 def read_slot(body: bytes) -> Slot:
     version, *fields = _SLOT.unpack_from(body)
-    _check(version)
     slot = Slot(*fields[:-1])
     slot.echo_at = fields[-1]
-    slot.done = {DeviceKey(device): last for device, last in _DONE.iter_unpack(body[_SLOT.size :])}
+    done = _SLOT.size
+    if version == _WITH_STUBS:
+        (count,) = _STUBS.unpack_from(body, done)
+        stubs, done = done + _STUBS.size, done + _STUBS.size + count * _STUB.size
+        slot.stubs = tuple(Stub(ReceiptKey(key), *numbers) for key, *numbers in _STUB.iter_unpack(body[stubs:done]))
+    else:
+        _check(version)
+    slot.done = {DeviceKey(device): last for device, last in _DONE.iter_unpack(body[done:])}
     return slot
 
 
@@ -118,12 +131,22 @@ def read_rest(body: bytes) -> RestRecord:
 
 
 def request(known: Remembered) -> bytes:
-    return _pack(known.body, known.answer.accepted, known.answer.unknown, known.at)
+    """The receipt is there only if there is one: most requests are no alarms, and those of older files have none."""
+    receipt = () if known.answer.receipt is None else (known.answer.receipt,)
+    return _pack(known.body, known.answer.accepted, known.answer.unknown, known.at, *receipt)
 
 
 def read_request(body: bytes) -> Remembered:
-    content, accepted, unknown, at = _unpack(body)
-    return Remembered(content, Accepted(accepted, unknown), at)
+    content, accepted, unknown, at, *receipt = _unpack(body)
+    return Remembered(content, Accepted(accepted, unknown, *map(ReceiptKey, receipt)), at)
+
+
+def receipt(record: Receipt) -> bytes:
+    return _pack(record.tenant, record.at, record.recipients, record.handed_over, record.no_device, record.failed)
+
+
+def read_receipt(body: bytes) -> Receipt:
+    return Receipt(*_unpack(body))
 
 
 def feedback_key(tenant: str, seq: int) -> bytes:

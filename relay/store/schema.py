@@ -39,5 +39,10 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         # Empty also for a file that has purged feedback: until this version nobody could read it, so nobody missed it.
         "CREATE TABLE feedback_purged (tenant TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID",
     ),
+    (
+        # Alarms that are open in an older file have no receipt; nobody was given one.
+        "CREATE TABLE receipt (key BLOB PRIMARY KEY, at BLOB NOT NULL, body BLOB NOT NULL) WITHOUT ROWID",
+        "CREATE INDEX receipt_at ON receipt (at)",
+    ),
 )
 VERSION: Final = len(MIGRATIONS)

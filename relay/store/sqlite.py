@@ -27,7 +27,7 @@ from urllib.parse import quote
 
 from relay.core.batch import Batch, Feedback
 from relay.core.devices import Device, RestRecord
-from relay.core.private import DeviceKey, UserKey
+from relay.core.private import DeviceKey, ReceiptKey, UserKey
 from relay.store import rows
 from relay.store.port import (
     Changes,
@@ -51,7 +51,13 @@ PAGE: Final = 2048
 PATIENCE: Final = 5_000
 """Milliseconds a commit waits for another program that holds the file, a backup for example."""
 DAY: Final = 86400.0
-LIVES: Final = {"request": DAY, "feedback": 30 * DAY, "bypass": 90 * DAY, "bypass_recipients": 90 * DAY}
+LIVES: Final = {
+    "request": DAY,
+    "receipt": DAY,
+    "feedback": 30 * DAY,
+    "bypass": 90 * DAY,
+    "bypass_recipients": 90 * DAY,
+}
 TOMBSTONES: Final = DAY
 
 
@@ -131,6 +137,7 @@ class SqliteStore:
                 },
                 slots={rows.read_slot_key(k): rows.read_slot(b) for k, b in db.execute("SELECT key, body FROM slot")},
                 requests={k: rows.read_request(b) for k, b in db.execute("SELECT key, body FROM request")},
+                receipts={ReceiptKey(k): rows.read_receipt(b) for k, b in db.execute("SELECT key, body FROM receipt")},
                 accounts={
                     rows.read_account_key(k): rows.read_account(b)
                     for k, b in db.execute("SELECT key, body FROM account")
@@ -203,6 +210,7 @@ class SqliteStore:
             ((user, stamp + user + (rows.rest(r) if r else b"")) for user, r in batch.rests.items()),
         )
         self._put("request", ((key, rows.instant(r.at) + rows.request(r)) for key, r in batch.requests.items()))
+        self._put("receipt", ((key, rows.instant(r.at) + rows.receipt(r)) for key, r in batch.receipts.items()))
         self._put(
             "feedback",
             ((rows.feedback_key(f.tenant, f.seq), rows.instant(f.at) + rows.feedback(f)) for f in batch.feedback),
@@ -232,8 +240,8 @@ class SqliteStore:
             old = rows.instant(max(0.0, now - TOMBSTONES))
             devices = len(self._delete_some("device", "body = x'' AND at < ?", old, limit))
             rests = len(self._delete_some("rest", "body = x'' AND at < ?", old, limit - devices))
-        requests, feedback, bypasses = (len(gone[table]) for table in ("request", "feedback", "bypass"))
-        return Purged(requests, bypasses, feedback, devices + rests)
+        requests, receipts, feedback, bypasses = (len(gone[t]) for t in ("request", "receipt", "feedback", "bypass"))
+        return Purged(requests, bypasses, feedback, devices + rests, receipts)
 
     def _delete_some(self, table: str, condition: str, bound: bytes, limit: int) -> list[bytes]:
         """Delete the oldest records that fulfil a condition; return their keys."""

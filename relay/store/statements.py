@@ -41,10 +41,13 @@ PUT: Final = {
             (table, "substr(?1, o + 1 + k, 8), substr(?1, o + 9 + k, n - k - 8)", "ON CONFLICT (key) DO NOTHING")
             for table in ("feedback", "bypass", "bypass_recipients")
         ),
-        (
-            "request",
-            "substr(?1, o + 1 + k, 8), substr(?1, o + 9 + k, n - k - 8)",
-            "ON CONFLICT (key) DO UPDATE SET at = excluded.at, body = excluded.body",
+        *(
+            (
+                table,
+                "substr(?1, o + 1 + k, 8), substr(?1, o + 9 + k, n - k - 8)",
+                "ON CONFLICT (key) DO UPDATE SET at = excluded.at, body = excluded.body",
+            )
+            for table in ("request", "receipt")
         ),
     )
 }

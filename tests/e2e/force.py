@@ -47,6 +47,8 @@ class Post:
     sent_at: float = 0.0
     """Of the first attempt."""
     acknowledged: bool = False
+    receipt: str = ""
+    """Of an alarm that was acknowledged."""
     unanswered: bool = False
     """It left, and no answer came: taken, or not."""
 
@@ -59,7 +61,7 @@ class Ledger:
     read: dict[str, float] = field(default_factory=dict)
     """Officer → until when everything was reported as seen, if the report was taken."""
     answers: set[bytes] = field(default_factory=set)
-    """Bodies of answers to posts for one person."""
+    """Bodies of answers to posts for one person, without the receipt of an alarm."""
 
     def open_keys(self) -> list[Post]:
         return [post for post in self.posts if post.key and not post.acknowledged]
@@ -189,10 +191,13 @@ class Backend:
         if answer.status == 503:
             raise Drained
         assert answer.status == 202, answer
-        assert answer.json() == {"accepted": len(post.officers), "unknown": 0}
+        told = answer.json()
+        post.receipt = told.pop("receipt", "")
+        assert bool(post.receipt) is (post.event_class == "alarm")
+        assert told == {"accepted": len(post.officers), "unknown": 0}
         post.acknowledged = True
         if len(post.officers) == 1:
-            self._ledger.answers.add(answer.body)
+            self._ledger.answers.add(answer.body.replace(f',"receipt":"{post.receipt}"'.encode(), b""))
 
     async def _read(self, client: Client, officer: Officer) -> None:
         """The officer has read everything so far. Stands in the ledger once it is under way."""

@@ -164,6 +164,7 @@ async def bad_requests(installation: Installation, backend: Client, settings: Cl
             (404, "POST", f"/v1/{PATH}", event, None),
             (404, "GET", f"/v1/users/{PATH}/devices/{DEVICE}", None, None),
             (404, "DELETE", f"/v1/users/{USER}/devices/{PATH}", None, None),
+            (404, "GET", f"/v1/alarms/{PATH}", None, None),
             (405, "DELETE", "/v1/events", event, {FIELD: JUNK}),
             (422, "PUT", f"/v1/users/{USER}/devices/{DEVICE}", phone(JUNK) | {"app": JUNK}, None),
             (422, "PUT", f"/v1/users/{USER}/devices/{DEVICE}", {"platform": JUNK}, None),

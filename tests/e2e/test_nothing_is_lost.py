@@ -9,6 +9,7 @@ from random import Random
 import pytest
 
 from relay.core.books import ACCOUNTS
+from relay.core.private import ReceiptKey
 from relay.core.pseudonym import Pseudonyms
 from relay.ops.metrics import coarse
 from relay.store.port import Loaded
@@ -34,6 +35,7 @@ async def test_nothing_acknowledged_is_lost_over_twenty_kills(tmp_path: Path) ->
     loaded = load(trial.relay)
     nobody_was_woken_in_rest(trial)
     the_books_balance(trial, loaded)
+    every_receipt_says_handed_over(trial, loaded)
     what_is_pending_waits_for_a_rest(trial, loaded)
     duplicates_are_bounded(trial)
     assert trial.ledger.answers == {b'{"accepted":1,"unknown":0}'}, "an answer tells whether somebody rests"
@@ -41,6 +43,15 @@ async def test_nothing_acknowledged_is_lost_over_twenty_kills(tmp_path: Path) ->
     woken = len(trial.sightings.all)
     await live(trial, tmp_path / "once_more", [trial.once_more])
     assert len(trial.sightings.all) - woken == len(trial.force.witness.tokens), "something settled was sent again"
+
+
+def every_receipt_says_handed_over(trial: Trial, loaded: Loaded) -> None:
+    """However often the relay was killed between an alarm's 202, its wakeup and the verdict."""
+    given = [post.receipt for post in trial.ledger.posts if post.receipt]
+    assert given
+    for receipt in given:
+        kept = loaded.receipts[ReceiptKey(bytes.fromhex(receipt))]
+        assert (kept.recipients, kept.handed_over) == (1, 1)
 
 
 async def live(trial: Trial, folder: Path, lives: list[Callable[[], Awaitable[None]]]) -> None:

@@ -22,6 +22,8 @@ from tests.model.rules import DAY, NONE, Rules
 GAPS = (5.0, 15.0, 60.0, 300.0)
 LIVES = (0, 300, 900, 3600, 14_400, 43_200, 604_800)
 FOREVER = float("inf")
+PARTS = {"woken": "handed_over", "undeliverable": "no_device", "refused": "failing", "expired": "failing"}
+"""Fate of an alarm's notice → the part of the totals in which it is counted."""
 
 
 @dataclass(slots=True, eq=False)
@@ -119,6 +121,25 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
+class Alarm:
+    """An alarm with its receipt: what was taken, and how many had nobody to wake."""
+
+    came_at: float
+    notices: tuple[tuple[User, Notice], ...]
+    unknown: int
+
+    def totals(self) -> dict[str, int]:
+        """Asked of each notice: its fate, or whether one of the phones failed the last time."""
+        counts = Counter({"no_device": self.unknown})
+        for user, notice in self.notices:
+            if notice.is_pending:
+                counts["failing" if any(phone.attempt for phone in user.ringing()) else "pending"] += 1
+            else:
+                counts[PARTS[notice.fate]] += 1
+        return {name: counts[name] for name in ("handed_over", "no_device", "failing", "pending")}
+
+
+@dataclass(frozen=True, slots=True)
 class Wakeup:
     """One that left: for whom, and for which notices."""
 
@@ -136,6 +157,7 @@ class Naive:
         self.accounts: dict[AccountKey, Counter[str]] = {}
         self.parted: list[tuple[str, DeviceKey, str]] = []
         """(tenant, device, how): what the backends are told."""
+        self.alarms: list[Alarm] = []
         self._numbers = 0
         self._stamps = 0
 
@@ -146,7 +168,7 @@ class Naive:
     ) -> tuple[int, int]:
         """Take one event; return how many notices were taken, and how many recipients have nobody to wake."""
         self._stamps += 1
-        taken = 0
+        notices: list[tuple[User, Notice]] = []
         for key in keys:
             user = self.users.get(key)
             if user is None or user.tenant is not tenant or not user.ringing():
@@ -155,10 +177,13 @@ class Naive:
             line.stamp, line.morning, line.echo_at, line.echo_by = self._stamps, 0.0, 0.0, 0.0
             reached = now if user.passes(line, now) else None
             line.notices.append(Notice(self._stamps, now, at, expires_at, reached))
-            taken += 1
+            notices.append((user, line.notices[-1]))
+        taken, unknown = len(notices), len(keys) - len(notices)
         if taken:
             self._book(tenant, event_class.name)["accepted"] += taken
-        return taken, len(keys) - taken
+        if event_class.pierces:
+            self.alarms.append(Alarm(now, tuple(notices), unknown))
+        return taken, unknown
 
     def seen(self, tenant: Tenant, key: UserKey, at: float) -> None:
         user = self.users.get(key)
@@ -332,7 +357,7 @@ class Naive:
             if line.pending():
                 self._book(user.tenant, name)["undeliverable"] += len(line.pending())
                 for notice in line.pending():
-                    notice.fate = "undeliverable"
+                    notice.fate = "refused" if phones else "undeliverable"
             line.may_echo = bool(line.morning and phones and user.tenant.posts_seen and line.event_class.cancellable)
             line.must_echo = line.may_echo and line.morning < line.patience(user.rules, line.morning)
             if not line.may_echo:

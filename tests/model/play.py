@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from typing import Final
+
+import pytest
 
 from relay.core.accepting import accept
 from relay.core.batch import SlotKey
@@ -22,14 +25,15 @@ from relay.core.events import Accepted, Authority, Event
 from relay.core.flight import Fate, Flight, Settlement
 from relay.core.pacing import CONNECTION_RETRY, FIRST_RETRY, backoff
 from relay.core.people import People
-from relay.core.private import UserKey
+from relay.core.private import ReceiptKey, UserKey
 from relay.core.pseudonym import Pseudonyms
+from relay.core.receipts import totals
 from relay.core.settling import seen
 from relay.core.slots import Slot
 from relay.core.tenants import Tenant
 from relay.loading import restore
-from tests.model.naive import LIVES, Line, Naive, Phone, User, Wakeup
-from tests.model.rules import NONE, Rules
+from tests.model.naive import LIVES, Alarm, Line, Naive, Phone, User, Wakeup
+from tests.model.rules import DAY, NONE, Rules
 from tests.model.shell import Expired, Operation, Shell
 
 HOUR: Final = 3600
@@ -45,6 +49,7 @@ class Play:
         self.shell = Shell(tenants, now, self)
         self._wakeups: dict[Flight, Wakeup] = {}
         """Those in the air, as the model knows them."""
+        self._receipts: dict[ReceiptKey, tuple[Tenant, Alarm]] = {}
 
     @property
     def now(self) -> float:
@@ -69,7 +74,11 @@ class Play:
 
         def told(result: object) -> None:
             taken = self.naive.accept(home, keys, event_class, self.now, event.at, event.expires_at)
-            assert result == Accepted(*taken)
+            assert isinstance(result, Accepted)
+            assert (result.accepted, result.unknown) == taken
+            assert (result.receipt is not None) is event_class.pierces
+            if result.receipt is not None:
+                self._receipts[result.receipt] = (home, self.naive.alarms[-1])
 
         self.shell.accepts.append(Operation(lambda draft: accept(draft, home, [event], None), told))
         self.get(far)
@@ -286,6 +295,7 @@ class Play:
     def check(self) -> None:
         self._check_people()
         self._check_books()
+        self._check_receipts()
         self._check_flights()
         for home in self.tenants:
             told = [(f.tenant, f.device, f.parting.value) for f in self.shell.store.feedback(home, 0, 10_000)]
@@ -323,6 +333,21 @@ class Play:
         assert _durable(loaded) == _durable(people)
         assert (loaded.revision, loaded.feedback_seq) == (people.revision, people.feedback_seq)
         assert loaded.generation <= people.generation
+
+    def _check_receipts(self) -> None:
+        """What a receipt tells, now and after a restart, is what the model counts; for a day, and to its tenant."""
+        loaded = People(self.tenants)
+        self.shell.epoch = restore(loaded, self.shell.store.load())
+        for key, (home, alarm) in list(self._receipts.items()):
+            if alarm.came_at + DAY <= self.now:
+                with pytest.raises(NotFound):
+                    totals(self.shell.people, home, key, self.now)
+                del self._receipts[key]
+                continue
+            expected = {"recipients": len(alarm.notices) + alarm.unknown, **alarm.totals()}
+            for people in (self.shell.people, loaded):
+                assert asdict(totals(people, home, key, self.now)) == expected
+            assert sum(alarm.totals().values()) == expected["recipients"]
 
     def _check_flights(self) -> None:
         """One wakeup per device at most, and the core knows of each."""

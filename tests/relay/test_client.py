@@ -8,7 +8,7 @@ import httpx
 import pytest
 import trio
 
-from relay.client import AsyncClient, Busy, Client, Feedback, Rejected, Taken, wake
+from relay.client import Alarm, AsyncClient, Busy, Client, Feedback, Rejected, Taken, wake
 from relay.store.port import StoreError
 from tests.relay.doors.house import TOKEN, bearer, open_house
 from tests.relay.doors.test_door import on_loopback
@@ -51,6 +51,24 @@ async def test_the_client_for_threads_does_the_same() -> None:
     async with open_house() as house, on_loopback(house) as (_, url):
         assert await trio.to_thread.run_sync(act, url) == [Taken(1, 0)] * 3
         assert house.account().accepted == 2
+
+
+@pytest.mark.sockets
+async def test_what_became_of_an_alarm_is_asked_by_its_receipt() -> None:
+    def ask(url: str, receipt: str) -> Alarm:
+        with Client(url, key("control")) as relay:
+            return relay.alarm(receipt)
+
+    async with open_house() as house, on_loopback(house) as (_, url), AsyncClient(url, key("control")) as relay:
+        await house.register("anna")
+        taken = await relay.wake(["anna", "nobody"], "alarm", role="dispatch", reason="incident")
+        assert taken.receipt is not None
+        told = await relay.alarm(taken.receipt)
+        assert told == Alarm(recipients=2, handed_over=0, no_device=1, failing=0, pending=1)
+        assert await trio.to_thread.run_sync(ask, url, taken.receipt) == told
+        with pytest.raises(Rejected, match="404"):
+            await relay.alarm("a/b?c")
+        assert (await relay.wake(["anna"])).receipt is None
 
 
 def test_an_alarm_gets_a_key_of_its_own_each_time() -> None:

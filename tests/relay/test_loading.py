@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from relay.core.batch import Batch, PersonRecord, Remembered
+from relay.core.batch import Batch, PersonRecord, Receipt, Remembered
 from relay.core.books import Account
 from relay.core.devices import Device, Platform, RestRecord
 from relay.core.events import Accepted
 from relay.core.people import People, Person
-from relay.core.private import DeviceKey, TokenHash, UserKey
+from relay.core.private import DeviceKey, ReceiptKey, TokenHash, UserKey
 from relay.core.pseudonym import Pseudonyms
 from relay.core.slots import Slot
 from relay.core.tenants import Tenant
@@ -57,6 +57,7 @@ def everything() -> Loaded:
         rests={BERT: RestRecord(b"sealed rest", 5)},
         slots={(ANNA, "message"): a_slot(3, 1), (ANNA, "alarm"): a_slot(1, 0), (BERT, "message"): a_slot(2, 2)},
         requests={b"key": Remembered(b"body", Accepted(1, 0), NOW)},
+        receipts={ReceiptKey(b"receipt"): Receipt("city", NOW, 3, 1)},
         accounts={("city", "message"): Account(accepted=3, woken=1), ("city", "alarm"): Account(accepted=1)},
         generation=10,
         revision=20,
@@ -121,6 +122,7 @@ def test_books_marks_and_remembered_requests_come_back(restored: People) -> None
     assert (restored.generation, restored.revision, restored.feedback_seq) == (10, 20, 30)
     assert restored.books.accounts == everything().accounts
     assert restored.remembered == everything().requests
+    assert restored.receipts == everything().receipts
 
 
 def test_the_books_balance_after_a_restart(restored: People) -> None:
@@ -162,7 +164,8 @@ def test_a_working_set_and_its_store_share_nothing_that_changes() -> None:
     store.commit(
         Batch(
             NOW, people=dict(loaded.people), slots=dict(loaded.slots), accounts=loaded.accounts,
-            requests=loaded.requests, devices={device.key: (device.user, device) for device in loaded.devices.values()},
+            requests=loaded.requests, receipts=loaded.receipts,
+            devices={device.key: (device.user, device) for device in loaded.devices.values()},
         )
     )  # fmt: skip
     people = people_of(CITY, COUNTY)
@@ -172,5 +175,6 @@ def test_a_working_set_and_its_store_share_nothing_that_changes() -> None:
     people.books.of(("city", "message")).accepted += 100
     people.by_key[ANNA].devices.clear()
     people.remembered.clear()
+    people.receipts[ReceiptKey(b"receipt")].handed_over += 100
     again = store.load()
     assert again == replace(loaded, rests={}, generation=0, revision=0, feedback_seq=0, epoch=again.epoch)

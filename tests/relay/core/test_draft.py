@@ -25,7 +25,8 @@ def everything(people: People) -> object:
     }
     books = {key: account for key, account in people.books.accounts.items() if account != Account()}
     counters = people.generation, people.revision, people.feedback_seq
-    return deepcopy((persons, people.tokens, people.remembered, books, people.bypasses, counters))
+    answered = people.remembered, people.receipts
+    return deepcopy((persons, people.tokens, answered, books, people.bypasses, counters))
 
 
 def busy() -> tuple[Scene, list[Flight]]:
@@ -76,7 +77,8 @@ def test_a_draft_that_is_applied_is_true_and_balances() -> None:
     assert set(people.by_key) == {scene.key(user) for user in ("anna", "bert", "carl")}
     assert scene.person("anna").flights == {}
     assert scene.person("bert").flights == {}
-    assert people.remembered == {b"key": Remembered(b"body", Accepted(3, 0), NOON)}
+    _earlier, receipt = people.receipts
+    assert people.remembered == {b"key": Remembered(b"body", Accepted(3, 0, receipt), NOON)}
     assert len(people.bypasses) == 1
 
 

@@ -174,8 +174,8 @@ class House:
         }
         accounts = {key: repr(account) for key, account in people.books.accounts.items() if account != Account()}
         return (
-            persons, accounts, dict(people.tokens), dict(people.remembered), people.generation, people.revision,
-            people.feedback_seq, self.store.commits, self.store.changes(0), tuple(self.store.bypasses),
+            persons, accounts, dict(people.tokens), dict(people.remembered), dict(people.receipts), people.generation,
+            people.revision, people.feedback_seq, self.store.commits, self.store.changes(0), tuple(self.store.bypasses),
         )  # fmt: skip
 
 

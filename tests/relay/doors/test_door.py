@@ -101,10 +101,10 @@ async def test_a_key_reaches_the_users_of_its_own_tenant_only(autojump_clock: Mo
         await house.ask("POST", "/v1/seen", {"user": "anna"}, key="backend")
         assert house.pending("anna", owner="south") == 1
         alarm = {"user": "anna", **ALARM}
-        assert (await house.post(alarm, key="s-control", idempotency_key="k")).json == {"accepted": 1, "unknown": 0}
+        assert (await house.post(alarm, key="s-control", idempotency_key="k")).json["accepted"] == 1
         assert house.pending("anna", "alarm", owner="north") == 0
         assert [bypass.tenant for bypass in house.store.bypasses] == ["south"]
-        assert (await house.post(alarm, key="control", idempotency_key="k")).json == {"accepted": 1, "unknown": 0}
+        assert (await house.post(alarm, key="control", idempotency_key="k")).json["accepted"] == 1
         answer = await house.ask("GET", "/v1/users/bert/devices/phone", key="s-devices")
         nobody = await house.ask("GET", "/v1/users/nobody/devices/phone", key="s-devices")
         assert answer == nobody

@@ -435,7 +435,8 @@ async def test_an_alarm_is_taken_and_leaves_its_record(house: House, autojump_cl
     await house.register("anna")
     body = {**ALARM_BODY, "user": None, "users": ["anna", "nobody"]}
     answer = await house.post(body, key="control", idempotency_key="k-1")
-    assert (answer.status, answer.json) == (202, {"accepted": 1, "unknown": 1})
+    (receipt,) = house.people.receipts
+    assert (answer.status, answer.json) == (202, {"accepted": 1, "unknown": 1, "receipt": receipt.hex()})
     name = house.tenants["north"].pseudonyms.user
     assert house.store.bypasses == [
         Bypass(

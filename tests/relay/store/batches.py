@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from relay.core.batch import Batch, Bypass, Feedback, Parting, PersonRecord, Remembered
+from relay.core.batch import Batch, Bypass, Feedback, Parting, PersonRecord, Receipt, Remembered
 from relay.core.books import Account
 from relay.core.devices import Device, Platform, RestRecord
 from relay.core.events import NEVER, Accepted
-from relay.core.private import DeviceKey, TokenHash, UserKey
-from relay.core.slots import Slot
+from relay.core.private import DeviceKey, ReceiptKey, TokenHash, UserKey
+from relay.core.slots import Slot, Stub
 
 NOW = 1_800_000_000.0
 DAY = 86_400.0
@@ -21,12 +21,16 @@ def device_key(number: int) -> DeviceKey:
     return DeviceKey(b"\xd0" + number.to_bytes(3, "big") * 5)
 
 
-def a_slot(number: int = 0, *, done: dict[DeviceKey, int] | None = None) -> Slot:
+def receipt_key(number: int) -> ReceiptKey:
+    return ReceiptKey(b"\x1e" + number.to_bytes(3, "big") * 5)
+
+
+def a_slot(number: int = 0, *, done: dict[DeviceKey, int] | None = None, stubs: tuple[Stub, ...] = ()) -> Slot:
     base = 100 * number
     return Slot(
         born=base + 1, generation=base + 2, total=base + 4, booked=base + 3, first_at=NOW + base + 0.125,
         last_at=NOW + base + 1.25, reachable_at=NOW + base + 2.5, expires_at=NEVER, due_at=NOW + base + 3.75,
-        done=done or {}, echo_at=NOW + base + 4.5,
+        done=done or {}, echo_at=NOW + base + 4.5, stubs=stubs,
     )  # fmt: skip
 
 
@@ -49,8 +53,12 @@ def a_bypass(number: int, *, at: float = NOW, recipients: int = 2) -> Bypass:
     )  # fmt: skip
 
 
-def a_request(number: int, *, at: float = NOW) -> Remembered:
-    return Remembered(body=number.to_bytes(32, "big"), answer=Accepted(number + 2, number + 1), at=at)
+def a_request(number: int, *, at: float = NOW, receipt: ReceiptKey | None = None) -> Remembered:
+    return Remembered(body=number.to_bytes(32, "big"), answer=Accepted(number + 2, number + 1, receipt), at=at)
+
+
+def a_receipt(number: int, *, at: float = NOW) -> Receipt:
+    return Receipt("city", at, number + 10, number + 1, number + 2, number + 3)
 
 
 def a_full_batch(epoch: int) -> Batch:
@@ -62,7 +70,11 @@ def a_full_batch(epoch: int) -> Batch:
         people={anna: PersonRecord("city", b"sealed anna"), bert: PersonRecord("county", b"")},
         slots={
             (anna, "message"): a_slot(1),
-            (anna, "alarm"): a_slot(2, done={device_key(1): 202, device_key(2): 17}),
+            (anna, "alarm"): a_slot(
+                2,
+                done={device_key(1): 202, device_key(2): 17},
+                stubs=(Stub(receipt_key(1), 203, 203), Stub(receipt_key(2), 204, 2**62)),
+            ),
             (bert, "m"): Slot(1, 2**62, 2**40, 0, 0.0, 0.0, NEVER, NEVER, NEVER),
             (bert, "a" * 32): Slot(3, 3, 0, 0, NOW, NOW, NOW, NOW, NOW, done={device_key(3): 0}),
         },
@@ -75,7 +87,8 @@ def a_full_batch(epoch: int) -> Batch:
             ),
         },
         rests={anna: RestRecord(b"sealed rest", 7), bert: RestRecord(b"\x00" * 60_000, 2**40)},
-        requests={b"\x01" * 16: a_request(1), b"\x00" * 16: a_request(0)},
+        requests={b"\x01" * 16: a_request(1), b"\x00" * 16: a_request(0, receipt=receipt_key(1))},
+        receipts={receipt_key(1): a_receipt(1), receipt_key(2): Receipt("county", 0.0, 2**40)},
         bypasses=[a_bypass(1), a_bypass(2, recipients=0)],
         feedback=[a_feedback(1), a_feedback(2, "county"), a_feedback(3)],
         accounts={("city", "message"): Account(21, 1, 2, 3, 4, 5), ("county", "alarm"): Account(2**50)},

@@ -24,9 +24,11 @@ from tests.relay.store.batches import (
     a_device,
     a_feedback,
     a_full_batch,
+    a_receipt,
     a_request,
     a_slot,
     device_key,
+    receipt_key,
     user,
 )
 from tests.relay.store.conftest import Keeper, bypass_row
@@ -47,6 +49,7 @@ def as_loaded(batch: Batch, epoch: int) -> Loaded:
         rests={key: record for key, record in batch.rests.items() if record is not None},
         slots={key: slot for key, slot in batch.slots.items() if slot is not None},
         requests=batch.requests,
+        receipts=batch.receipts,
         accounts=batch.accounts,
         generation=batch.generation,
         revision=batch.revision,
@@ -116,6 +119,7 @@ def test_a_later_batch_replaces_row_by_row(keeper: Keeper) -> None:
         devices={device_key(1): (anna, a_device(9, anna)), device_key(9): (bert, a_device(9, bert))},
         rests={anna: RestRecord(b"another", 8)},
         requests={b"\x01" * 16: a_request(9)},
+        receipts={receipt_key(1): a_receipt(9)},
         accounts={("city", "message"): Account(99)},
     )
     changed.devices[device_key(1)] = (anna, replace(a_device(9, anna), key=device_key(1)))
@@ -127,6 +131,7 @@ def test_a_later_batch_replaces_row_by_row(keeper: Keeper) -> None:
     assert loaded.devices == before.devices | {key: device for key, (_, device) in changed.devices.items()}
     assert loaded.rests == before.rests | changed.rests
     assert loaded.requests == before.requests | changed.requests
+    assert loaded.receipts == before.receipts | changed.receipts
     assert loaded.accounts == before.accounts | changed.accounts
 
 
@@ -183,13 +188,15 @@ def test_each_mark_moves_alone(keeper: Keeper) -> None:
 
 
 def test_what_is_changed_outside_after_a_commit_does_not_reach_the_store(keeper: Keeper) -> None:
-    slot, account = a_slot(1, done={device_key(1): 1}), Account(1)
-    batch = commit(keeper.store, Batch(NOW, slots={(user(1), "m"): slot}, accounts={("city", "m"): account}))
-    slot.total, slot.done[device_key(1)], account.accepted = 1000, 1000, 1000
+    slot, account, receipt = a_slot(1, done={device_key(1): 1}), Account(1), a_receipt(1)
+    accounts, receipts = {("city", "m"): account}, {receipt_key(1): receipt}
+    batch = commit(keeper.store, Batch(NOW, slots={(user(1), "m"): slot}, accounts=accounts, receipts=receipts))
+    slot.total, slot.done[device_key(1)], account.accepted, receipt.recipients = 1000, 1000, 1000, 1000
     batch.slots.clear()
     loaded = keeper.store.load()
     assert loaded.slots == {(user(1), "m"): a_slot(1, done={device_key(1): 1})}
     assert loaded.accounts == {("city", "m"): Account(1)}
+    assert loaded.receipts == {receipt_key(1): a_receipt(1)}
 
 
 def test_what_is_changed_in_a_loaded_state_does_not_reach_the_store(keeper: Keeper) -> None:
@@ -199,7 +206,9 @@ def test_what_is_changed_in_a_loaded_state_does_not_reach_the_store(keeper: Keep
         slot.total, slot.done[device_key(55)] = 1000, 1000
     for account in spoilt.accounts.values():
         account.accepted = 1000
-    for table in (spoilt.people, spoilt.devices, spoilt.rests, spoilt.requests):
+    for receipt in spoilt.receipts.values():
+        receipt.handed_over = 1000
+    for table in (spoilt.people, spoilt.devices, spoilt.rests, spoilt.requests, spoilt.receipts):
         table.clear()
     assert replace(keeper.store.load(), epoch=before.epoch) == before
 
@@ -328,9 +337,10 @@ def test_slots_and_people_do_not_stand_in_the_change_feed(keeper: Keeper) -> Non
 
 # --- purge
 
-LIVES = {"request": DAY, "feedback": 30 * DAY, "bypass": 90 * DAY, "device": DAY, "rest": DAY}
+LIVES = {"request": DAY, "receipt": DAY, "feedback": 30 * DAY, "bypass": 90 * DAY, "device": DAY, "rest": DAY}
 KINDS = {
     "request": "requests",
+    "receipt": "receipts",
     "feedback": "feedback",
     "bypass": "bypasses",
     "device": "tombstones",
@@ -343,6 +353,8 @@ def of_kind(kind: str, at: float, number: int) -> Batch:
     batch = Batch(at, generation=number, revision=number)
     if kind == "request":
         batch.requests[number.to_bytes(16, "big")] = a_request(number, at=at)
+    elif kind == "receipt":
+        batch.receipts[receipt_key(number)] = a_receipt(number, at=at)
     elif kind == "feedback":
         batch.feedback.append(a_feedback(number, at=at))
     elif kind == "bypass":
@@ -359,6 +371,7 @@ def left(keeper: Keeper) -> int:
     changes = keeper.store.changes(0)
     return (
         len(keeper.store.load().requests)
+        + len(keeper.store.load().receipts)
         + len(keeper.store.feedback("city", 0, 1000))
         + len(keeper.bypasses())
         + len(changes.devices)
@@ -412,7 +425,7 @@ def test_a_purge_spares_everything_else(keeper: Keeper) -> None:
     before = keeper.store.load()
     keeper.store.purge(NOW + 1000 * DAY, 1000)
     after = keeper.store.load()
-    assert after == replace(before, requests={}, epoch=after.epoch)
+    assert after == replace(before, requests={}, receipts={}, epoch=after.epoch)
 
 
 def test_a_purge_at_the_beginning_of_time_removes_nothing(keeper: Keeper) -> None:
@@ -437,7 +450,14 @@ def test_a_remembered_request_that_was_renewed_lives_anew(keeper: Keeper) -> Non
 
 
 def test_purged_of_knows_its_total() -> None:
-    assert Purged(1, 20, 300, 4000).total == 4321
+    assert Purged(1, 20, 300, 4000, 50_000).total == 54_321
+
+
+def test_a_receipt_is_as_old_as_its_alarm_however_late_it_is_written(keeper: Keeper) -> None:
+    commit(keeper.store, Batch(NOW, receipts={receipt_key(1): a_receipt(1)}))
+    commit(keeper.store, Batch(NOW + DAY, receipts={receipt_key(1): a_receipt(2)}))
+    assert keeper.store.purge(NOW + DAY + 1, 100) == Purged(receipts=1)
+    assert keeper.reopen().load().receipts == {}
 
 
 # --- feedback

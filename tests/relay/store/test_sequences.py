@@ -7,23 +7,23 @@ from __future__ import annotations
 
 import tempfile
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relay.core.batch import Batch, Bypass, Feedback, Parting, PersonRecord, Remembered
+from relay.core.batch import Batch, Bypass, Feedback, Parting, PersonRecord, Receipt, Remembered
 from relay.core.books import Account
 from relay.core.devices import Device, Platform, RestRecord
 from relay.core.events import NEVER, Accepted
 from relay.core.private import DeviceKey, TokenHash, UserKey
-from relay.core.slots import Slot
+from relay.core.slots import Slot, Stub
 from relay.store.memory import MemoryStore
 from relay.store.port import FeedbackRange, Loaded, Purged, StaleEpoch, Store
 from relay.store.sqlite import SqliteStore
-from tests.relay.store.batches import DAY, NOW, device_key, user
+from tests.relay.store.batches import DAY, NOW, device_key, receipt_key, user
 from tests.relay.store.conftest import BypassRow, bypass_row, bypasses_in
 
 TENANTS = ("a", "ab")
@@ -36,9 +36,11 @@ counters = st.one_of(st.integers(0, 5), st.integers(0, 2**63 - 1))
 instants = st.one_of(st.sampled_from([0.0, NOW, NEVER]), st.floats(0, 2**40, allow_nan=False))
 blobs = st.binary(max_size=40)
 
+stubs = st.builds(Stub, st.integers(0, 3).map(receipt_key), counters, counters)
 slots = st.builds(
     Slot, counters, counters, counters, counters, instants, instants, instants, instants, instants, st.just(False),
     st.dictionaries(st.sampled_from(sorted(DEVICES)), counters, max_size=3), instants,
+    st.just(()) | st.lists(stubs, max_size=3).map(tuple),
 )  # fmt: skip
 people = st.builds(PersonRecord, st.sampled_from(TENANTS), blobs)
 rests = st.builds(RestRecord, blobs, counters)
@@ -80,6 +82,7 @@ class Commit:
     marks: tuple[int, int]
     """By how much generation and revision grow; a negative mark must change nothing."""
     requests: frozenset[int]
+    receipts: frozenset[int]
     bypasses: int
     feedback: tuple[str, ...]
 
@@ -109,7 +112,7 @@ class Stale:
 
 commits = st.builds(
     Commit, batches(), steps_of_time, st.tuples(st.integers(-1, 3), st.integers(0, 2)),
-    st.frozensets(st.integers(0, 3), max_size=2), st.integers(0, 2),
+    st.frozensets(st.integers(0, 3), max_size=2), st.frozensets(st.integers(0, 3), max_size=2), st.integers(0, 2),
     st.lists(st.sampled_from(TENANTS), max_size=2).map(tuple),
 )  # fmt: skip
 histories = st.lists(
@@ -142,6 +145,7 @@ class Model:
         state.people = {k: p for k, p in (state.people | batch.people).items() if p is not None}
         state.slots = {k: s for k, s in (state.slots | batch.slots).items() if s is not None}
         state.requests.update(batch.requests)
+        state.receipts.update(batch.receipts)
         state.accounts.update(batch.accounts)
         state.generation = max(state.generation, batch.generation)
         state.revision = max(state.revision, batch.revision)
@@ -164,6 +168,7 @@ class Model:
     def purge(self, now: float) -> None:
         """Without a limit."""
         self.state.requests = {k: known for k, known in self.state.requests.items() if known.at >= now - DAY}
+        self.state.receipts = {k: receipt for k, receipt in self.state.receipts.items() if receipt.at >= now - DAY}
         for record in self.feedback:
             if record.at < now - 30 * DAY:
                 self.purged[record.tenant] = max(record.seq, self.purged.get(record.tenant, 0))
@@ -198,8 +203,11 @@ class Pair:
         if batch.devices or batch.rests:
             batch.revision = state.revision + 1
         for number in step.requests:
-            answer = Accepted(self.numbers, number)
+            answer = Accepted(self.numbers, number, receipt_key(number) if number % 2 else None)
             batch.requests[bytes((number,)) * 16] = Remembered(bytes(32), answer, self.now)
+        for number in step.receipts:
+            at = state.receipts.get(receipt_key(number), Receipt("a", self.now)).at
+            batch.receipts[receipt_key(number)] = Receipt("a", at, self.numbers, number)
         for number in range(step.bypasses):
             batch.generation = state.generation + 1
             recipients = USERS[:number]
@@ -221,7 +229,7 @@ class Pair:
         self.now += step.after
         counts = [store.purge(self.now, step.limit) for store in self.stores()]
         assert counts[0] == counts[1]
-        assert max(counts[0].requests, counts[0].bypasses, counts[0].feedback, counts[0].tombstones) <= step.limit
+        assert max(astuple(counts[0])) <= step.limit
         for store in self.stores():
             store.purge(self.now, 10_000)
             assert store.purge(self.now, 10_000) == Purged()

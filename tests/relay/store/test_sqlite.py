@@ -21,7 +21,7 @@ from relay.core.batch import Batch, PersonRecord
 from relay.core.books import Account
 from relay.core.devices import RestRecord
 from relay.core.private import UserKey
-from relay.core.slots import Slot
+from relay.core.slots import Slot, Stub
 from relay.store.port import FeedbackRange, Loaded, StoreError, StoreMismatch
 from relay.store.schema import APPLICATION_ID, MIGRATIONS
 from relay.store.sqlite import LARGEST_WAL, QUIET_WAL, SqliteStore
@@ -32,8 +32,10 @@ from tests.relay.store.batches import (
     a_device,
     a_feedback,
     a_full_batch,
+    a_receipt,
     a_slot,
     device_key,
+    receipt_key,
     user,
 )  # fmt: skip
 
@@ -345,7 +347,7 @@ def test_a_page_damaged_meanwhile_is_a_store_error(path: Path) -> None:
     ("statement", "sentence"),
     [
         ("UPDATE device SET body = CAST(x'9902' || substr(body, 3) AS BLOB)", "newer version"),
-        ("UPDATE slot SET body = CAST(x'02' || substr(body, 2) AS BLOB)", "newer version"),
+        ("UPDATE slot SET body = CAST(x'03' || substr(body, 2) AS BLOB)", "newer version"),
         ("UPDATE account SET body = CAST(x'02' || substr(body, 2) AS BLOB)", "newer version"),
         ("UPDATE rest SET body = CAST(x'9302' || substr(body, 3) AS BLOB)", "newer version"),
         ("UPDATE person SET body = substr(body, 1, 4)", "damaged records"),
@@ -358,6 +360,8 @@ def test_a_page_damaged_meanwhile_is_a_store_error(path: Path) -> None:
         ("UPDATE slot SET body = CAST(body || x'00' AS BLOB)", "damaged records"),
         ("UPDATE slot SET key = CAST(substr(key, 1, 17) || x'ff' AS BLOB)", "damaged records"),
         ("UPDATE account SET body = x''", "damaged records"),
+        ("UPDATE receipt SET body = x'9301'", "damaged records"),
+        ("UPDATE slot SET body = CAST(x'02' || substr(body, 2) AS BLOB)", "damaged records"),
         ("DELETE FROM meta WHERE name = 'revision'", "damaged records"),
     ],
 )
@@ -427,17 +431,49 @@ def test_migrations_run_in_order_once_and_keep_what_is_there(path: Path) -> None
 def test_a_file_of_version_1_keeps_what_it_holds_and_learns_what_is_purged(path: Path) -> None:
     """Written as version 1 wrote it: by its schema, and with the feedback whose loss nobody could note."""
     with closing(SqliteStore(path, migrations=VERSION_1)) as store:
-        store.commit(a_full_batch(store.load().epoch))
-        before = store.load()
+        store.commit(without_receipts())
     assert version_of(path) == (1, APPLICATION_ID)
     with closing(SqliteStore(path)) as store:
-        assert replace(store.load(), epoch=before.epoch) == before
+        check_without_receipts(store)
         assert store.feedback_range("city") == FeedbackRange(0, 3)
         assert [record.seq for record in store.feedback("city", 0, 10)] == [1, 3]
         store.purge(NOW + 31 * DAY, 100)
         assert store.feedback_range("city") == FeedbackRange(3, 3)
         assert store.feedback_range("county") == FeedbackRange(2, 3)
+    assert version_of(path) == (NEWEST, APPLICATION_ID)
+
+
+def test_a_file_of_version_2_keeps_what_it_holds_and_takes_receipts(path: Path) -> None:
+    """The alarm that is open in it has none; the next one for the same person has, and both are in one slot."""
+    with closing(SqliteStore(path, migrations=MIGRATIONS[:2])) as store:
+        store.commit(without_receipts())
     assert version_of(path) == (2, APPLICATION_ID)
+    with closing(SqliteStore(path)) as store:
+        check_without_receipts(store)
+        merged = {(user(1), "alarm"): a_slot(4, stubs=(Stub(receipt_key(1), 404, 404),))}
+        store.commit(Batch(NOW, store.load().epoch, slots={**merged}, receipts={receipt_key(1): a_receipt(1)}))
+    assert version_of(path) == (NEWEST, APPLICATION_ID)
+    loaded = loaded_from(path)
+    assert loaded.slots == without_receipts().slots | merged
+    assert loaded.receipts == {receipt_key(1): a_receipt(1)}
+
+
+def without_receipts() -> Batch:
+    """A full batch as the programs of versions 1 and 2 wrote it, first owner of their file."""
+    batch = a_full_batch(0)
+    batch.receipts.clear()
+    batch.slots = {key: slot and replace(slot, stubs=()) for key, slot in batch.slots.items()}
+    for key, known in batch.requests.items():
+        batch.requests[key] = replace(known, answer=replace(known.answer, receipt=None))
+    return batch
+
+
+def check_without_receipts(store: SqliteStore) -> None:
+    loaded, batch = store.load(), without_receipts()
+    assert (loaded.people, loaded.slots, loaded.requests) == (batch.people, batch.slots, batch.requests)
+    assert (loaded.rests, loaded.accounts, loaded.receipts) == (batch.rests, batch.accounts, {})
+    assert loaded.devices == {key: device for key, (_, device) in batch.devices.items()}
+    assert (loaded.generation, loaded.revision, loaded.feedback_seq) == (batch.generation, batch.revision, 3)
 
 
 def test_an_older_program_refuses_the_newer_file(path: Path) -> None:

@@ -1,0 +1,65 @@
+"""What the README shows is run as it stands there: the example in Python, and the configuration."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+import trio
+
+from relay.config import read
+from relay.simulators.certificates import provider_key
+from tests.e2e.processes import running
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+
+
+def shown(language: str) -> str:
+    """The one block of this language."""
+    (block,) = re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    return str(block)
+
+
+@pytest.mark.processes
+async def test_the_example_talks_to_a_relay() -> None:
+    example = shown("python")
+    assert len(example.splitlines()) <= 16
+    async with running("dev", "--port", "0") as trial:
+        await trial.line("Ctrl-C ends")
+        (address,) = re.findall(r"runs on (\S+)\.", "\n".join(trial.lines))
+        (key, *_) = re.findall(r"Bearer (backend\.[^']+)'", "\n".join(trial.lines))
+        source = example.replace("http://127.0.0.1:8080", address).replace("backend.…", key)
+        done = await trio.run_process([sys.executable, "-c", source], capture_stdout=True, check=False)
+        said = done.stdout.decode()
+        assert done.returncode == 0, said
+        assert "1 to wake, 1 without a phone" in said
+        assert "recipients=1" in said
+        assert re.search("wakeup at APNs.*: accepted", await trial.line("wakeup at APNs"))
+
+
+def test_the_configuration_is_one(tmp_path: Path) -> None:
+    text = shown("toml").replace("/run/keys/master", "master").replace("…", "ab" * 32)
+    (tmp_path / "feierabend.toml").write_text(text)
+    (tmp_path / "master").write_text(f"0:{base64.b64encode(bytes(32)).decode()}\n")
+    (tmp_path / "master").chmod(0o600)
+    (tmp_path / "AuthKey_FGHIJ67890.p8").write_bytes(provider_key()[0])
+    account = {
+        "type": "service_account", "project_id": "example-app", "private_key_id": "k1", "private_key": _rsa_key(),
+        "client_email": "relay@example-app.iam.gserviceaccount.com", "token_uri": "https://oauth2.googleapis.com/token",
+    }  # fmt: skip
+    (tmp_path / "service-account.json").write_text(json.dumps(account))
+    (tenant,) = read(tmp_path / "feierabend.toml").tenants
+    assert [app.name for app in tenant.apps] == ["ios", "android"]
+
+
+def _rsa_key() -> str:
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    return key.private_bytes(pem, pkcs8, serialization.NoEncryption()).decode()
