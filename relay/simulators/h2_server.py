@@ -12,6 +12,7 @@ from typing import Final
 
 import trio
 
+from relay.simulators import handshake
 from relay.simulators.h2_connection import Connection
 from relay.simulators.h2_service import Service
 
@@ -41,7 +42,8 @@ class Server:
             return True
         journal = self._service.journal
         try:
-            await stream.do_handshake()
+            if await handshake.is_question(stream):
+                return False
         except trio.BrokenResourceError as error:
             if isinstance(error.__cause__, ssl.SSLError) and error.__cause__.reason == "CALLBACK_FAILED":
                 journal.violate("no_server_name")

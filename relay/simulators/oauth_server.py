@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import h11
 import trio
 
+from relay.simulators import handshake
 from relay.simulators.oauth import FakeOauth
 
 LARGEST_FORM = 65_536
@@ -25,6 +26,8 @@ class OauthServer:
         """Serve one connection until it ends; `stream` is closed afterwards."""
         connection = h11.Connection(h11.SERVER)
         try:
+            if await handshake.is_question(stream):
+                return
             while await self._request(connection, stream) and connection.our_state is h11.DONE:
                 connection.start_next_cycle()
         except (h11.ProtocolError, trio.BrokenResourceError, trio.ClosedResourceError):
