@@ -178,6 +178,7 @@ def main() -> None:
         "alarms_during_release": len(alarms.arrived),
         "alarm_p50_ms_during_release": in_ms(alarms.arrived, 50),
         "alarm_p99_ms_during_release": in_ms(alarms.arrived, 99),
+        "alarm_accept_p99_ms_during_release": in_ms(alarms.accepted, 99),
         "missing": steady.missing + alarms.missing + rush.missing,
         "refused": steady.refused + alarms.refused,
         "rss_mb": rss,

@@ -48,7 +48,7 @@ def in_ms(values: Sequence[float], percent: float) -> float | None:
 def say(figures: dict[str, object], *, as_json: bool) -> None:
     """People read lines; programs read the last line, which is one JSON object."""
     for name, value in figures.items():
-        sys.stdout.write(f"{name:>28}  {value}\n")
+        sys.stdout.write(f"{name:>35}  {value}\n")
     if as_json:
         sys.stdout.write(json.dumps(figures) + "\n")
     sys.stdout.flush()

@@ -54,8 +54,8 @@ def user_id(number: int) -> str:
 
 
 def phones(users: int, devices: int) -> list[int]:
-    """Phones of each user: three, as long as they last."""
-    return [max(0, min(3, devices - 3 * number)) for number in range(users)]
+    """Phones of each user: as many as any other has, or one more."""
+    return [devices // users + (number < devices % users) for number in range(users)]
 
 
 def new_tokens(phones: Sequence[int], rng: random.Random) -> Tokens:
@@ -75,7 +75,7 @@ def sink(folder: Path, *options: str, cpu: int | None = None) -> Iterator[tuple[
         yield int(listening["listening"].rpartition(":")[2]), Path(listening["ca"])
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(10)
+        process.communicate(timeout=10)
 
 
 def fill(path: Path, tokens: Tokens, *, pending: bool = False, resting: bool = False) -> None:

@@ -14,7 +14,6 @@ from typing import Final
 import trio
 
 PROTOCOL: Final = "feierabend-simulator"
-_NO_COMMON_PROTOCOL: Final = "TLSV1_ALERT_NO_APPLICATION_PROTOCOL"
 
 
 async def is_question(stream: trio.abc.Stream) -> bool:
@@ -44,10 +43,8 @@ async def doubt(host: str, port: int) -> str | None:
     try:
         await stream.do_handshake()
         agreed = stream.selected_alpn_protocol()
-    except trio.BrokenResourceError as error:
-        if isinstance(error.__cause__, ssl.SSLError) and error.__cause__.reason == _NO_COMMON_PROTOCOL:
-            return "speaks TLS, and refuses the protocol of simulators"
-        return "does not complete a TLS handshake"
+    except trio.BrokenResourceError:  # an alert, or no TLS at all
+        return "refuses a TLS handshake for the protocol of simulators"
     finally:
         await trio.aclose_forcefully(stream)
     return None if agreed == PROTOCOL else "speaks TLS, and does not agree to the protocol of simulators"
