@@ -95,21 +95,28 @@ def registered(node: stage.Node, tokens: stage.Tokens) -> Iterator[None]:
         (stage.user_id(number), {f"phone-{index}": _phone(node.app, token) for index, token in enumerate(mine)})
         for number, mine in enumerate(tokens)
     ]
+    taken: list[str] = []
     try:
-        _register(node, users)
+        _register(node, users, taken)
         yield
     finally:
-        _forget(node, [name for name, _ in users])
+        _forget(node, taken)
 
 
-def _register(node: stage.Node, users: Sequence[tuple[str, Mapping[str, object]]]) -> None:
+def _register(node: stage.Node, users: Sequence[tuple[str, Mapping[str, object]]], taken: list[str]) -> None:
+    """`taken` gets the names of those the relay knows, or may know."""
+    piece: dict[str, object] = {}
     try:
         with Client(node.url, node.key, timeout=60) as client:
             for first in range(0, len(users), PIECE):
                 piece = {name: {"devices": devices} for name, devices in users[first : first + PIECE]}
+                taken += piece
                 client.send(Call("PUT", "/v1/devices", {"users": piece}))
-    except (RelayFailure, httpx.HTTPError) as error:
+    except RelayFailure as error:
+        del taken[-len(piece) :]
         refuse(f"the relay did not take the users: {error}")
+    except httpx.HTTPError as error:
+        refuse(f"the relay did not answer: {type(error).__name__}")
 
 
 def _phone(app: str, token: str) -> dict[str, str]:

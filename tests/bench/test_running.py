@@ -11,13 +11,14 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 import trustme
 
-from bench import running
-from bench.latency import objection
+from bench import running, stage
 from relay.simulators.certificates import Authority
 
 Provider = dict[str, str]
@@ -171,19 +172,15 @@ def test_a_script_exits_with_2_and_has_sent_nothing(script: str, tmp_path_factor
     assert bad in ended.stderr
 
 
-@pytest.mark.parametrize(
-    ("rate", "seconds", "users", "is_fine"),
-    [
-        (1000, 20, 23_000, True),
-        (1000, 22, 23_000, True),  # everybody once
-        (1000, 60, 23_000, True),  # three times, 23 s apart
-        (1000, 69, 23_000, False),  # somebody a fourth time
-        (1000, 30, 20_000, False),  # twice, 20 s apart
-        (50, 1, 100, True),
-        (50, 1, 99, False),
-    ],
-)
-def test_events_that_would_wait_for_holds_are_not_measured(
-    rate: float, seconds: float, users: int, *, is_fine: bool
-) -> None:
-    assert (objection(rate, seconds, users) is None) == is_fine
+@pytest.mark.processes
+def test_a_key_that_the_relay_does_not_know_ends_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With the relay's own words, and without an attempt to delete what was never registered."""
+    database = tmp_path / "relay.db"
+    stage.fill(database, [])
+    with stage.sink(tmp_path) as (port, ca), stage.node(tmp_path, database, port, ca) as node:
+        stranger = replace(node, key="backend.wrong")
+        with pytest.raises(SystemExit) as exit_, running.registered(stranger, [["ab" * 32]]):
+            pytest.fail("nobody may begin")
+    assert exit_.value.code == 2
+    assert "did not take the users: 401" in (said := capsys.readouterr().err)
+    assert "left behind" not in said
