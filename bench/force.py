@@ -5,22 +5,20 @@ Measured from the first byte of the POST to the moment at which nothing is queue
 the relay's metrics tell it (looked at every 50 ms). Real life adds the provider's answer time once.
 
     python -m bench.force [--users 23000] [--devices 69000] [--runs 5] [--json]
+    python -m bench.force --url http://127.0.0.1:8080 --key … --ops http://127.0.0.1:9090
 """
 
 from __future__ import annotations
 
 import argparse
-import random
 import statistics
-import tempfile
 import time
-from pathlib import Path
 
-from bench import stage
+from bench import running, stage
 from bench.report import say, surroundings
+from bench.scene import scene
 from relay.client import Client
 
-LANE = '{app="ios"}'
 LOOK = 0.05
 """Seconds between two looks at the metrics; each costs the relay about 3 ms."""
 
@@ -28,21 +26,31 @@ LOOK = 0.05
 def measure(node: stage.Node, users: int, devices: int) -> tuple[float, float]:
     """(seconds to the 202, seconds to the last verdict)."""
     names = [stage.user_id(number) for number in range(users)]
-    with Client(node.url, stage.BACKEND, timeout=30) as client:
+    before = _answers(node, node.metrics())
+    with Client(node.url, node.key, timeout=30) as client:
         began = time.perf_counter()
         taken = client.wake(names)
         durable = time.perf_counter() - began
     assert taken.accepted == users, taken
-    while not _is_done(node.metrics(), devices):
+    while not _is_done(node, before + devices):
         time.sleep(LOOK)
     return durable, time.perf_counter() - began
 
 
-def _is_done(metrics: dict[str, float], devices: int) -> bool:
-    answers = sum(value for name, value in metrics.items() if name.startswith("feierabend_lane_answers_total"))
-    waiting = (f"feierabend_lane_queued{LANE}", f"feierabend_lane_in_flight{LANE}", "feierabend_verdicts_waiting")
+def _answers(node: stage.Node, metrics: dict[str, float]) -> float:
+    told = f'feierabend_lane_answers_total{{app="{node.app}"'
+    return sum(value for name, value in metrics.items() if name.startswith(told))
+
+
+def _dead(node: stage.Node) -> int:
+    return int(node.metrics().get(f'feierabend_lane_answers_total{{app="{node.app}",reason="Unregistered"}}', 0))
+
+
+def _is_done(node: stage.Node, answers: float) -> bool:
+    metrics, lane = node.metrics(), f'{{app="{node.app}"}}'
+    waiting = (f"feierabend_lane_queued{lane}", f"feierabend_lane_in_flight{lane}", "feierabend_verdicts_waiting")
     # Accepted answers are told in steps of 20.
-    return answers > devices - 20 and not any(metrics.get(name) for name in waiting)
+    return _answers(node, metrics) > answers - 20 and not any(metrics.get(name) for name in waiting)
 
 
 def main() -> None:
@@ -52,23 +60,18 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="last line: one JSON object")
+    running.add_options(parser)
     options = parser.parse_args()
     users, devices = options.users, options.devices
     seconds, to_202, rss, dead = [], [], [], []
     for run in range(options.runs):
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            stage.fill(folder / "force.db", users, devices, random.Random(options.seed + run), pending=False)
-            with (
-                stage.sink(folder, cpu=1) as (port, ca),
-                stage.node(folder, folder / "force.db", port, ca, cpu=0) as node,
-            ):
-                durable, total = measure(node, users, devices)
-                metrics = node.metrics()
-                rss.append(node.rss_mb())
-            seconds.append(total)
-            to_202.append(durable)
-            dead.append(int(metrics.get('feierabend_lane_answers_total{app="ios",reason="Unregistered"}', 0)))
+        with scene(options, stage.phones(users, devices), options.seed + run) as place:
+            already = _dead(place.node)
+            durable, total = measure(place.node, users, devices)
+            dead.append(_dead(place.node) - already)
+            rss.append(place.node.rss_mb())
+        seconds.append(total)
+        to_202.append(durable)
     median = statistics.median(seconds)
     figures: dict[str, object] = {
         "users": users,
@@ -78,8 +81,9 @@ def main() -> None:
         "seconds_all": [round(value, 2) for value in seconds],
         "seconds_to_202": round(statistics.median(to_202), 3),
         "wakeups_per_s": round(devices / median),
-        "rss_mb": max(rss),
-        "dead_expected": devices // 1000,
+        "resting": 0,
+        "rss_mb": rss[-1],
+        "dead_expected": devices // 1000 if place.is_ours else None,
         "dead_booked": round(statistics.median(dead)),
     }
     say({**figures, **surroundings(options.seed)}, as_json=options.json)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import sqlite3
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -30,10 +32,23 @@ def surroundings(seed: int) -> dict[str, object]:
     }
 
 
+def percentile(values: Sequence[float], percent: float) -> float | None:
+    """The smallest value that so many percent of all do not exceed (nearest rank); None when there are none."""
+    if not values:
+        return None
+    return sorted(values)[max(0, math.ceil(percent / 100 * len(values)) - 1)]
+
+
+def in_ms(values: Sequence[float], percent: float) -> float | None:
+    """A percentile, rounded as figures are told."""
+    found = percentile(values, percent)
+    return None if found is None else round(found, 2)
+
+
 def say(figures: dict[str, object], *, as_json: bool) -> None:
     """People read lines; programs read the last line, which is one JSON object."""
     for name, value in figures.items():
-        sys.stdout.write(f"{name:>24}  {value}\n")
+        sys.stdout.write(f"{name:>35}  {value}\n")
     if as_json:
         sys.stdout.write(json.dumps(figures) + "\n")
     sys.stdout.flush()

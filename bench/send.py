@@ -40,7 +40,7 @@ from relay.store.sqlite import SqliteStore
 
 def configuration(path: Path, port: int, ca_file: Path, connections: int) -> Config:
     app = AppConfig(
-        name="ios", topic=stage.TOPIC, team_id=stage.TEAM, key_id=stage.KEY, key=provider_key()[0],
+        name=stage.APP, topic=stage.TOPIC, team_id=stage.TEAM, key_id=stage.KEY, key=provider_key()[0],
         environment="production", connections=connections, endpoint=Address("127.0.0.1", port), ca_file=ca_file,
     )  # fmt: skip
     tenant = TenantConfig(
@@ -129,7 +129,8 @@ def main() -> None:
         for run in range(options.runs):
             with stage.sink(folder) as (port, ca_file):
                 path = folder / f"{run}.db"
-                stage.fill(path, -(-options.wakeups // 3), options.wakeups, rng, pending=True)
+                phones = stage.phones(-(-options.wakeups // 3), options.wakeups)
+                stage.fill(path, stage.new_tokens(phones, rng), pending=True)
                 devices, wall, cpu = trio.run(measure, configuration(path, port, ca_file, options.connections))
                 ours.append(devices / wall)
                 cpus.append(cpu / devices * 10_000)

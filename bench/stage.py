@@ -1,4 +1,7 @@
-"""What the scripts stand on: a filled store, the fast sink and the relay as processes of their own."""
+"""What the scripts stand on: a filled store, the fast sink and the relay as processes of their own.
+
+scene.py puts them together.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,17 +36,30 @@ from relay.simulators.certificates import provider_key
 from relay.store.sqlite import SqliteStore
 
 TENANT = "bench"
-TOPIC, TEAM, KEY = "example.feierabend.app", "FAKETEAM01", "FAKEKEY001"
+APP, TOPIC, TEAM, KEY = "ios", "example.feierabend.app", "FAKETEAM01", "FAKEKEY001"
 MASTER = bytes(range(32))
 SECRET = "bench-secret"
 BACKEND = f"backend.{SECRET}"
 """API key of the relay process, with the scopes events, alarms and devices."""
+ROLE = REASON = "bench"
+"""What its alarms name."""
+Tokens = list[list[str]]
+"""Tokens of the phones of each user."""
 CHUNK = 5_000
 """Users of one commit while a store is filled."""
 
 
 def user_id(number: int) -> str:
-    return f"user-{number}"
+    return f"bench-{number}"
+
+
+def phones(users: int, devices: int) -> list[int]:
+    """Phones of each user: as many as any other has, or one more."""
+    return [devices // users + (number < devices % users) for number in range(users)]
+
+
+def new_tokens(phones: Sequence[int], rng: random.Random) -> Tokens:
+    return [[rng.randbytes(32).hex() for _ in range(count)] for count in phones]
 
 
 @contextlib.contextmanager
@@ -59,13 +75,11 @@ def sink(folder: Path, *options: str, cpu: int | None = None) -> Iterator[tuple[
         yield int(listening["listening"].rpartition(":")[2]), Path(listening["ca"])
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(10)
+        process.communicate(timeout=10)
 
 
-def fill(
-    path: Path, users: int, devices: int, rng: random.Random, *, pending: bool = False, resting: bool = False
-) -> None:
-    """Fill a store with users of three devices, `devices` in all.
+def fill(path: Path, tokens: Tokens, *, pending: bool = False, resting: bool = False) -> None:
+    """Fill a store with a user for each list of tokens, and a phone for each token.
 
     `pending`: with a slot for each. `resting`: every other user rests, from yesterday until tomorrow.
     """
@@ -73,8 +87,8 @@ def fill(
     loaded = store.load()
     names, records = Pseudonyms(MASTER, TENANT), Records(Seals({0: MASTER}, 0), TENANT)
     now = time.time()
-    for first in range(0, users, CHUNK):
-        last = min(first + CHUNK, users)
+    for first in range(0, len(tokens), CHUNK):
+        last = min(first + CHUNK, len(tokens))
         batch = Batch(now, loaded.epoch, generation=last if pending else 0, revision=last)
         for number in range(first, last):
             name = Private(user_id(number))
@@ -84,12 +98,12 @@ def fill(
                 batch.slots[(user, "message")] = Slot(number + 1, number + 1, 1, 0, now, now, now, NEVER, now)
             if resting and number % 2:
                 batch.rests[user] = RestRecord(records.seal_rest(user, _rest_around(now)), last)
-            for index in range(min(3, devices - number * 3)):
-                device_id, token = Private(f"phone-{index}"), Private(rng.randbytes(32).hex())
+            for index, token in enumerate(map(Private, tokens[number])):
+                device_id = Private(f"phone-{index}")
                 device = names.device(name.reveal(), device_id.reveal())
                 sealed = records.seal_device(user, device, name, device_id, token)
-                token_hash = names.token("ios", token.reveal())
-                batch.devices[device] = (user, Device(device, user, "ios", Platform.APNS, token_hash, sealed, now))
+                token_hash = names.token(APP, token.reveal())
+                batch.devices[device] = (user, Device(device, user, APP, Platform.APNS, token_hash, sealed, now))
         if pending:
             batch.accounts[(TENANT, "message")] = Account(accepted=last)
         store.commit(batch)
@@ -103,19 +117,24 @@ def _rest_around(now: float) -> dict[str, object]:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """The relay in its own process."""
+    """The relay in a process of its own."""
 
-    pid: int
     url: str
     ops: str
+    key: str
+    app: str
+    pid: int | None = None
+    """None: somebody else's."""
 
     def metrics(self) -> dict[str, float]:
         """What /metrics tells, by name and labels as they are written there."""
         lines = httpx.get(f"{self.ops}/metrics").text.splitlines()
         return {n: float(v) for n, v in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))}
 
-    def rss_mb(self) -> int:
+    def rss_mb(self) -> int | None:
         """Resident memory now."""
+        if self.pid is None:
+            return None
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") // 2**20
 
@@ -130,7 +149,7 @@ def node(folder: Path, database: Path, sink_port: int, ca_file: Path, *, cpu: in
     )
     if cpu is not None:
         os.sched_setaffinity(process.pid, {cpu})
-    found = Node(process.pid, f"http://127.0.0.1:{door}", f"http://127.0.0.1:{ops}")
+    found = Node(f"http://127.0.0.1:{door}", f"http://127.0.0.1:{ops}", BACKEND, APP, process.pid)
     try:
         _wait_until_ready(found)
         yield found
@@ -142,7 +161,7 @@ def node(folder: Path, database: Path, sink_port: int, ca_file: Path, *, cpu: in
 def _wait_until_ready(found: Node) -> None:
     for _ in range(600):
         with contextlib.suppress(httpx.HTTPError):
-            lane = 'feierabend_lane_connections{app="ios"}'
+            lane = f'feierabend_lane_connections{{app="{found.app}"}}'
             if httpx.get(f"{found.ops}/readyz").status_code == 200 and found.metrics().get(lane):
                 return
         time.sleep(0.05)
@@ -170,8 +189,13 @@ jitter_seconds = 0
 id = "backend"
 sha256 = "{digest_of(SECRET.encode()).hex()}"
 scopes = ["events", "alarms", "devices"]
+[[tenants.classes]]
+name = "alarm"
+roles = ["{ROLE}"]
+reasons = ["{REASON}"]
+rate_per_hour = 100000
 [[tenants.apps]]
-name = "ios"
+name = "{APP}"
 topic = "{TOPIC}"
 team_id = "{TEAM}"
 key_id = "{KEY}"

@@ -21,6 +21,7 @@ from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Final
+from urllib.parse import urlsplit
 
 import structlog
 import trio
@@ -54,7 +55,7 @@ from relay.lanes.oauth import AccessToken, PostForm
 from relay.lanes.pool import Pool
 from relay.lanes.provider import Provider
 from relay.loading import restore
-from relay.ops.door import Ops
+from relay.ops.door import Destination, Ops
 from relay.ops.metrics import Sources
 from relay.store.port import Store, StoreMismatch
 from relay.store.sqlite import SqliteStore
@@ -134,7 +135,8 @@ class Relay:
         self.ops = Ops(
             Sources(
                 self.people, self.pool.statistics, self.journal.statistics, store.statistics, self.door, self.tables
-            )
+            ),
+            [_destination(tenant.name, app) for tenant in config.tenants for app in tenant.apps],
         )
 
     def _check_keys(self) -> None:
@@ -157,10 +159,10 @@ class Relay:
                 access: AccessToken | None = None
                 if isinstance(app, FcmAppConfig):
                     access = AccessToken(app.account, post(app), self._clock, rng)
-                    provider: Provider = Fcm(app.account.project_id, access, *_address(app, fcm.HOST))
+                    provider: Provider = Fcm(app.account.project_id, access, *_address(app))
                 else:
                     token = tokens.of(app.team_id, app.key_id, app.key)
-                    provider = Apns(app.topic, token, *_address(app, apns.HOSTS[app.environment]))
+                    provider = Apns(app.topic, token, *_address(app))
                 lane = Lane(app.name, provider, self.journal, self.tables, self._clock, rng, self.dispatcher.touched)
                 self.pool.add(tenant.name, lane, connect(app), app.connections)
                 if access is not None:
@@ -263,9 +265,23 @@ def _api_keys(config: Config, tenants: dict[str, Tenant]) -> list[ApiKey]:
     return [ApiKey(key.id, key.digest, key.scopes, tenants[t.name]) for t in config.tenants for key in t.keys]
 
 
-def _address(app: AnyAppConfig, host: str) -> tuple[str, int]:
+def _address(app: AnyAppConfig) -> tuple[str, int]:
     """Where an app's provider is: at the usual host, or where the configuration says."""
-    return (host, HTTPS) if app.endpoint is None else (app.endpoint.host, app.endpoint.port)
+    if app.endpoint is not None:
+        return app.endpoint.host, app.endpoint.port
+    return (fcm.HOST if isinstance(app, FcmAppConfig) else apns.HOSTS[app.environment]), HTTPS
+
+
+def _destination(tenant: str, app: AnyAppConfig) -> Destination:
+    address = str(Address(*_address(app)))
+    if not isinstance(app, FcmAppConfig):
+        return Destination(tenant=tenant, app=app.name, provider="apns", address=address)
+    try:
+        tokens = urlsplit(app.account.token_uri)
+        token_address = str(Address(tokens.hostname or "", tokens.port or HTTPS))
+    except ValueError:  # it will be told when a token is fetched
+        token_address = ""
+    return Destination(tenant=tenant, app=app.name, provider="fcm", address=address, token_address=token_address)
 
 
 def _post(app: FcmAppConfig) -> PostForm:

@@ -1,19 +1,39 @@
-"""The ops port: /healthz, /readyz, /metrics. On loopback unless configured otherwise."""
+"""The ops port: /healthz, /readyz, /metrics, /providers. On loopback unless configured otherwise."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from relay.doors.http1 import Limits, Request, Response, Server
 from relay.doors.problems import problem, refusal
 from relay.ops.metrics import Sources, exposition
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """Where an app's requests go, as `host:port`."""
+
+    tenant: str
+    app: str
+    provider: str
+    """apns or fcm."""
+    address: str
+    token_address: str | None = None
+    """Where access tokens come from."""
+
+    def told(self) -> dict[str, str]:
+        named = {"tenant": self.tenant, "app": self.app, "provider": self.provider, "address": self.address}
+        return named if self.token_address is None else {**named, "token_address": self.token_address}
+
+
 class Ops:
     """Answers for the node. `ready` is set by the service when all parts run, and cleared when it drains."""
 
-    def __init__(self, sources: Sources) -> None:
+    def __init__(self, sources: Sources, destinations: Sequence[Destination]) -> None:
         self._sources = sources
+        self._providers = json.dumps({"providers": [destination.told() for destination in destinations]}).encode()
         self.ready = False
         self.server = Server(self._answer, refusal, Limits(body=1024, connections=50))
 
@@ -35,4 +55,6 @@ class Ops:
             return Response(503 if reasons else 200, json.dumps({"ready": not reasons, "reasons": reasons}).encode())
         if path == b"/metrics":
             return Response(200, exposition(self._sources), b"text/plain; version=0.0.4; charset=utf-8")
+        if path == b"/providers":
+            return Response(200, self._providers)
         return problem("not-found")

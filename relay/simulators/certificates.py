@@ -9,6 +9,8 @@ import trustme
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
+from relay.simulators import handshake
+
 
 class Authority:
     """A certificate authority that lives as long as the process."""
@@ -26,13 +28,15 @@ class Authority:
         return self._ca.cert_pem.bytes()
 
     def server_context(self, *protocols: str) -> ssl.SSLContext:
-        """TLS 1.2 or later, protocols by ALPN, the best first (`h2` if none is named); a client must send SNI.
+        """TLS 1.2 or later; protocols by ALPN, the best first (`h2` if none is named), and the one by which simulators
+        are known (handshake.py).
 
-        It need not where the certificate is for an address too: it may have come by that, which SNI cannot carry.
+        A client must say which server it means (SNI). It need not where the certificate is for an address too: it may
+        have come by that, which SNI cannot carry.
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.set_alpn_protocols(protocols or ("h2",))
+        context.set_alpn_protocols([*(protocols or ("h2",)), handshake.PROTOCOL])
         self._leaf.configure_cert(context)
         if self._is_for_names_only:
             context.sni_callback = _refuse_nameless

@@ -5,6 +5,7 @@ The first line on standard output says where one listens, the last one what it s
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import json
 import signal
@@ -12,7 +13,6 @@ import ssl
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import click
@@ -27,6 +27,7 @@ from relay.simulators.oauth import Account, FakeOauth, account_file
 from relay.simulators.oauth_server import OauthServer
 from relay.simulators.provider_token import TeamKey
 from relay.simulators.sink import Sink
+from relay.simulators.stamps import Stamps
 
 TEAM_ID = "FAKETEAM01"
 KEY_ID = "FAKEKEY001"
@@ -171,15 +172,26 @@ async def _run_fcm(
 @click.option("--streams", default=1000, show_default=True, help="Concurrent streams allowed.")
 @click.option("--dead-every", default=1000, show_default=True, help="Every n-th request is answered 410; 0: none.")
 @click.option("--echo-ids", is_flag=True, help="Repeat each request's apns-id, for clients that need it; slower.")
-def sink(host: str, port: int, credentials: Path, streams: int, dead_every: int, *, echo_ids: bool) -> None:
+@click.option("--stamps", type=click.Path(dir_okay=False, path_type=Path), help="One line per request: token, instant.")
+def sink(
+    host: str, port: int, credentials: Path, streams: int, dead_every: int, *, echo_ids: bool, stamps: Path | None
+) -> None:
     """Answers everything at once; for load."""
-    service = Sink(time.time, dead_every=dead_every, streams=streams, echo_ids=echo_ids)
+    authority = Authority(_loopback(host), "localhost")
+    with contextlib.ExitStack() as opened:
+        kept = None
+        if stamps is not None:
+            kept = Stamps(opened.enter_context(stamps.open("wb", buffering=0)), time.monotonic_ns)
+        service = Sink(time.time, dead_every=dead_every, streams=streams, echo_ids=echo_ids, stamps=kept)
 
-    def totals() -> dict[str, object]:
-        seen = service.totals
-        return {"requests": seen.requests, "dead": seen.dead, "connections": seen.connections}
+        def totals() -> dict[str, object]:
+            seen = service.totals
+            told: dict[str, object] = {
+                "requests": seen.requests, "dead": seen.dead, "connections": seen.connections,
+            }  # fmt: skip
+            return told if kept is None else {**told, "unread": kept.unread}
 
-    trio.run(_run, host, port, credentials, Authority(_loopback(host), "localhost"), service.serve_stream, totals)
+        trio.run(_run, host, port, credentials, authority, service.serve_stream, totals)
 
 
 def _loopback(host: str) -> str:
@@ -205,7 +217,7 @@ async def _run(
     _say(totals())
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def _running(credentials: Path, authority: Authority) -> AsyncIterator[tuple[trio.Nursery, dict[str, object]]]:
     """Start everything in the body and note it in the first line; goes on until a signal ends it."""
     said: dict[str, object] = {}

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 import trio
 
-from relay.simulators import h2_connection, http1_connection
+from relay.simulators import h2_connection, handshake, http1_connection
 from relay.simulators.h2_service import Service
 
 CONNECTIONS_A_MINUTE: Final = 60
@@ -60,7 +60,8 @@ class Server:
             return protocol
         journal = self._service.journal
         try:
-            await stream.do_handshake()
+            if await handshake.is_question(stream):
+                return ""
         except trio.BrokenResourceError as error:
             if isinstance(error.__cause__, ssl.SSLError) and error.__cause__.reason == "CALLBACK_FAILED":
                 journal.violate("no_server_name")

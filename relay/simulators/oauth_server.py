@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import trio
 
-from relay.simulators import http1
+from relay.simulators import handshake, http1
 from relay.simulators.http1 import Request, Requests, Unreadable
 from relay.simulators.oauth import FakeOauth
 
@@ -28,6 +28,8 @@ class OauthServer:
         """Serve one connection until it ends; `stream` is closed afterwards."""
         requests = Requests(stream)
         try:
+            if await handshake.is_question(stream):
+                return
             while (request := await requests.next()) is not None:
                 if not (await self._serve(request, stream) and request.keep):
                     break

@@ -5,7 +5,8 @@ ten bytes; every `dead_every`-th with 410 and Apple's error body, so that verdic
 and their exact number is known. The first answer block begins with 0x20, as a server's must that was told table size 0.
 
 With `echo_ids` it reads the request's header block after all and repeats its `apns-id`, as Apple does: some clients
-find the request of an answer by that field. It costs about 30 µs a request.
+find the request of an answer by that field. It costs about 30 µs a request. With `stamps` it notes when each request
+has arrived (stamps.py).
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from typing import Final
 
 import trio
 from hpack import Decoder, HPACKError
+
+from relay.simulators import handshake
+from relay.simulators.stamps import Stamps, TokenReader
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 REFILL: Final = 2**22
@@ -34,19 +38,28 @@ class Sink:
     """Counts and answers. `dead_every` 0: nobody is dead. `now`: UTC seconds, for the timestamp of a 410."""
 
     def __init__(
-        self, now: Callable[[], float], *, dead_every: int = 1000, streams: int = 1000, echo_ids: bool = False
+        self,
+        now: Callable[[], float],
+        *,
+        dead_every: int = 1000,
+        streams: int = 1000,
+        echo_ids: bool = False,
+        stamps: Stamps | None = None,
     ) -> None:
         self.totals = SinkTotals()
         self._now = now
         self._dead_every = dead_every
         self._streams = streams
         self.echo_ids = echo_ids
+        self.stamps = stamps
 
     async def serve_stream(self, stream: trio.abc.Stream) -> None:
         """Serve one connection until it ends."""
-        self.totals.connections += 1
-        connection = SinkConnection(self)
         try:
+            if await handshake.is_question(stream):
+                return
+            self.totals.connections += 1
+            connection = SinkConnection(self)
             await stream.send_all(connection.greeting(self._streams))
             while data := await stream.receive_some(1 << 20):
                 if out := connection.receive(bytes(data)):
@@ -82,6 +95,10 @@ class SinkConnection:
         self._decoder = Decoder() if sink.echo_ids else None
         self._ids: dict[bytes, bytes] = {}
         """stream → the field to repeat in its answer"""
+        self._reader = TokenReader() if sink.stamps is not None else None
+        self._tokens: dict[bytes, bytes] = {}
+        """stream → the token of its request"""
+        self._reads = self._decoder is not None or self._reader is not None
 
     @staticmethod
     def greeting(streams: int) -> bytes:
@@ -102,7 +119,9 @@ class SinkConnection:
                 return b""
             position, self._preface = len(PREFACE), False
         out: list[bytes] = []
-        answer = self._sink.answer
+        arrived: list[bytes] = []
+        answer, stamps = self._sink.answer, self._sink.stamps
+        instant = stamps.instant() if stamps is not None else 0
         while size - position >= 9:
             length = data[position] << 16 | data[position + 1] << 8 | data[position + 2]
             end = position + 9 + length
@@ -113,9 +132,11 @@ class SinkConnection:
                 stream = data[position + 5 : position + 9]
                 if kind == 0:
                     self._consumed += length
-                elif self._decoder is not None:
-                    self._ids[stream] = _id_field(self._decoder, data[position + 9 : end])
+                elif self._reads:
+                    self._read(stream, data[position + 9 : end])
                 if flags & 1:
+                    if stamps is not None:
+                        arrived.append(self._tokens.pop(stream, b""))
                     out.append(answer(stream, self._ids.pop(stream, b"")))
             elif kind == 4 and not flags & 1:
                 out.append(b"\x00\x00\x00\x04\x01\x00\x00\x00\x00")
@@ -123,10 +144,19 @@ class SinkConnection:
                 out.append(b"\x00\x00\x08\x06\x01\x00\x00\x00\x00" + data[position + 9 : end])
             position = end
         self._buffer = data[position:]
+        if stamps is not None:
+            stamps.note(arrived, instant)
         if self._consumed >= REFILL:
             out.append(b"\x00\x00\x04\x08\x00\x00\x00\x00\x00" + struct.pack(">I", self._consumed))
             self._consumed = 0
         return self._marked(out)
+
+    def _read(self, stream: bytes, block: bytes) -> None:
+        """Keep of a header block what is wanted of it."""
+        if self._reader is not None:
+            self._tokens[stream] = self._reader.token(block)
+        if self._decoder is not None:
+            self._ids[stream] = _id_field(self._decoder, block)
 
     def _marked(self, out: list[bytes]) -> bytes:
         """The first header block of the connection says that the table has size 0."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from relay.config import Address
 from relay.core.batch import Batch
 from relay.core.errors import Unavailable
 from relay.store.memory import MemoryStore
 from relay.store.port import StoreError
+from tests.relay.lanes.google import android
 from tests.relay.ops.operators import operator_of
-from tests.relay.world import virtual, world
+from tests.relay.world import TENANT, app, tenant, virtual, world
 
 
 class Moody(MemoryStore):
@@ -93,9 +97,31 @@ async def test_an_unknown_path_is_not_found(path: str) -> None:
 
 
 @virtual
+async def test_it_tells_where_each_app_sends_and_no_more() -> None:
+    """Host and port only: no key, no topic, no project."""
+    ios, google = app("ios"), android()
+    overridden = replace(app("own", topic="a.b"), endpoint=Address("::1", 8443))
+    strange = replace(google, name="strange", account=replace(google.account, token_uri="https://[x/"))
+    async with (
+        world(tenant(ios, overridden, google, strange), running=False) as w,
+        operator_of(w) as operator,
+    ):
+        answer = await operator.ask("/providers")
+    at_google = {"tenant": TENANT, "provider": "fcm", "address": "fcm.googleapis.com:443"}
+    assert answer.json() == {
+        "providers": [
+            {"tenant": TENANT, "app": "ios", "provider": "apns", "address": "api.push.apple.com:443"},
+            {"tenant": TENANT, "app": "own", "provider": "apns", "address": "[::1]:8443"},
+            {**at_google, "app": "android", "token_address": "oauth.example:443"},
+            {**at_google, "app": "strange", "token_address": ""},
+        ]
+    }
+
+
+@virtual
 async def test_the_ops_port_is_for_reading_only() -> None:
     async with world() as w, operator_of(w) as operator:
-        for path in ("/healthz", "/readyz", "/metrics"):
+        for path in ("/healthz", "/readyz", "/metrics", "/providers"):
             for method in ("POST", "PUT", "DELETE", "OPTIONS", "PATCH"):
                 answer = await operator.ask(path, method)
                 assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
@@ -104,7 +130,7 @@ async def test_the_ops_port_is_for_reading_only() -> None:
 @virtual
 async def test_a_reader_may_want_the_head_only_and_may_add_a_query() -> None:
     async with world() as w, operator_of(w) as operator:
-        for path in ("/healthz", "/readyz", "/metrics"):
+        for path in ("/healthz", "/readyz", "/metrics", "/providers"):
             head, whole = await operator.ask(path, "HEAD"), await operator.ask(f"{path}?verbose=1")
             assert (head.status, whole.status) == (200, 200)
             assert head.body == b"" != whole.body

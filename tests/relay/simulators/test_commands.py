@@ -176,6 +176,24 @@ async def test_a_sink_runs_as_a_process(tmp_path: Path) -> None:
         assert await simulator.stop(signal.SIGINT) == {"requests": 4, "dead": 2, "connections": 1}
 
 
+@pytest.mark.processes
+async def test_a_sink_notes_arrivals_before_it_answers(tmp_path: Path) -> None:
+    """On the clock that all processes share; what has no device in its path is counted."""
+    stamps = tmp_path / "stamps"
+    async with running("sink", "--credentials", str(tmp_path), "--stamps", str(stamps)) as simulator:
+        client = await simulator.connect()
+        began = time.monotonic_ns()
+        assert (await client.ask(wakeup("anything"), BODY)).status == 200
+        [line] = stamps.read_text().splitlines()
+        ended = time.monotonic_ns()
+        assert (await client.ask([(":method", "POST"), (":path", "/elsewhere")], BODY)).status == 200
+        await trio.aclose_forcefully(client.stream)
+        assert await simulator.stop() == {"requests": 2, "dead": 0, "connections": 1, "unread": 1}
+    token, instant = line.split()
+    assert token == DEVICE
+    assert began < int(instant) < ended
+
+
 @pytest.mark.parametrize("command", ["apns", "fcm", "sink"])
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "localhost", "example.org", ""])
 def test_simulators_listen_on_loopback_only(tmp_path: Path, command: str, host: str) -> None:

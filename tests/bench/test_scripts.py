@@ -1,0 +1,89 @@
+"""The scripts, small: they run to their end, and what they say can be read by a program. No figure is judged."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from bench import stage
+
+pytestmark = pytest.mark.processes
+SURROUNDINGS = {"cpu", "kernel", "python", "fsyncs_per_s", "commit", "seed"}
+LATENCY = ("--seconds", "1", "--rate", "50", "--users", "200", "--release-seconds", "1")
+
+
+def ran(script: str, *options: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", f"bench.{script}", *options, "--json"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 0, ended.stderr
+    figures = json.loads(ended.stdout.splitlines()[-1])
+    assert isinstance(figures, dict)
+    assert figures.keys() >= SURROUNDINGS
+    return figures
+
+
+def test_latency() -> None:
+    figures = ran("latency", *LATENCY)
+    assert (figures["rate"], figures["seconds"], figures["missing"], figures["refused"]) == (50, 1, 0, 0)
+    assert 0 < figures["p50_ms"] <= figures["p99_ms"]
+    assert 0 < figures["accept_p50_ms"] <= figures["p50_ms"]
+    assert figures["released_wakeups"] == 600
+    assert figures["release_seconds"] > 0
+    assert "alarm_p99_ms_during_release" in figures, "none, perhaps: so small a release is soon over"
+
+
+def test_ingest() -> None:
+    figures = ran("ingest", "--seconds", "1", "--users", "200", "--connections", "8")
+    assert (figures["users"], figures["resting"]) == (200, 100)
+    assert figures["single_per_s"] > 0
+    assert figures["batch_per_s"] > 0
+    assert 0 < figures["p50_ms"] <= figures["p99_ms"]
+
+
+def test_force() -> None:
+    figures = ran("force", "--users", "400", "--devices", "1000", "--runs", "1")
+    assert (figures["devices"], figures["dead_expected"], figures["dead_booked"]) == (1000, 1, 1)
+    assert figures["seconds"] >= figures["seconds_to_202"] > 0
+
+
+def test_send() -> None:
+    figures = ran("send", "--wakeups", "300", "--runs", "1", "--aioapns", "50")
+    assert figures["apns_per_s"] > 0
+    assert figures["aioapns_per_s"] > 0
+
+
+def test_against_a_relay_that_runs_already(tmp_path: Path) -> None:
+    """The same, and afterwards nobody called bench-… is left, while others are where they were."""
+    database, stamps = tmp_path / "relay.db", tmp_path / "stamps"
+    stage.fill(database, [])
+    with (
+        stage.sink(tmp_path, "--stamps", str(stamps), "--dead-every", "0") as (port, ca),
+        stage.node(tmp_path, database, port, ca) as node,
+        httpx.Client(base_url=node.url, headers={"authorization": f"Bearer {node.key}"}) as backend,
+    ):
+        phone = {"platform": "apns", "app": node.app, "token": "ab" * 32}
+        assert backend.put("/v1/users/anna/devices/phone", json=phone).status_code == 201
+        running = ("--url", node.url, "--key", node.key, "--ops", node.ops)
+        latency = ran("latency", *LATENCY, *running, "--stamps", str(stamps))
+        force = ran("force", "--users", "300", "--devices", "900", "--runs", "2", *running)
+        ingest = ran("ingest", "--seconds", "0.5", "--users", "200", "--connections", "8", *running)
+        assert backend.get("/v1/users/anna/devices/phone").status_code == 200
+        for number in (0, 199, 299, 699):
+            assert backend.get(f"/v1/users/{stage.user_id(number)}/devices/phone-0").status_code == 404
+    assert (latency["missing"], latency["refused"]) == (0, 0)
+    assert latency["p50_ms"] > 0
+    assert (force["wakeups_per_s"] > 0, force["dead_expected"]) == (True, None)
+    assert (ingest["resting"], ingest["single_per_s"] > 0) == (0, True)
+
+
+def test_the_list_of_scripts() -> None:
+    """Each with its first line; only what can be run."""
+    listed = subprocess.run([sys.executable, "-m", "bench"], capture_output=True, text=True, timeout=60, check=True)
+    names = [line.split()[2] for line in listed.stdout.splitlines()]
+    assert names == ["bench.force", "bench.ingest", "bench.latency", "bench.send"]
