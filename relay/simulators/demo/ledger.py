@@ -15,12 +15,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
-from relay.simulators.world import BEGINS, Officer
+from relay.simulators.world import BEGINS, Officer, at
 
 ALARM: Final = "alarm"
 """The class that pierces rest."""
+FIVE_MINUTES: Final = 300.0
 GUARD: Final = 10.0
 """Seconds before a rest in which nothing but alarms may leave any more."""
 ROUNDED: Final = 30.0
@@ -29,8 +31,6 @@ LONGEST_WAIT: Final = 300.0 + 300.0 + GUARD + ROUNDED
 """Seconds within which a notice must be told of: the longest gap between two wakeups, the jitter of a release, guard."""
 ALARM_WAIT: Final = 60.0
 """Seconds within which an alarm must be told of."""
-STEP: Final = 60.0
-"""Rests begin and end at whole minutes."""
 
 
 @dataclass(slots=True)
@@ -99,7 +99,7 @@ class Ledger:
     def arrived(self, t: float, token: str) -> None:
         """A simulator accepted a wakeup."""
         self.wakeups += 1
-        self.curve[int((t - BEGINS) // 300)] += 1
+        self.curve[int((t - BEGINS) // FIVE_MINUTES)] += 1
         number = self._owner.get(token)
         if number is None:
             self.strangers += 1
@@ -133,16 +133,12 @@ class Ledger:
     def lost(self, end: float) -> int:
         """Notices nobody was told of, by the end of the night, though there was time to."""
         return sum(
-            self._is_lost(self._officers[number], name, t, end)
+            any(stop - max(start, t) > _WAITS.get(name, LONGEST_WAIT) for start, stop in spans)
             for number, mine in self._open.items()
             for name, instants in mine.notices.items()
+            for spans in [_spans(self._officers[number], name, min(instants), end)]
             for t in instants
         )
-
-    def _is_lost(self, officer: Officer, event_class: str, accepted_at: float, end: float) -> bool:
-        if event_class == ALARM:
-            return end - accepted_at > ALARM_WAIT
-        return any(stop - start > LONGEST_WAIT for start, stop in _reachable(officer, accepted_at, end))
 
     def agrees(self, books: Mapping[str, tuple[int, int, int, int]]) -> bool:
         """Whether the relay's books, (accepted, woken, merged, pending) by class, say what they should."""
@@ -150,19 +146,19 @@ class Ledger:
         return mine == {name: row for name, row in books.items() if any(row)}
 
 
-def _reachable(officer: Officer, begin: float, end: float) -> list[tuple[float, float]]:
-    """The times between two instants in which the officer does not rest, by the plain intervals."""
+_WAITS: Final = {ALARM: ALARM_WAIT}
+"""Seconds, where it is not LONGEST_WAIT."""
+
+
+def _spans(officer: Officer, event_class: str, begin: float, end: float) -> list[tuple[float, float]]:
+    """The times between two instants in which the officer may be told of a class, by the plain intervals."""
+    if event_class == ALARM:
+        return [(begin, end)]
+    turns = {at(minute) for span in (*officer.rests, *officer.on_call) for minute in span}
+    instants = [begin, *sorted(turn for turn in turns if begin < turn < end), end]
     spans: list[tuple[float, float]] = []
-    since: float | None = None
-    t = begin
-    while t < end:
-        if officer.rests_at(t):
-            if since is not None:
-                spans.append((since, t))
-            since = None
-        elif since is None:
-            since = t
-        t = (t // STEP + 1) * STEP
-    if since is not None:
-        spans.append((since, end))
+    for start, stop in pairwise(instants):
+        if not officer.rests_at(start):
+            joins = spans and spans[-1][1] == start
+            spans.append((spans.pop()[0] if joins else start, stop))
     return spans

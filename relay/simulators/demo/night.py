@@ -6,7 +6,7 @@ tick goes out in one request. The next step waits at the barrier until nothing d
 answers are booked and nobody in the process has anything to do.
 
 What needs the clock itself to go on while something is queued, like the probe of a lane that was paused, would wait at
-the barrier for ever. So after PATIENCE in real time the night goes on regardless.
+the barrier for ever. So when nothing has come of waiting for PATIENCE in real time the night goes on regardless.
 """
 
 from __future__ import annotations
@@ -80,6 +80,9 @@ class Arrivals:
         if accepted:
             self._new.append((t, token))
 
+    def __len__(self) -> int:
+        return len(self._new)
+
     def take(self) -> list[tuple[float, str]]:
         new, self._new = self._new, []
         return new
@@ -147,12 +150,14 @@ class Night:
 
     async def _settle(self) -> None:
         """The barrier."""
-        impatient_at = trio.current_time() + PATIENCE
+        known, impatient_at = -1, 0.0
         while True:
             await wait_all_tasks_blocked()
             if self._backstage.is_quiet():
                 return
-            if trio.current_time() >= impatient_at:
+            if len(self._arrivals) != known:
+                known, impatient_at = len(self._arrivals), trio.current_time() + PATIENCE
+            elif trio.current_time() >= impatient_at:
                 self.impatient += 1
                 return
             await self._backstage.errands.wait(LOOK)

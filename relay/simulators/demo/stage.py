@@ -21,6 +21,7 @@ import trio
 from relay.clock import Clock
 from relay.cold_http import form_poster
 from relay.config import FcmAppConfig, read
+from relay.core.books import Account
 from relay.doors.keys import new_key
 from relay.journal import Executor, in_thread
 from relay.lanes.oauth import PostForm
@@ -30,12 +31,14 @@ from relay.simulators.certificates import Authority, account_key, provider_key
 from relay.simulators.commands import ACCOUNT, ACCOUNT_KEY_ID, KEY_ID, PROJECT, TEAM_ID, TOPIC
 from relay.simulators.fcm import FakeFcm
 from relay.simulators.journal import Entry, Journal
-from relay.simulators.oauth import Account, FakeOauth
+from relay.simulators.oauth import Account as ServiceAccount
+from relay.simulators.oauth import FakeOauth
 from relay.simulators.oauth_server import OauthServer
 from relay.simulators.provider_token import TeamKey
 from relay.store.sqlite import SqliteStore
 
 HOST: Final = "127.0.0.1"
+TENANT: Final = "demo"
 ROLE, REASON = "dispatch", "incident"
 Seen = Callable[[float, str, bool], None]
 """(instant, token, accepted): a request arrived at a simulator."""
@@ -76,7 +79,7 @@ class Simulators:
         keys = {KEY_ID: TeamKey(team_id=TEAM_ID, key_id=KEY_ID, public_pem=public)}
         self._apns = FakeApns(keys, {TOPIC}, clock.now, journal=self.journal)
         self._account_key, public = account_key()
-        account = Account(client_email=ACCOUNT, key_id=ACCOUNT_KEY_ID, public_pem=public)
+        account = ServiceAccount(client_email=ACCOUNT, key_id=ACCOUNT_KEY_ID, public_pem=public)
         self.oauth = FakeOauth([account], clock.now, journal=self.journal)
         self._fcm = FakeFcm(PROJECT, self.oauth.is_good, clock.now, journal=self.journal)
         self.providers = Providers(0, 0, folder / "ca.pem")
@@ -169,6 +172,24 @@ class Backstage:
         journal = relay.journal.statistics()
         return not (journal.unsettled or journal.waiting) and relay.dispatcher.next_due() > self.clock.now()
 
+    def account(self, event_class: str) -> Account:
+        """The relay's books of a class."""
+        return self.relay.people.books.of((TENANT, event_class))
+
+    def books(self) -> dict[str, tuple[int, int, int, int]]:
+        """The relay's books as they stand: (accepted, woken, merged, pending) by class."""
+        people = self.relay.people
+        pending = people.pending()
+        return {
+            name: (a.accepted, a.woken, a.merged, pending.get((tenant, name), 0))
+            for (tenant, name), a in people.books.accounts.items()
+        }
+
+    def balances(self) -> bool:
+        """Whether the books balance with what is pending (I4)."""
+        people = self.relay.people
+        return not people.books.balance(people.pending())
+
 
 class Stage:
     """A folder with a configuration and a database, on which a relay can be started more than once."""
@@ -209,7 +230,7 @@ listen = ["{HOST}:0"]
 [ops]
 listen = ["{HOST}:0"]
 [[tenants]]
-name = "demo"
+name = "{TENANT}"
 [[tenants.keys]]
 id = "backend"
 sha256 = "{self._backend_digest}"
