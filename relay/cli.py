@@ -169,14 +169,12 @@ def demo(officers: int | None, seed: int, *, quick: bool, as_json: bool) -> None
     from dataclasses import asdict
     from json import dumps
 
-    from rich.console import Console
-
     from relay import process
     from relay.simulators.demo import show, view
 
     lines: deque[str] = deque(maxlen=LOG_LINES)
     size = officers or (show.FEW if quick else show.OFFICERS)
-    shown = view.view(Console())
+    shown = view.view()
     process.prepare()
     report = _run(lambda: show.run(size, seed, shown, lines.append))
     if report is None:

@@ -50,8 +50,7 @@ class Doorway:
         for first in range(0, len(calls), WINDOW):
             some = calls[first : first + WINDOW]
             await self._stream.send_all(b"".join(self._bytes(call) for call in some))
-            for _ in some:
-                answers.append(await self._answer())
+            answers += [await self._answer() for _ in some]
         return answers
 
     def _bytes(self, call: Call) -> bytes:

@@ -94,14 +94,19 @@ async def wake_force(folder: Path, stage: Stage, simulators: Simulators, officer
     async with sink(folder / "sink") as running:
         said = await running.listening()
         port = int(said["listening"].rpartition(":")[2])
-        trusted = folder / "both.pem"
-        trusted.write_bytes(simulators.providers.ca_file.read_bytes() + Path(said["ca"]).read_bytes())
-        async with stage.relay(clock, Providers(port, port, trusted)) as backstage:
+        providers = Providers(port, port, _both(folder / "both.pem", simulators.providers.ca_file, Path(said["ca"])))
+        async with stage.relay(clock, providers) as backstage:
             await _until(backstage, lambda: all(lane.connections for lane in backstage.relay.pool.statistics()))
             seconds = await _post(stage, backstage, officers)
             balance = backstage.balances()
         await running.end()
     return Woken(seconds, running.requests, balance)
+
+
+def _both(path: Path, tokens: Path, sink_ca: Path) -> Path:
+    """Certificates of an app whose access tokens come from the simulator, and whose requests go to the sink."""
+    path.write_bytes(tokens.read_bytes() + sink_ca.read_bytes())
+    return path
 
 
 async def _post(stage: Stage, backstage: Backstage, officers: Sequence[Officer]) -> float:

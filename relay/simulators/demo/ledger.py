@@ -28,7 +28,7 @@ GUARD: Final = 10.0
 ROUNDED: Final = 30.0
 """Seconds by which the driver's steps may come late, all in all."""
 LONGEST_WAIT: Final = 300.0 + 300.0 + GUARD + ROUNDED
-"""Seconds within which a notice must be told of: the longest gap between two wakeups, the jitter of a release, guard."""
+"""Seconds within which a notice must be told of: longest gap between two wakeups, jitter of a release, guard."""
 ALARM_WAIT: Final = 60.0
 """Seconds within which an alarm must be told of."""
 

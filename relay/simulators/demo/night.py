@@ -112,7 +112,7 @@ class Night:
 
     async def play(self, door: Doorway) -> None:
         """From 21:00 to 07:00. Raises Unanswered."""
-        coming = _Coming(self._world.night())
+        coming = Coming(self._world.night())
         await self._settle()
         while (instant := self._next(coming.t)) <= ENDS:
             await self._step(instant, coming.until(instant), door)
@@ -163,7 +163,7 @@ class Night:
             await self._backstage.errands.wait(LOOK)
 
 
-class _Coming:
+class Coming:
     """What will be written, taken a step at a time."""
 
     def __init__(self, moments: Iterator[Moment]) -> None:

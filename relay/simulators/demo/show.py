@@ -61,7 +61,7 @@ async def _show(folder: Path, officers: int, seed: int, view: View, keep: Callab
     async with trio.open_nursery() as nursery:
         simulators, stage = Simulators(folder, clock, arrivals.seen), Stage(folder)
         await nursery.start(simulators.run)
-        judged = await _night(world, clock, stage, simulators, arrivals, view)
+        judged = await play_night(world, clock, stage, simulators, arrivals, view)
         view.say("Waking the force, in real time.")
         woken = await wake_force(folder, stage, simulators, world.officers)
         nursery.cancel_scope.cancel()
@@ -84,7 +84,7 @@ async def _show(folder: Path, officers: int, seed: int, view: View, keep: Callab
     return report
 
 
-async def _night(
+async def play_night(
     world: World, clock: SteppedClock, stage: Stage, simulators: Simulators, arrivals: Arrivals, view: View
 ) -> Judgement:
     """Register everybody, play the night, judge it."""

@@ -77,18 +77,18 @@ class Simulators:
         private, public = provider_key()
         (folder / "AuthKey.p8").write_bytes(private)
         keys = {KEY_ID: TeamKey(team_id=TEAM_ID, key_id=KEY_ID, public_pem=public)}
-        self._apns = FakeApns(keys, {TOPIC}, clock.now, journal=self.journal)
+        self.apns = FakeApns(keys, {TOPIC}, clock.now, journal=self.journal)
         self._account_key, public = account_key()
         account = ServiceAccount(client_email=ACCOUNT, key_id=ACCOUNT_KEY_ID, public_pem=public)
         self.oauth = FakeOauth([account], clock.now, journal=self.journal)
-        self._fcm = FakeFcm(PROJECT, self.oauth.is_good, clock.now, journal=self.journal)
+        self.fcm = FakeFcm(PROJECT, self.oauth.is_good, clock.now, journal=self.journal)
         self.providers = Providers(0, 0, folder / "ca.pem")
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled."""
         async with trio.open_nursery() as nursery:
-            apns = await self._listen(nursery, self._apns.serve_stream)
-            fcm = await self._listen(nursery, self._fcm.serve_stream)
+            apns = await self._listen(nursery, self.apns.serve_stream)
+            fcm = await self._listen(nursery, self.fcm.serve_stream)
             tokens = await self._listen(nursery, OauthServer(self.oauth).serve_stream, "http/1.1")
             self.oauth.token_uri = f"https://{HOST}:{tokens}/token"
             self.providers = Providers(apns, fcm, self.folder / "ca.pem")

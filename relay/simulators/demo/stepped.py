@@ -1,4 +1,4 @@
-"""A clock that stands still until it is stepped. A step has two halves, so that what is posted at an instant comes first.
+"""A clock that stands still until it is stepped. A step has two halves, so that at an instant the events come first.
 
     clock.set(t)        now() is t; who sleeps goes on sleeping
     ...                 what happens at t is told to the relay, which answers 202

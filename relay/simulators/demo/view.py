@@ -37,8 +37,9 @@ class View(Protocol):
     def end(self, report: Report) -> None: ...
 
 
-def view(console: Console) -> View:
-    """What suits the terminal, if it is one."""
+def view() -> View:
+    """What suits standard output: a terminal, or anything else."""
+    console = Console()
     return LiveView(console) if console.is_terminal else PlainView(console)
 
 
