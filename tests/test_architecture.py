@@ -68,6 +68,9 @@ CAGES = {
 CLOCK_READERS = {"relay/clock.py", "relay/simulators/commands.py", "relay/simulators/dev.py"}
 CLOCK_READS = {"time.time", "time.monotonic", "datetime.now", "datetime.utcnow", "datetime.today", "date.today"}
 
+SHOWS = {"relay.cli", "relay.simulators.dev", "relay.simulators.demo"}
+"""Who may import a simulator."""
+
 
 def imports(path: Path) -> Iterator[str]:
     """Dotted names of everything a file imports, wherever the import stands."""
@@ -107,7 +110,9 @@ def test_a_module_imports_only_from_its_own_layer_or_below(path: Path) -> None:
             assert is_simulator(name), f"a simulator imports {name}: it could not disagree with the relay any more"
             continue
         if is_simulator(name):
-            assert own in ("relay.cli", "relay.simulators.dev", "relay.simulators.demo"), f"{name} is for development only"
+            assert own in ("relay.cli", "relay.simulators.dev", "relay.simulators.demo"), (
+                f"{name} is for development only"
+            )
             continue
         if module(path) == "relay":
             continue
