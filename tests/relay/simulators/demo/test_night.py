@@ -15,7 +15,6 @@ from relay.core.events import NEVER
 from relay.core.fanout import Considered, consider
 from relay.core.people import Person
 from relay.core.tables import Tables
-from relay.ops import logs
 from relay.simulators.demo.ledger import Ledger
 from relay.simulators.demo.night import MOST_RECIPIENTS, Arrivals, Coming
 from relay.simulators.demo.report import Report
@@ -67,8 +66,6 @@ class Silent:
 async def judged(folder: Path, shown: Shown = lambda _t, _simulators: None) -> tuple[Judgement, Simulators]:
     """Play a small night to its end."""
     world, clock, arrivals = World(seed=1, officers=200), SteppedClock(BEGINS), Arrivals()
-    lines: list[str] = []
-    logs.configure(clock.now, lines.append)
     simulators, stage = Simulators(folder, clock, arrivals.seen), Stage(folder)
     async with trio.open_nursery() as nursery:
         await nursery.start(simulators.run)
