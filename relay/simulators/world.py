@@ -114,7 +114,7 @@ class World:
     def _talk(self, rng: Random) -> Iterator[Moment]:
         """Groups talk in bursts; the later, the less; before the shift change at 06:00 again more."""
         hours, weights = tuple(_ACTIVITY), tuple(_ACTIVITY.values())
-        busy = [len(group) ** 0.5 if len(group) <= LARGE else 2.0 for group in self.groups]
+        busy = [len(group) ** 0.5 if len(group) <= LARGE else 4.0 for group in self.groups]
         conversations = max(12, len(self.officers) // 25)
         moments: list[Moment] = []
         for _ in range(conversations):

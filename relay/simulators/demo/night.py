@@ -6,7 +6,7 @@ tick goes out in one request. The next step waits at the barrier until nothing d
 answers are booked and nobody in the process has anything to do.
 
 What needs the clock itself to go on while something is queued, like the probe of a lane that was paused, would wait at
-the barrier for ever. So when nothing has come of waiting for PATIENCE in real time the night goes on regardless.
+the barrier for ever. So when nothing has come of waiting for PATIENCE in real time, the night goes on by one tick.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ USERS: Final = 1_000
 """Of one request that registers devices."""
 CONNECTIONS: Final = 64
 """On which rest documents are put: one commit takes what all of them ask."""
-PATIENCE: Final = 3.0
+PATIENCE: Final = 0.25
+"""Seconds of real time. With every task blocked and no thread at work, nothing comes any more by itself."""
 LOOK: Final = 0.001
 """Seconds between two looks at what cannot be waited for."""
 _APPS: Final = {"apns": "apns", "fcm": "fcm", "none": None}
@@ -107,8 +108,8 @@ class Night:
         self._arrivals = arrivals
         self._shown = shown
         self.steps = 0
-        self.impatient = 0
-        """Steps that did not wait any longer."""
+        self._is_stuck = False
+        """Something is left that waits for the clock."""
 
     async def play(self, door: Doorway) -> None:
         """From 21:00 to 07:00. Raises Unanswered."""
@@ -121,7 +122,7 @@ class Night:
     def _next(self, written_at: float) -> float:
         """The next step: where anything happens, at least one tick on."""
         now = self._clock.now()
-        happens = min(written_at, self._clock.next_wake())
+        happens = now if self._is_stuck else min(written_at, self._clock.next_wake())
         if happens == math.inf:
             return happens
         return max(math.ceil(happens / TICK), math.floor(now / TICK) + 1) * TICK
@@ -150,17 +151,20 @@ class Night:
 
     async def _settle(self) -> None:
         """The barrier."""
-        known, impatient_at = -1, 0.0
+        backstage, known, impatient_at = self._backstage, -1, 0.0
+        if self._is_stuck:
+            backstage.relay.pool.nudge()
         while True:
             await wait_all_tasks_blocked()
-            if self._backstage.is_quiet():
+            if backstage.is_quiet():
+                self._is_stuck = False
                 return
-            if len(self._arrivals) != known:
+            if backstage.errands.under_way or len(self._arrivals) != known:
                 known, impatient_at = len(self._arrivals), trio.current_time() + PATIENCE
             elif trio.current_time() >= impatient_at:
-                self.impatient += 1
+                self._is_stuck = True
                 return
-            await self._backstage.errands.wait(LOOK)
+            await backstage.errands.wait(LOOK)
 
 
 class Coming:

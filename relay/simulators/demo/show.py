@@ -59,7 +59,7 @@ async def _show(folder: Path, officers: int, seed: int, view: View, keep: Callab
     world, clock, arrivals = World(seed=seed, officers=officers), SteppedClock(BEGINS), Arrivals()
     logs.configure(clock.now, keep)
     async with trio.open_nursery() as nursery:
-        simulators, stage = Simulators(folder, clock, arrivals.seen), Stage(folder)
+        simulators, stage = Simulators(folder, clock, arrivals.seen), Stage(folder, seed)
         await nursery.start(simulators.run)
         judged = await play_night(world, clock, stage, simulators, arrivals, view)
         view.say("Waking the force, in real time.")

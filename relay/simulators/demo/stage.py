@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import base64
 import json
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Final
 
 import trio
@@ -192,15 +192,19 @@ class Backstage:
 
 
 class Stage:
-    """A folder with a configuration and a database, on which a relay can be started more than once."""
+    """A folder with a configuration and a database, on which a relay can be started more than once.
 
-    def __init__(self, folder: Path) -> None:
+    `seed`: of what is chance for the relay, its master key included: the jitter of a release follows from that.
+    """
+
+    def __init__(self, folder: Path, seed: int) -> None:
         self._folder = folder
+        self._rng = Random(seed)
         self.backend, self._backend_digest = new_key("backend")
         self.settings, self._settings_digest = new_key("settings")
         masters = folder / "master"
         masters.touch(0o600)
-        masters.write_text(f"0:{base64.b64encode(secrets.token_bytes(32)).decode()}\n")
+        masters.write_text(f"0:{base64.b64encode(self._rng.randbytes(32)).decode()}\n")
 
     @asynccontextmanager
     async def relay(self, clock: Clock, providers: Providers) -> AsyncIterator[Backstage]:
@@ -211,7 +215,7 @@ class Stage:
         config = read(path)
         store = SqliteStore(config.store.path)
         try:
-            relay = Relay(config, store, clock, Seams(executor=errands.executor(), post=errands.post))
+            relay = Relay(config, store, clock, Seams(errands.executor(), post=errands.post, rng=self._rng))
             stop = trio.Event()
             async with trio.open_nursery() as nursery:
                 bound = await nursery.start(partial(relay.run, stop))

@@ -15,13 +15,14 @@ from relay.core.events import NEVER
 from relay.core.fanout import Considered, consider
 from relay.core.people import Person
 from relay.core.tables import Tables
+from relay.simulators.demo import night
 from relay.simulators.demo.ledger import Ledger
 from relay.simulators.demo.night import MOST_RECIPIENTS, Arrivals, Coming
 from relay.simulators.demo.report import Report
 from relay.simulators.demo.show import Judgement, play_night
 from relay.simulators.demo.stage import Simulators, Stage
 from relay.simulators.demo.stepped import SteppedClock
-from relay.simulators.world import BEGINS, Moment, World, at
+from relay.simulators.world import BEGINS, INCIDENT, Moment, World, at
 
 Shown = Callable[[float, Simulators], None]
 
@@ -66,7 +67,7 @@ class Silent:
 async def judged(folder: Path, shown: Shown = lambda _t, _simulators: None) -> tuple[Judgement, Simulators]:
     """Play a small night to its end."""
     world, clock, arrivals = World(seed=1, officers=200), SteppedClock(BEGINS), Arrivals()
-    simulators, stage = Simulators(folder, clock, arrivals.seen), Stage(folder)
+    simulators, stage = Simulators(folder, clock, arrivals.seen), Stage(folder, 1)
     async with trio.open_nursery() as nursery:
         await nursery.start(simulators.run)
         view = Silent(lambda t: shown(t, simulators))
@@ -106,6 +107,23 @@ async def test_a_dispatcher_that_forgets_people_is_found_out(tmp_path: Path, mon
     judgement, _ = await judged(tmp_path)
     assert judgement.lost > 10
     assert judgement.books_balance
+
+
+@pytest.mark.sockets
+async def test_the_night_goes_on_while_a_lane_is_paused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is queued there waits for the clock, and the clock must not wait for it."""
+    monkeypatch.setattr(night, "PATIENCE", 0.02)
+    trouble = [(503, "ServiceUnavailable")] * 12
+
+    def fail(t: float, simulators: Simulators) -> None:
+        if t >= at(INCIDENT - 5) and trouble:
+            simulators.apns.injections.answers.extend(trouble)
+            trouble.clear()
+
+    judgement, simulators = await judged(tmp_path, fail)
+    assert not trouble
+    assert not simulators.apns.injections.answers
+    assert (judgement.ledger.in_rest_without_bypass, judgement.lost, judgement.books_balance) == (0, 0, True)
 
 
 @pytest.mark.sockets
