@@ -42,6 +42,8 @@ class Woken:
     """What came of it."""
 
     seconds: float
+    accepted: int
+    """Notices, as the 202 said."""
     requests: int
     """That reached the sink; a little more than the alarm's, if the morning released something meanwhile."""
     books_balance: bool
@@ -97,10 +99,10 @@ async def wake_force(folder: Path, stage: Stage, simulators: Simulators, officer
         providers = Providers(port, port, _both(folder / "both.pem", simulators.providers.ca_file, Path(said["ca"])))
         async with stage.relay(clock, providers) as backstage:
             await _until(backstage, lambda: all(lane.connections for lane in backstage.relay.pool.statistics()))
-            seconds = await _post(stage, backstage, officers)
+            seconds, accepted = await _post(stage, backstage, officers)
             balance = backstage.balances()
         await running.end()
-    return Woken(seconds, running.requests, balance)
+    return Woken(seconds, accepted, running.requests, balance)
 
 
 def _both(path: Path, tokens: Path, sink_ca: Path) -> Path:
@@ -109,16 +111,18 @@ def _both(path: Path, tokens: Path, sink_ca: Path) -> Path:
     return path
 
 
-async def _post(stage: Stage, backstage: Backstage, officers: Sequence[Officer]) -> float:
+async def _post(stage: Stage, backstage: Backstage, officers: Sequence[Officer]) -> tuple[float, int]:
+    """(seconds until everything was booked, notices accepted)."""
     door = await Doorway.open(backstage.door, stage.backend)
     names = [officer.id for officer in officers]
-    began = trio.current_time()
+    began, accepted = trio.current_time(), 0
     for first in range(0, len(names), MOST_RECIPIENTS):
-        await door.send(wake(names[first : first + MOST_RECIPIENTS], ALARM, role=ROLE, reason=REASON))
+        taken = await door.send(wake(names[first : first + MOST_RECIPIENTS], ALARM, role=ROLE, reason=REASON))
+        accepted += taken["accepted"]
     await _until(backstage, lambda: not backstage.account(ALARM).pending)
     seconds = trio.current_time() - began
     await door.aclose()
-    return seconds
+    return seconds, accepted
 
 
 async def _until(backstage: Backstage, is_done: Callable[[], bool]) -> None:

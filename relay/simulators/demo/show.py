@@ -62,6 +62,8 @@ async def _show(folder: Path, officers: int, seed: int, view: View, keep: Callab
         simulators, stage = Simulators(folder, clock, arrivals.seen), Stage(folder, seed)
         await nursery.start(simulators.run)
         judged = await play_night(world, clock, stage, simulators, arrivals, view)
+        for breach, count in simulators.journal.violations.items():
+            view.say(f"The simulators object: {breach} ({count:,} times).")
         view.say("Waking the force, in real time.")
         woken = await wake_force(folder, stage, simulators, world.officers)
         nursery.cancel_scope.cancel()
@@ -75,7 +77,7 @@ async def _show(folder: Path, officers: int, seed: int, view: View, keep: Callab
         merged=ledger.merged,
         alarms=ledger.alarms,
         in_rest_without_bypass=ledger.in_rest_without_bypass,
-        lost=judged.lost + max(0, devices - woken.requests),
+        lost=judged.lost + officers - woken.accepted + max(0, devices - woken.requests),
         books_balance=judged.books_balance and woken.books_balance,
         force_seconds=round(woken.seconds, 2),
         seconds=round(trio.current_time() - began, 1),

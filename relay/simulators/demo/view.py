@@ -38,9 +38,10 @@ class View(Protocol):
 
 
 def view() -> View:
-    """What suits standard output: a terminal, or anything else."""
+    """What suits standard output: a terminal that can draw, or anything else."""
     console = Console()
-    return LiveView(console) if console.is_terminal else PlainView(console)
+    can_draw = console.is_terminal and not console.is_dumb_terminal and console.encoding.startswith("utf")
+    return LiveView(console) if can_draw else PlainView(console)
 
 
 def counters(ledger: Ledger) -> dict[str, int]:

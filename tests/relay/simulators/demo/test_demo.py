@@ -44,6 +44,17 @@ def test_a_demo_prints_plain_lines_and_at_last_its_result(scratch: Path) -> None
     assert not list(scratch.glob("feierabend-demo-*"))
 
 
+def test_a_relay_that_wakes_people_in_rest_fails_the_demo(scratch: Path) -> None:
+    tampered = (
+        "from relay.core.tables import Tables; Tables.__call__ = lambda *_: None; from relay.cli import main; main()"
+    )
+    command = [sys.executable, "-c", tampered, "demo", "--officers", "100", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert json.loads(done.stdout.splitlines()[-1])["in_rest_without_bypass"] > 0
+    assert '"relay_started"' in done.stderr
+
+
 def test_ctrl_c_ends_a_demo_without_a_word(scratch: Path) -> None:
     process = subprocess.Popen(
         [*COMMAND, "--officers", "3000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
