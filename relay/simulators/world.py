@@ -29,6 +29,8 @@ INCIDENT: Final = 23 * 60 + 40
 """Minute of the evening at which the incident begins."""
 LARGE: Final = 200
 """Members of a group above which nobody talks there: it is for announcements."""
+ANNOUNCING: Final = 4.0
+"""How much is announced there, relatively: as many times as somebody begins to talk in a group of 16."""
 MINUTE: Final = 60
 DAY: Final = 86_400
 
@@ -112,9 +114,12 @@ class World:
         yield from heapq.merge(self._talk(Random(self._seed + 1)), self._incident(Random(self._seed + 2)), key=_time)
 
     def _talk(self, rng: Random) -> Iterator[Moment]:
-        """Groups talk in bursts; the later, the less; before the shift change at 06:00 again more."""
+        """Groups talk in bursts; the later, the less; before the shift change at 06:00 again more.
+
+        In the large ones something is announced instead, and nobody answers.
+        """
         hours, weights = tuple(_ACTIVITY), tuple(_ACTIVITY.values())
-        busy = [len(group) ** 0.5 if len(group) <= LARGE else 4.0 for group in self.groups]
+        busy = [len(group) ** 0.5 if len(group) <= LARGE else ANNOUNCING for group in self.groups]
         conversations = max(12, len(self.officers) // 25)
         moments: list[Moment] = []
         for _ in range(conversations):
