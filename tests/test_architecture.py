@@ -36,10 +36,11 @@ RANKS = {
     "relay.config": 4,
     "relay.service": 5,
     "relay.simulators.dev": 6,
+    "relay.simulators.demo": 6,
     "relay.cli": 7,
     "relay.__main__": 8,
 }
-"""Part → rank. Simulators import nothing of the relay, so they have none; `dev` runs the relay."""
+"""Part → rank. Simulators import nothing of the relay, so they have none; `dev` and `demo` run the relay."""
 
 CAGES = {
     "croniter": {"schedules/cron.py"},
@@ -51,6 +52,7 @@ CAGES = {
     "httptools": {"relay/doors/parser.py", "relay/simulators/http1.py"},
     "h2": {"relay/simulators/h2_connection.py"},
     "prometheus_client": {"relay/ops/metrics.py"},
+    "rich": {"relay/simulators/demo/view.py"},
     "click": {"relay/cli.py", "relay/simulators/commands.py", "relay/simulators/dev.py"},
     "aioapns": {"relay/core/envelope.py"},
     "jwt": {
@@ -64,6 +66,9 @@ CAGES = {
 
 CLOCK_READERS = {"relay/clock.py", "relay/simulators/commands.py", "relay/simulators/dev.py"}
 CLOCK_READS = {"time.time", "time.monotonic", "datetime.now", "datetime.utcnow", "datetime.today", "date.today"}
+
+SHOWS = {"relay.cli", "relay.simulators.dev", "relay.simulators.demo"}
+"""Who may import a simulator."""
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -104,7 +109,9 @@ def test_a_module_imports_only_from_its_own_layer_or_below(path: Path) -> None:
             assert is_simulator(name), f"a simulator imports {name}: it could not disagree with the relay any more"
             continue
         if is_simulator(name):
-            assert own in ("relay.cli", "relay.simulators.dev"), f"{name} is for development only"
+            assert own in ("relay.cli", "relay.simulators.dev", "relay.simulators.demo"), (
+                f"{name} is for development only"
+            )
             continue
         if module(path) == "relay":
             continue
@@ -150,6 +157,11 @@ def test_the_wire_is_sans_io_except_for_its_transport() -> None:
     for path in (ROOT / "relay/wire").glob("*.py"):
         if path.name not in ("transport.py", "__init__.py"):
             assert not {name.split(".")[0] for name in imports(path)} & {"trio", "ssl", "socket"}
+
+
+def test_who_judges_the_demo_shares_nothing_with_the_relay() -> None:
+    for name in imports(ROOT / "relay/simulators/demo/ledger.py"):
+        assert name.split(".")[0] not in ("relay", "schedules") or name.startswith("relay.simulators.world."), name
 
 
 def test_the_lock_file_holds_what_is_declared() -> None:

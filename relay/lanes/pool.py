@@ -63,6 +63,11 @@ class Pool:
         for lane in self._lanes.values():
             lane.drain()
 
+    def nudge(self) -> None:
+        """The clock was stepped: let the connections look at it."""
+        for lane in self._lanes.values():
+            lane.nudge()
+
     @property
     def is_busy(self) -> bool:
         return any(lane.is_busy for lane in self._lanes.values())

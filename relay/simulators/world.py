@@ -27,6 +27,10 @@ LAST_HOUR: Final = 31
 """07:00 of the next morning, in hours since midnight."""
 INCIDENT: Final = 23 * 60 + 40
 """Minute of the evening at which the incident begins."""
+LARGE: Final = 200
+"""Members of a group above which nobody talks there: it is for announcements."""
+ANNOUNCING: Final = 4.0
+"""How much is announced there, relatively: as many times as somebody begins to talk in a group of 16."""
 MINUTE: Final = 60
 DAY: Final = 86_400
 
@@ -110,9 +114,12 @@ class World:
         yield from heapq.merge(self._talk(Random(self._seed + 1)), self._incident(Random(self._seed + 2)), key=_time)
 
     def _talk(self, rng: Random) -> Iterator[Moment]:
-        """Groups talk in bursts; the later, the less; before the shift change at 06:00 again more."""
+        """Groups talk in bursts; the later, the less; before the shift change at 06:00 again more.
+
+        In the large ones something is announced instead, and nobody answers.
+        """
         hours, weights = tuple(_ACTIVITY), tuple(_ACTIVITY.values())
-        busy = [len(group) ** 0.5 for group in self.groups]
+        busy = [len(group) ** 0.5 if len(group) <= LARGE else ANNOUNCING for group in self.groups]
         conversations = max(12, len(self.officers) // 25)
         moments: list[Moment] = []
         for _ in range(conversations):
@@ -120,7 +127,8 @@ class World:
             group = rng.choices(self.groups, busy)[0]
             event_class = "roster" if rng.random() < 0.2 else "message"
             minute = hour * 60 + rng.random() * 60
-            for _ in range(min(60, 1 + int(rng.paretovariate(0.9)))):
+            length = min(60, 1 + int(rng.paretovariate(0.9)))
+            for _ in range(length if len(group) <= LARGE else 1):
                 if minute >= LAST_HOUR * 60:
                     break
                 sender = rng.choice(group)
@@ -132,8 +140,9 @@ class World:
         """23:40: a few alarms to those who may be needed, and everybody talks about it."""
         crew = rng.sample(range(len(self.officers)), max(20, len(self.officers) // 200))
         moments = [Moment(at(INCIDENT + 4 * i + rng.random()), "alarm", crew[i::3]) for i in range(3)]
+        talking = [group for group in self.groups if len(group) <= LARGE]
         for _ in range(max(40, len(self.officers) // 60)):
-            group = rng.choice(self.groups)
+            group = rng.choice(talking)
             moments.append(Moment(at(INCIDENT + rng.expovariate(1 / 12)), "message", group))
         yield from sorted(moments, key=_time)
 

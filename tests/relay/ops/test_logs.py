@@ -50,6 +50,18 @@ def test_a_line_is_one_json_object_with_time_level_and_event(
     }
 
 
+def test_lines_can_be_kept_instead_of_written(capsys: pytest.CaptureFixture[str]) -> None:
+    """For a view that they would disturb."""
+    kept: list[str] = []
+    logs.configure(lambda: NOON, kept.append)
+    structlog.get_logger().warning("lane_paused", user="u1")
+    structlog.reset_defaults()
+    assert capsys.readouterr() == ("", "")
+    assert [json.loads(line) for line in kept] == [
+        {"at": "2026-11-25T12:00:00.250+00:00", "level": "warning", "event": "lane_paused", "user": HIDDEN}
+    ]
+
+
 @pytest.mark.parametrize("level", ["debug", "info", "warning", "error", "critical"])
 def test_every_level_is_written(log: structlog.BoundLogger, capsys: pytest.CaptureFixture[str], level: str) -> None:
     getattr(log, level)("happened")

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 import schedules
-from relay.simulators.world import BEGINS, ENDS, INCIDENT, Officer, World, at
+from relay.simulators.world import BEGINS, ENDS, INCIDENT, LARGE, Officer, World, at
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +82,15 @@ def test_at_twenty_to_twelve_there_are_alarms_and_much_talk(world: World) -> Non
     assert all(at(INCIDENT) <= moment.t <= at(INCIDENT + 15) for moment in alarms)
     around = sum(at(INCIDENT) <= moment.t < at(INCIDENT + 20) for moment in night)
     assert around > 3 * sum(at(INCIDENT - 20) <= moment.t < at(INCIDENT) for moment in night)
+
+
+def test_nobody_talks_in_a_large_group(world: World) -> None:
+    """Something is announced there now and then, and nobody answers."""
+    talk = [moment for moment in World(seed=1, officers=10_000).night() if moment.event_class != "alarm"]
+    announced = [moment for moment in talk if len(moment.recipients) > LARGE]
+    assert 0 < len(announced) < len(talk) / 100
+    sizes = [len(moment.recipients) for moment in announced]
+    assert all(one != other for one, other in pairwise(sizes))
 
 
 def test_groups_are_mostly_small_and_some_are_large(world: World) -> None:
