@@ -63,13 +63,15 @@ def main() -> None:
     running.add_options(parser)
     options = parser.parse_args()
     users, devices = options.users, options.devices
-    seconds, to_202, rss, dead = [], [], [], []
+    seconds, to_202, rss, dead, cpu = [], [], [], [], list[float]()
     for run in range(options.runs):
         with scene(options, stage.phones(users, devices), options.seed + run) as place:
-            already = _dead(place.node)
+            already, used = _dead(place.node), place.node.cpu_seconds()
             durable, total = measure(place.node, users, devices)
             dead.append(_dead(place.node) - already)
             rss.append(place.node.rss_mb())
+            if used is not None:
+                cpu.append((place.node.cpu_seconds() or used) - used)
         seconds.append(total)
         to_202.append(durable)
     median = statistics.median(seconds)
@@ -81,6 +83,7 @@ def main() -> None:
         "seconds_all": [round(value, 2) for value in seconds],
         "seconds_to_202": round(statistics.median(to_202), 3),
         "wakeups_per_s": round(devices / median),
+        "relay_cpu_s": round(statistics.median(cpu), 2) if cpu else None,
         "resting": 0,
         "rss_mb": rss[-1],
         "dead_expected": devices // 1000 if place.is_ours else None,

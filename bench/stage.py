@@ -131,6 +131,13 @@ class Node:
         lines = httpx.get(f"{self.ops}/metrics").text.splitlines()
         return {n: float(v) for n, v in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))}
 
+    def cpu_seconds(self) -> float | None:
+        """CPU it has used so far: says more than the clock where others share the core."""
+        if self.pid is None:
+            return None
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def rss_mb(self) -> int | None:
         """Resident memory now."""
         if self.pid is None:
@@ -140,9 +147,11 @@ class Node:
 
 
 @contextlib.contextmanager
-def node(folder: Path, database: Path, sink_port: int, ca_file: Path, *, cpu: int | None = None) -> Iterator[Node]:
-    """A relay on this database, sending to the sink."""
-    door, ops = _free_port(), _free_port()
+def node(
+    folder: Path, database: Path, sink_port: int, ca_file: Path, *, cpu: int | None = None, sends: bool = True
+) -> Iterator[Node]:
+    """A relay on this database, sending to the sink. `sends`: it is waited for until it has a connection there."""
+    door, ops = free_port(), free_port()
     configuration = _configuration(folder, database, sink_port, ca_file, door, ops)
     process = subprocess.Popen(
         [sys.executable, "-m", "relay", "serve", "--config", str(configuration)], stderr=subprocess.DEVNULL
@@ -151,18 +160,18 @@ def node(folder: Path, database: Path, sink_port: int, ca_file: Path, *, cpu: in
         os.sched_setaffinity(process.pid, {cpu})
     found = Node(f"http://127.0.0.1:{door}", f"http://127.0.0.1:{ops}", BACKEND, APP, process.pid)
     try:
-        _wait_until_ready(found)
+        _wait_until_ready(found, sends=sends)
         yield found
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(20)
 
 
-def _wait_until_ready(found: Node) -> None:
+def _wait_until_ready(found: Node, *, sends: bool) -> None:
     for _ in range(600):
         with contextlib.suppress(httpx.HTTPError):
             lane = f'feierabend_lane_connections{{app="{found.app}"}}'
-            if httpx.get(f"{found.ops}/readyz").status_code == 200 and found.metrics().get(lane):
+            if httpx.get(f"{found.ops}/readyz").status_code == 200 and (not sends or found.metrics().get(lane)):
                 return
         time.sleep(0.05)
     raise SystemExit("the relay did not become ready")
@@ -206,7 +215,7 @@ ca_file = "{ca_file}"
     return path
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port: int = found.getsockname()[1]
