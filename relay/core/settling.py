@@ -43,7 +43,7 @@ def settle_accepted(draft: Draft, flights: Sequence[Flight]) -> None:
             if device is not None and slot.done.get(device.key, 0) < generation:
                 slot.done[device.key] = generation
                 if flight.echo_at is not None and generation == slot.generation:
-                    slot.echo_at = max(slot.echo_at, flight.echo_at)
+                    slot.cut(flight.echo_at)
             if slot.stubs:
                 credit(draft, slot, total, Outcome.HANDED_OVER)
             newly = slot.book_up_to(total)
@@ -123,18 +123,18 @@ def close_if_done(draft: Draft, person: Person, name: str, slot: Slot) -> None:
         draft.account((person.tenant.name, name)).undeliverable += slot.n
         credit(draft, slot, slot.total, Outcome.FAILED if phones else Outcome.NO_DEVICE)
         slot.booked = slot.total
-    if slot.echo_at > 0 and phones and _may_echo(person, name, slot):
+    if slot.repeat_at and phones and _may_echo(person, name, slot):
         draft.batch.generation += 1
         slot.generation = draft.batch.generation
         slot.done.clear()
-        slot.due_at, slot.echo_at = slot.echo_at, ECHOING
+        slot.due_at, slot.echo_at = slot.repeat_at, ECHOING
         return
     draft.end_slot(person, name)
 
 
 def _may_echo(person: Person, name: str, slot: Slot) -> bool:
     event_class = person.tenant.class_of(name)
-    return person.tenant.posts_seen and event_class.cancellable and slot.echo_at < slot.expiry(event_class)
+    return person.tenant.posts_seen and event_class.cancellable and slot.repeat_at < slot.expiry(event_class)
 
 
 def seen(
@@ -167,6 +167,12 @@ def expire(draft: Draft, person: Person, name: str) -> None:
         draft.account((person.tenant.name, name)).expired += slot.n
         credit(draft, slot, slot.total, Outcome.FAILED)
         draft.end_slot(person, name)
+
+
+def write_down(draft: Draft, person: Person, name: str) -> None:
+    """What the gate has said of a slot is to survive a restart."""
+    if not person.gone:
+        draft.slot(person, name)
 
 
 def part(draft: Draft, person: Person, device: Device, parting: Parting, reason: str) -> None:

@@ -62,7 +62,10 @@ class Slot:
     """The gate has let it through since the newest notice came; in memory only. Until then it sets `reachable_at`."""
     done: dict[DeviceKey, int] = field(default_factory=dict)
     echo_at: float = 0.0
-    """End of the rest that cut the life of a wakeup for this generation (plus jitter); 0 when none was cut; ECHOING."""
+    """End of the rest that cut the life of a wakeup for this generation (plus jitter); 0 when none was cut.
+
+    Negative: the slot is an echo itself. ECHOING; or that end, negated, when a wakeup that took it along was cut again.
+    """
     stubs: tuple[Stub, ...] = ()
     """For alarms: the receipts on which what is pending stands, oldest first (core/receipts.py)."""
 
@@ -73,8 +76,18 @@ class Slot:
 
     @property
     def is_echo(self) -> bool:
-        """Nothing is pending; repeats a wakeup whose life was cut by rest."""
-        return self.echo_at == ECHOING
+        """Nothing is pending; repeats a wakeup whose life was cut by rest. Keeps its morning, whatever happens."""
+        return self.echo_at < 0
+
+    @property
+    def repeat_at(self) -> float:
+        """When what was cut is to be repeated; 0 when nothing was."""
+        return 0.0 if self.echo_at == ECHOING else abs(self.echo_at)
+
+    def cut(self, until: float) -> None:
+        """The life of a wakeup for this generation was cut by a rest that ends then."""
+        until = max(self.repeat_at, until)
+        self.echo_at = -until if self.is_echo else until
 
     def copy(self) -> Slot:
         return Slot(

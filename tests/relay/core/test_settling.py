@@ -525,6 +525,21 @@ def test_an_edit_of_the_rest_leaves_the_echo_its_morning() -> None:
     assert (considered.flights, considered.again_at) == ([], MORNING)
 
 
+def test_an_echo_that_an_alarm_took_along_to_one_phone_keeps_its_morning_for_the_other() -> None:
+    """Also when the life of that wakeup was cut again."""
+    scene = woken_before_the_night("phone", "tablet")
+    scene.now += 600
+    scene.accept("anna", name="alarm")
+    flights = scene.send("anna")
+    scene.took(flight_of(flights, scene))
+    scene.say(Fate.RETRY, flight_of(flights, scene, "tablet"), not_before=scene.now + 60)
+    scene.now += 3600
+    scene.expire("anna", "alarm")
+    scene.rest("anna", {"timezone": "UTC"})
+    considered = scene.consider("anna")
+    assert (considered.flights, considered.again_at) == ([], MORNING)
+
+
 def test_what_only_looks_like_an_echo_is_asked_anew_by_an_edit() -> None:
     """One phone was woken and then replaced, the other one is still owed: an officer who is back is woken at once."""
     scene = scene_of("phone", "tablet", now=NIGHT - HOUR)
