@@ -52,6 +52,12 @@ def test_force() -> None:
     assert figures["seconds"] >= figures["seconds_to_202"] > 0
 
 
+def test_restart() -> None:
+    figures = ran("restart", "--users", "300", "--devices", "600", "--runs", "1")
+    assert figures["missing"] == 0
+    assert 0 < figures["first_wakeup_s"] <= figures["last_wakeup_s"]
+
+
 def test_send() -> None:
     figures = ran("send", "--wakeups", "300", "--runs", "1", "--aioapns", "50")
     assert figures["apns_per_s"] > 0
@@ -86,4 +92,4 @@ def test_the_list_of_scripts() -> None:
     """Each with its first line; only what can be run."""
     listed = subprocess.run([sys.executable, "-m", "bench"], capture_output=True, text=True, timeout=60, check=True)
     names = [line.split()[2] for line in listed.stdout.splitlines()]
-    assert names == ["bench.force", "bench.ingest", "bench.latency", "bench.send"]
+    assert names == ["bench.force", "bench.ingest", "bench.latency", "bench.restart", "bench.send"]
