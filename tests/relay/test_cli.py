@@ -306,7 +306,7 @@ def test_serve_refuses_a_bad_configuration_before_anything_else(folder: Path) ->
 
 
 def one_line(done: subprocess.CompletedProcess[str]) -> str:
-    """What `serve` said when it could not: one line, no traceback. Before it, a lane may have logged its own troubles."""
+    """What `serve` said when it could not: one line, no traceback; a lane may have logged its own troubles before."""
     assert (done.returncode, done.stdout) == (1, "")
     (line,) = [said for said in done.stderr.splitlines() if not said.startswith('{"app": ')]
     assert line.startswith("feierabend: ")
