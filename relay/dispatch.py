@@ -37,23 +37,17 @@ class Lanes(Protocol):
         """Queue wakeups at the lanes of their devices' apps."""
 
 
-Report = Callable[[Person, Sequence[str]], None]
-"""(whose, classes)"""
-
-
 class Dispatcher:
-    """Brings due persons to the lanes.
+    """Brings due persons to the lanes. `expired` is told of slots past their deadline."""
 
-    `expired` is told of slots past their deadline, `moved` of those that must wait longer than was thought.
-    """
-
-    def __init__(self, tables: Tables, clock: Clock, lanes: Lanes, rng: Random, expired: Report, moved: Report) -> None:
+    def __init__(
+        self, tables: Tables, clock: Clock, lanes: Lanes, rng: Random, expired: Callable[[Person, Sequence[str]], None]
+    ) -> None:
         self._tables = tables
         self._clock = clock
         self._lanes = lanes
         self._rng = rng
         self._expired = expired
-        self._moved = moved
         self._heap: list[tuple[float, int, Person]] = []
         self._crowded = ROOMY
         self._order = count()
@@ -124,8 +118,6 @@ class Dispatcher:
             flights += considered.flights
             if considered.expired:
                 self._expired(person, considered.expired)
-            if considered.moved:
-                self._moved(person, considered.moved)
             self._schedule(person, considered.again_at)
         if flights:
             self._rng.shuffle(flights)

@@ -50,8 +50,6 @@ RETRY_AFTER_FAILURE: Final = (0.05, 0.1, 0.25, 0.5, 1.0)
 """Seconds between attempts to commit verdicts while the store fails."""
 
 T = TypeVar("T")
-Note = Callable[[Draft, Person, str], None]
-"""What the dispatcher has found out about a slot, and is to be written."""
 Executor = Callable[[Callable[[], None]], Awaitable[None]]
 
 
@@ -157,7 +155,7 @@ class Journal:
         self._waiting = _Waiting()
         self._accepted: deque[Flight] = deque()
         self._settlements: deque[Settlement] = deque()
-        self._notes: deque[tuple[Note, Person, str]] = deque()
+        self._expired: deque[tuple[Person, str]] = deque()
         self._wake = trio.Event()
         self._hurry = trio.Event()
         """Set when somebody waits for the next commit, or it is full."""
@@ -256,16 +254,8 @@ class Journal:
         self._settlements.extend(settlements)
         self._wake.set()
 
-    def expire(self, person: Person, names: Iterable[str]) -> None:
-        """The slots of these classes are past their deadline."""
-        self._note(settling.expire, person, names)
-
-    def write_down(self, person: Person, names: Iterable[str]) -> None:
-        """The gate has moved the slots of these classes."""
-        self._note(settling.write_down, person, names)
-
-    def _note(self, note: Note, person: Person, names: Iterable[str]) -> None:
-        self._notes.extend((note, person, name) for name in names)
+    def expire(self, person: Person, names: Sequence[str]) -> None:
+        self._expired.extend((person, name) for name in names)
         self._wake.set()
 
     async def housekeep(self, work: Callable[[], None]) -> None:
@@ -286,7 +276,7 @@ class Journal:
         self._hurry.set()
 
     def statistics(self) -> JournalStatistics:
-        unsettled = len(self._accepted) + len(self._settlements) + len(self._notes)
+        unsettled = len(self._accepted) + len(self._settlements) + len(self._expired)
         return JournalStatistics(self._commits, self._failures, self._waiting.weight, unsettled, self._healthy)
 
     # --- the writer
@@ -311,7 +301,7 @@ class Journal:
 
     def _is_empty(self) -> bool:
         waiting = self._waiting
-        return not (waiting.accepts or waiting.edits or self._accepted or self._settlements or self._notes)
+        return not (waiting.accepts or waiting.edits or self._accepted or self._settlements or self._expired)
 
     async def _wait_for_work(self) -> None:
         """Return when there is work; or, after a failure, when it is time to try whether the store works again: nobody
@@ -342,9 +332,9 @@ class Journal:
         waiting, self._waiting = self._waiting, _Waiting()
         accepted = _take(self._accepted, SETTLE_CHUNK)
         settlements = _take(self._settlements, SETTLE_CHUNK - len(accepted))
-        notes = _take(self._notes, SETTLE_CHUNK)
+        expired = _take(self._expired, SETTLE_CHUNK)
         try:
-            draft = self._draft(waiting, accepted, settlements, notes)
+            draft = self._draft(waiting, accepted, settlements, expired)
             if not (draft.batch.is_empty and self._healthy):
                 await self._execute(lambda: self._store.commit(draft.batch))
         except BaseException as error:
@@ -353,7 +343,7 @@ class Journal:
                 raise  # another owner, cancelled, or a fault of ours: `run` ends
             self._accepted.extendleft(reversed(accepted))
             self._settlements.extendleft(reversed(settlements))
-            self._notes.extendleft(reversed(notes))
+            self._expired.extendleft(reversed(expired))
             await self._wait_after_failure()
             return
         self._settled = len(accepted)
@@ -370,7 +360,7 @@ class Journal:
         waiting: _Waiting,
         accepted: list[Flight],
         settlements: list[Settlement],
-        notes: list[tuple[Note, Person, str]],
+        expired: list[tuple[Person, str]],
     ) -> Draft:
         draft = Draft(self.people, self._clock.now(), self._tables)
         draft.batch.epoch = self._epoch
@@ -378,8 +368,8 @@ class Journal:
             operation.draft(draft)
         settling.settle_accepted(draft, accepted)
         settling.settle(draft, settlements)
-        for note, person, name in notes:
-            note(draft, person, name)
+        for person, name in expired:
+            settling.expire(draft, person, name)
         for edit in waiting.edits:
             edit.draft(draft)
         return draft

@@ -118,7 +118,7 @@ class Relay:
         epoch = restore(self.people, store.load())
         self._check_keys()
         self.pool = Pool(self._open_token, rng)
-        self.dispatcher = Dispatcher(self.tables, clock, self.pool, rng, self._expired, self._moved)
+        self.dispatcher = Dispatcher(self.tables, clock, self.pool, rng, self._expired)
         self.journal = Journal(
             self.people, store, self.tables, clock,
             epoch=epoch, executor=seams.executor or in_thread(), reader=seams.executor or in_thread(),
@@ -174,9 +174,6 @@ class Relay:
 
     def _expired(self, person: Person, names: Sequence[str]) -> None:
         self.journal.expire(person, names)
-
-    def _moved(self, person: Person, names: Sequence[str]) -> None:
-        self.journal.write_down(person, names)
 
     async def run(self, stop: trio.Event, *, task_status: trio.TaskStatus[Bound] = trio.TASK_STATUS_IGNORED) -> None:
         """Run until `stop` is set, then drain within the grace period. Return means fully stopped."""

@@ -238,15 +238,10 @@ class Draft:
     def _apply_slots(self) -> None:
         by_key = self.people.by_key
         for (key, name), slot in self.batch.slots.items():
-            if slot is None:
-                if (person := by_key.get(key)) is not None:
-                    person.slots.pop(name, None)
-                continue
-            slots = by_key[key].slots
-            before = slots.get(name)
-            slots[name] = slot
-            if before is not None and before.due_at > slot.due_at:
-                self._touched[key] = by_key[key]  # the gate has deferred it meanwhile: it is asked again
+            if slot is not None:
+                by_key[key].slots[name] = slot
+            elif (person := by_key.get(key)) is not None:
+                person.slots.pop(name, None)
 
     def _apply_rests(self) -> None:
         for key, record in self.batch.rests.items():

@@ -23,8 +23,6 @@ class Considered(NamedTuple):
     """New wakeups, now in `Person.flights`; and queued ones that an alarm has made urgent."""
     expired: list[str]
     """Classes whose slot is past its deadline."""
-    moved: list[str]
-    """Classes whose user can be reached later than was thought: to be written down, for the deadline counts from it."""
     again_at: float
     """When to consider the person next, if nothing else happens; infinite when only events or verdicts can."""
 
@@ -32,17 +30,13 @@ class Considered(NamedTuple):
 def consider(person: Person, now: float, table: RestTable | None) -> Considered:
     """Work out what is due for a person. Into a slot it writes only what the gate says: when it is due, since when."""
     expired: list[str] = []
-    moved: list[str] = []
     again_at = NEVER
     ready: dict[bytes, Flight] = {}
     for name, slot in person.slots.items():
         event_class = person.tenant.class_of(name)
         start = now if event_class.pierces else slot.due_at
         if start <= now:
-            thought = slot.reachable_at
             start = _ask(person, name, slot, now, table)
-            if slot.reachable_at > thought:
-                moved.append(name)
         expiry = slot.expiry(event_class)
         if expiry <= now:
             expired.append(name)
@@ -55,7 +49,7 @@ def consider(person: Person, now: float, table: RestTable | None) -> Considered:
             again_at = min(again_at, start, expiry)
             continue
         again_at = min(again_at, expiry, _owed(person, slot, now, ready, urgent=event_class.pierces))
-    return Considered(list(ready.values()), expired, moved, again_at)
+    return Considered(list(ready.values()), expired, again_at)
 
 
 def _ask(person: Person, name: str, slot: Slot, now: float, table: RestTable | None) -> float:

@@ -105,12 +105,12 @@ class Gate:
             return _REACHABLE[life(wanted)]
         rest = table.at(now)
         if rest.resting:
-            return self._deferred(Why.REST, user, rest.until)
+            return self._deferred(Why.REST, user, table, rest.until)
         start = rest.next_start
         if start is None:
             return _REACHABLE[life(wanted)]
         if start - now <= MARGIN:
-            return self._deferred(Why.REST_SOON, user, table.at(start).until)
+            return self._deferred(Why.REST_SOON, user, table, table.at(start).until)
         return self._passed(table, user, start, now, wanted)
 
     def _passed(self, table: RestTable, user: UserKey, start: float, now: float, wanted: float) -> Passed:
@@ -120,7 +120,11 @@ class Gate:
         end = table.at(start).until
         return Passed(Why.REACHABLE, step, None if end is None else end + jitter(user, end, self.width))
 
-    def _deferred(self, why: Why, user: UserKey, end: float | None) -> Deferred:
-        if end is None:
-            return Deferred(Why.ENDLESS_REST, NEVER)
-        return Deferred(why, end + jitter(user, end, self.width))
+    def _deferred(self, why: Why, user: UserKey, table: RestTable, end: float | None) -> Deferred:
+        """A hole in the rest that is too short to leave in is no end of it: deadlines count from the release."""
+        while end is not None:
+            start = table.at(end).next_start
+            if start is None or start - end > MARGIN:
+                return Deferred(why, end + jitter(user, end, self.width))
+            end = table.at(start).until
+        return Deferred(Why.ENDLESS_REST, NEVER)

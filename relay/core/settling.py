@@ -169,12 +169,6 @@ def expire(draft: Draft, person: Person, name: str) -> None:
         draft.end_slot(person, name)
 
 
-def write_down(draft: Draft, person: Person, name: str) -> None:
-    """What the gate has said of a slot is to survive a restart."""
-    if not person.gone:
-        draft.slot(person, name)
-
-
 def part(draft: Draft, person: Person, device: Device, parting: Parting, reason: str) -> None:
     """A device leaves without its owner's delete: remove it and tell the backend."""
     draft.tell(person, device, parting, reason)

@@ -17,7 +17,7 @@ from relay.core.events import NEVER
 from relay.core.fanout import consider, depart, left
 from relay.core.flight import Fate, Flight, Settlement
 from relay.core.people import People, Person
-from relay.core.settling import expire, settle, settle_accepted, write_down
+from relay.core.settling import expire, settle, settle_accepted
 from relay.core.tables import Tables
 from relay.core.tenants import Tenant
 from relay.loading import restore
@@ -80,7 +80,6 @@ class Shell:
         self._accepted: list[Flight] = []
         self._settlements: list[Settlement] = []
         self._expired: list[tuple[Person, str]] = []
-        self._moved: list[tuple[Person, str]] = []
         self._drafted: list[Flight] = []
         """Those whose verdict is being written."""
 
@@ -97,7 +96,6 @@ class Shell:
             considered = consider(person, self.now, self.tables(person, self.now))
             person.wake_at = considered.again_at
             self._expired += [(person, name) for name in considered.expired]
-            self._moved += [(person, name) for name in considered.moved]
             for flight in considered.flights:
                 if flight.queued:
                     assert flight.urgent, "handed over twice"
@@ -154,7 +152,7 @@ class Shell:
 
     @property
     def has_work(self) -> bool:
-        return bool(self.accepts or self.edits or self._accepted or self._settlements or self._expired or self._moved)
+        return bool(self.accepts or self.edits or self._accepted or self._settlements or self._expired)
 
     def commit(self, *, fails: bool = False, meanwhile: Callable[[], None] = lambda: None) -> None:
         """Draft everything that waits, let `meanwhile` happen while the store writes, and make it true or forget it."""
@@ -163,15 +161,12 @@ class Shell:
         accepted, self._accepted = self._accepted, []
         settlements, self._settlements = self._settlements, []
         expired, self._expired = self._expired, []
-        moved, self._moved = self._moved, []
         draft = Draft(self.people, self.now, self.tables)
         draft.batch.epoch = self.epoch
         answers = [_draw(draft, operation) for operation in accepts]
         settle_accepted(draft, accepted)
         settle(draft, settlements)
         ended = [_expire(draft, person, name) for person, name in expired]
-        for person, name in moved:
-            write_down(draft, person, name)
         answers += [_draw(draft, operation) for operation in edits]
         self._drafted = [*accepted, *(settlement.flight for settlement in settlements)]
         meanwhile()
@@ -183,7 +178,6 @@ class Shell:
                 self.store.commit(draft.batch)
         except StoreError:
             self._accepted[:0], self._settlements[:0], self._expired[:0] = accepted, settlements, expired
-            self._moved[:0] = moved
             return
         finally:
             self.store.fail_next = None

@@ -89,7 +89,7 @@ def _expect_none(person: Person, names: Sequence[str]) -> None:
 
 
 def _dispatcher(clock: Clock, lanes: _Lanes) -> Dispatcher:
-    return Dispatcher(NO_REST, clock, lanes, Random(1), _expect_none, _expect_none)
+    return Dispatcher(NO_REST, clock, lanes, Random(1), _expect_none)
 
 
 async def _let_run(dispatcher: Dispatcher) -> None:
@@ -253,7 +253,7 @@ async def test_expired_slots_are_reported_at_their_instant_and_not_sent() -> Non
     reported: list[tuple[Person, tuple[str, ...]]] = []
     dispatcher = Dispatcher(
         NO_REST, clock, lanes, Random(1),
-        lambda person, names: reported.append((person, tuple(names))), _expect_none,
+        lambda person, names: reported.append((person, tuple(names))),
     )  # fmt: skip
     anna, bert = _people(2)
     _owe(anna, due=50.0, expires_at=20.0)
@@ -346,7 +346,7 @@ async def test_over_many_runs_the_order_is_no_order() -> None:
     total = 0.0
     for seed in range(200):
         lanes = _Lanes()
-        dispatcher = Dispatcher(NO_REST, _Stopped(0.0), lanes, Random(seed), _expect_none, _expect_none)
+        dispatcher = Dispatcher(NO_REST, _Stopped(0.0), lanes, Random(seed), _expect_none)
         for person in people:
             person.flights.clear()
             _owe(person, due=0.0)

@@ -263,19 +263,6 @@ def test_somebody_who_returns_from_a_rest_without_end_has_the_whole_deadline() -
     assert scene.consider("anna").again_at == NOON + 34 * DAY + 7 * DAY
 
 
-def test_a_hole_in_the_rest_that_cannot_be_used_moves_the_slot_and_that_is_to_be_written_down() -> None:
-    """Else the deadline would count from the hole after a restart, and the message be given up before it could ring."""
-    scene = Scene(tenant(jitter=300.0), now=NOON)
-    scene.register("anna")
-    scene.rest("anna", rest_between(NOON, NOON + HOUR, NOON + HOUR + 11, NOON + 9 * DAY))
-    scene.accept("anna")
-    assert NOON + HOUR <= scene.slot("anna").reachable_at < NOON + 2 * HOUR
-    scene.now = scene.slot("anna").due_at
-    assert scene.consider("anna").moved == ["message"]
-    assert scene.slot("anna").reachable_at >= NOON + 9 * DAY
-    assert scene.consider("anna").moved == []
-
-
 # --- consider: alarms overtake
 
 
@@ -513,4 +500,4 @@ def test_a_hold_is_set_by_what_leaves_and_not_by_what_is_looked_at() -> None:
 def test_a_person_with_nothing_is_never_considered_again() -> None:
     scene = scene_of()
     scene.do(lambda draft: delete_device(draft, scene.home, scene.key("anna"), scene.device_key("anna")))
-    assert scene.consider("anna") == ([], [], [], NEVER)
+    assert scene.consider("anna") == ([], [], NEVER)

@@ -12,7 +12,7 @@ from relay.core.events import DEFAULT_CLASSES, NEVER
 from relay.core.gate import MARGIN, Deferred, Gate, Passed, RestTable, Why, jitter
 from relay.core.life import LADDER
 from relay.core.private import UserKey
-from tests.relay.core.scene import DAY, HOUR, NOON, compiled, endless, nightly, rest_between
+from tests.relay.core.scene import DAY, HOUR, NOON, compiled, endless, iso, nightly, rest_between
 
 MESSAGE, _, ALARM = DEFAULT_CLASSES
 ANNA = UserKey(b"a" * 16)
@@ -67,6 +67,20 @@ def test_rest_is_half_open_and_nothing_leaves_in_the_ten_seconds_before(now: flo
 def test_a_hole_too_short_to_leave_in_is_no_hole() -> None:
     table = compiled(rest_between(NOON, NOON + 100, NOON + 110, NOON + 200))
     assert GATE.ask(table, ANNA, MESSAGE, NOON + 100) == Deferred(Why.REST_SOON, NOON + 200)
+
+
+@pytest.mark.parametrize("now", [NOON + 50, NOON + 100, NOON + 205])
+def test_a_rest_ends_where_something_can_leave_again(now: float) -> None:
+    table = compiled(rest_between(NOON, NOON + 100, NOON + 110, NOON + 200, NOON + 209, NOON + 300))
+    decision = GATE.ask(table, ANNA, MESSAGE, now)
+    assert isinstance(decision, Deferred)
+    assert decision.until == NOON + 300
+
+
+def test_holes_too_short_before_a_rest_without_end_are_none() -> None:
+    hole = {"kind": "reachable", "start": iso(NOON + 100), "end": iso(NOON + 109)}
+    table = compiled(endless() | {"overrides": [hole]})
+    assert GATE.ask(table, ANNA, MESSAGE, NOON) == Deferred(Why.ENDLESS_REST, NEVER)
 
 
 def test_a_hole_one_second_longer_is_one() -> None:

@@ -101,7 +101,7 @@ async def test_a_dispatcher_that_forgets_people_is_found_out(tmp_path: Path, mon
     """Its books balance all the same: what was forgotten stays pending there."""
 
     def forgetful(person: Person, now: float, table: object) -> Considered:
-        return Considered([], [], [], NEVER) if person.key[0] < 64 else consider(person, now, table)  # type: ignore[arg-type]
+        return Considered([], [], NEVER) if person.key[0] < 64 else consider(person, now, table)  # type: ignore[arg-type]
 
     monkeypatch.setattr(relay.dispatch, "consider", forgetful)
     judgement, _ = await judged(tmp_path)
