@@ -60,6 +60,11 @@ class Dispatcher:
             return
         if len(persons) > CHUNK:
             persons = self._rng.sample(persons, len(persons))
+        if self._touched:  # there is a backlog, the release of a whole force perhaps: alarms overtake it
+            alarmed = [person for person in persons if _has_alarm(person)]
+            if alarmed:
+                self._touched[:0] = alarmed
+                persons = [person for person in persons if not _has_alarm(person)]
         self._touched.extend(persons)
         self._wake.set()
 
@@ -136,3 +141,7 @@ class Dispatcher:
         self._heap = [entry for entry in self._heap if entry[0] == entry[2].wake_at]
         heapq.heapify(self._heap)
         self._crowded = max(ROOMY, 2 * len(self._heap))
+
+
+def _has_alarm(person: Person) -> bool:
+    return any(person.tenant.class_of(name).pierces for name in person.slots)

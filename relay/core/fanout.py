@@ -116,8 +116,9 @@ def depart(flight: Flight, now: float, table: RestTable | None) -> bool:
         if isinstance(decision, Deferred):
             continue
         rings = rings or event_class.pierces or (slot.due_at <= now and not (reads and event_class.yields))
-        claims += (Claim(name, slot.generation, slot.total),)
-        life = max(life, decision.life)
+        claims += ((name, slot.generation, slot.total),)
+        if decision.life > life:
+            life = decision.life
         echo_at = echo_at or decision.echo_at
     flight.claims = claims if rings else ()
     flight.life, flight.echo_at = life, echo_at
@@ -133,13 +134,9 @@ def left(flight: Flight, now: float) -> None:
     person = flight.person
     begins = now >= person.hold.until
     newest = person.left_generation
-    for claim in flight.claims:
-        if claim.generation > newest and (begins or _pierces(person, claim)):
-            newest = claim.generation
+    for name, generation, _total in flight.claims:
+        if generation > newest and (begins or person.tenant.class_of(name).pierces):
+            newest = generation
     if newest > person.left_generation:
         person.left_generation = newest
         person.hold.left(now)
-
-
-def _pierces(person: Person, claim: Claim) -> bool:
-    return person.tenant.class_of(claim.event_class).pierces

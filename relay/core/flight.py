@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from relay.core.devices import Device
 
@@ -12,12 +12,11 @@ if TYPE_CHECKING:
     from relay.core.people import Person  # a person knows its flights, and a flight its person
 
 
-class Claim(NamedTuple):
-    """One slot a wakeup stands for: the generation and the total it had when the bytes left."""
+Claim = tuple[str, int, int]
+"""One slot a wakeup stands for: (class, generation, total), as they were when the bytes left.
 
-    event_class: str
-    generation: int
-    total: int
+A plain tuple: one is made for every wakeup, and a named one costs ten times as much.
+"""
 
 
 class Flight:

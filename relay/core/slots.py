@@ -118,5 +118,7 @@ class Slot:
 
     def expiry(self, event_class: EventClass) -> float:
         """When the slot is given up: class deadline or the events' own life, and never later than the retention."""
-        deadline = min(self.reachable_at + event_class.deadline, self.expires_at)
+        deadline = self.reachable_at + event_class.deadline
+        if self.expires_at < deadline:
+            deadline = self.expires_at
         return min(deadline, self.first_at + RETENTION) if self.reachable_at == NEVER else deadline

@@ -190,7 +190,7 @@ class Play:
                 assert not is_due, f"a wakeup for {name} was refused"
             return
         assert phone is not None
-        names = {claim.event_class for claim in flight.claims}
+        names = {name for name, _, _ in flight.claims}
         assert names <= may, f"it spoke of {names - may}, in rest or to somebody who knew"
         for name in may - names:
             assert self._is_given_up(user, name), f"it did not speak of {name}"
@@ -227,7 +227,7 @@ class Play:
         if flight.echo_at is not None:
             assert end is not None
             assert end <= flight.echo_at <= end + user.tenant.jitter
-        lines = [user.lines[claim.event_class] for claim in flight.claims]
+        lines = [user.lines[name] for name, _, _ in flight.claims]
         if not is_alarm and all(_step(line.patience(user.rules, self.now) - self.now) > longest for line in lines):
             assert flight.life == longest
             assert (flight.echo_at is None) == (end is None)

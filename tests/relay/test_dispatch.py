@@ -198,6 +198,23 @@ async def test_many_touched_people_are_taken_in_chunks_with_room_for_others_betw
 
 
 @virtual
+async def test_an_alarm_does_not_wait_until_everybody_else_is_considered() -> None:
+    clock, lanes = _Stopped(0.0), _Lanes()
+    dispatcher = _dispatcher(clock, lanes)
+    *people, anna, bert = _people(CHUNK * 3 + 2)
+    for person in (*people, bert):
+        _owe(person, due=0.0)
+    _owe(anna, due=0.0, name="alarm")
+    dispatcher.touched(people)
+    dispatcher.touched([bert, anna])
+    await _let_run(dispatcher)
+    first = [flight.person for flight in lanes.batches[0]]
+    assert anna in first
+    assert bert not in first
+    assert len(lanes.woken()) == len({id(person) for person in lanes.woken()}) == CHUNK * 3 + 2
+
+
+@virtual
 async def test_a_person_who_is_touched_and_due_at_once_is_woken_once() -> None:
     clock, lanes = _Stopped(0.0), _Lanes()
     dispatcher = _dispatcher(clock, lanes)

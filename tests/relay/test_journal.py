@@ -19,7 +19,7 @@ from relay.core.devices import Platform, Registration
 from relay.core.draft import Draft
 from relay.core.errors import IdempotencyMismatch, NotFound, Overloaded, RelayError, Unavailable, VersionConflict
 from relay.core.events import DEFAULT_CLASSES, NEVER, Accepted, Event, Request
-from relay.core.flight import Claim, Fate, Flight, Settlement
+from relay.core.flight import Fate, Flight, Settlement
 from relay.core.people import People, Person
 from relay.core.private import DeviceKey, TokenHash, UserKey
 from relay.core.pseudonym import Pseudonyms
@@ -118,7 +118,7 @@ class Desk:
         """A wakeup that has left, for what is pending now."""
         person = self.person(number)
         flight = Flight(person, person.devices[_device(number, device)], urgent=False)
-        flight.claims = tuple(Claim(name, slot.generation, slot.total) for name, slot in person.slots.items())
+        flight.claims = tuple((name, slot.generation, slot.total) for name, slot in person.slots.items())
         person.flights[flight.device.key] = flight
         return flight
 

@@ -459,7 +459,7 @@ class Receipts(RuleBasedStateMachine):
         asked = stands and device.key in person.devices
         name = next(d for d in DEVICES if self.scene.device_key(user, d) == device.key)
         alike = asked and person.devices[device.key].registered_at == device.registered_at
-        is_alarm = any(claim.event_class == "alarm" for claim in flight.claims)
+        is_alarm = any(name == "alarm" for name, _, _ in flight.claims)
         if fate == "took":
             self.scene.took(flight)
         else:
