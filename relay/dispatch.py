@@ -25,7 +25,9 @@ from relay.core.people import Person
 from relay.core.tables import Tables
 
 CHUNK: Final = 500
-"""Persons considered between two checkpoints: about 2 ms."""
+"""Persons whose wakeups are shuffled together, and handed over."""
+STEP: Final = 50
+"""Persons considered between two checkpoints: about half a millisecond, for which others may wait, alarms too."""
 FOREVER: Final = 3600.0
 """Longest sleep, in seconds, when nothing is due: the clock may be stepped meanwhile."""
 ROOMY: Final = 10_000
@@ -51,6 +53,8 @@ class Dispatcher:
         self._heap: list[tuple[float, int, Person]] = []
         self._crowded = ROOMY
         self._order = count()
+        self._alarmed: list[Person] = []
+        """Those of the touched who have an alarm, while others stand in line."""
         self._touched: list[Person] = []
         self._wake = trio.Event()
 
@@ -60,17 +64,15 @@ class Dispatcher:
             return
         if len(persons) > CHUNK:
             persons = self._rng.sample(persons, len(persons))
-        if self._touched:  # there is a backlog, the release of a whole force perhaps: alarms overtake it
-            alarmed = [person for person in persons if _has_alarm(person)]
-            if alarmed:
-                self._touched[:0] = alarmed
-                persons = [person for person in persons if not _has_alarm(person)]
+        if self._touched or len(persons) > CHUNK:  # a whole force perhaps: alarms overtake it
+            self._alarmed.extend(person for person in persons if _has_alarm(person))
+            persons = [person for person in persons if not _has_alarm(person)]
         self._touched.extend(persons)
         self._wake.set()
 
     def next_due(self) -> float:
         """The earliest instant at which anything is due; infinite if none. For the stepped clock and for tests."""
-        if self._touched:
+        if self._alarmed or self._touched:
             return self._clock.now()
         heap = self._heap
         while heap and heap[0][0] != heap[0][2].wake_at:
@@ -83,7 +85,7 @@ class Dispatcher:
         while True:
             self._wake = trio.Event()
             await self._dispatch_due()
-            if self._touched:
+            if self._alarmed or self._touched:
                 continue
             due = self._heap[0][0] if self._heap else self._clock.now() + FOREVER
             async with trio.open_nursery() as nursery:
@@ -96,9 +98,26 @@ class Dispatcher:
         self._wake.set()
 
     async def _dispatch_due(self) -> None:
+        await self._serve_alarms()
         while persons := self._take_due(self._clock.now()):
-            self._consider(persons)
+            flights: list[Flight] = []
+            for first in range(0, len(persons), STEP):
+                flights += self._consider(persons[first : first + STEP])
+                await trio.lowlevel.checkpoint()
+                await self._serve_alarms()
+            self._send(flights)
+
+    async def _serve_alarms(self) -> None:
+        while self._alarmed:
+            persons = self._alarmed[:STEP]
+            del self._alarmed[:STEP]
+            self._send(self._consider(persons))
             await trio.lowlevel.checkpoint()
+
+    def _send(self, flights: list[Flight]) -> None:
+        if flights:
+            self._rng.shuffle(flights)
+            self._lanes.send(flights)
 
     def _take_due(self, now: float) -> list[Person]:
         """Up to CHUNK persons who were touched or whose instant has come."""
@@ -112,7 +131,8 @@ class Dispatcher:
                 persons.append(person)
         return persons
 
-    def _consider(self, persons: list[Person]) -> None:
+    def _consider(self, persons: list[Person]) -> list[Flight]:
+        """Their wakeups that are due now; and note when to look at them again."""
         now = self._clock.now()
         flights: list[Flight] = []
         for person in persons:
@@ -124,9 +144,7 @@ class Dispatcher:
             if considered.expired:
                 self._expired(person, considered.expired)
             self._schedule(person, considered.again_at)
-        if flights:
-            self._rng.shuffle(flights)
-            self._lanes.send(flights)
+        return flights
 
     def _schedule(self, person: Person, at: float) -> None:
         if at != person.wake_at:

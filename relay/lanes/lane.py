@@ -246,6 +246,11 @@ class Lane:
         return len(self._queue)
 
     @property
+    def has_alarms(self) -> bool:
+        """Among what is queued."""
+        return self._queue.urgent > 0
+
+    @property
     def in_flight(self) -> int:
         return sum(session.in_flight for session in self.sessions)
 

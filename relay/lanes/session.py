@@ -37,6 +37,8 @@ STARVED: Final = 1.0
 """Seconds without window and without anything in flight, after which a connection is replaced (rule 17)."""
 FEW: Final = 10
 """Overdue requests that are cancelled one by one; when there are more, the connection is dropped."""
+RESERVED: Final = 20
+"""One of so many streams is for alarms only."""
 CEILING: Final = 1_000
 """Streams a session starts with, the peer's limit aside; halved when the peer refuses some."""
 IDLE: Final = 600.0
@@ -166,7 +168,7 @@ class Session:
             if lane.available() and not self._may_authorise(lane.clock.now()):
                 self.retire("renewed_twice")
                 break
-            room = min(connection.room(), self._ceiling - self.in_flight, self._fitting)
+            room = self._room()
             flights = lane.take(room) if room > 0 else []
             if flights:
                 await self._write(flights)
@@ -178,6 +180,13 @@ class Session:
             while connection.open_streams:
                 self._changed = trio.Event()
                 await self._changed.wait()
+
+    def _room(self) -> int:
+        """How many may be opened in one write. The last streams are kept for alarms, which else wait for answers."""
+        free = min(self._connection.room(), self._ceiling - self.in_flight)
+        if not self._lane.has_alarms:
+            free -= (self.in_flight + free) // RESERVED
+        return min(free, self._fitting)
 
     def _may_authorise(self, now: float) -> bool:
         """Take the current credential; False when it would be the second new one within twenty minutes here.
