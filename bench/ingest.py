@@ -64,6 +64,11 @@ async def load(
     return len(took) / seconds, took
 
 
+def every_other(number: int) -> float | None:
+    """Rests, until tomorrow."""
+    return time.time() + stage.DAY if number % 2 else None
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=10.0)
@@ -74,7 +79,7 @@ def main() -> None:
     running.add_options(parser)
     options = parser.parse_args()
     rng = random.Random(options.seed)
-    with scene(options, [3] * options.users, options.seed, resting=True) as place:
+    with scene(options, [3] * options.users, options.seed, rest_end=every_other) as place:
         node = place.node
         one, many = singles(node.key, options.users, rng), batches(node.key, options.users, rng)
         address = door.address(node.url)

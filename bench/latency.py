@@ -8,9 +8,11 @@ of them, so that no event finds the hold of another one running, which would be 
 a user's events wait until 5 s have passed, after the second one 15 s. So nobody is asked twice, or everybody at most
 three times and more than 20 s apart; the script refuses what would not come out so. The first second is left out.
 
-**Alarms during a release.** 23,000 other users with three phones each are woken by one POST: all at once, which is
-worse than the end of a rest, for that is spread by a jitter. Alarms for users of their own are posted at a steady rate
-meanwhile, each with its idempotency key. Those count that were due between the POST and the arrival of its last wakeup.
+**Alarms during a release.** 23,000 other users with three phones each rest, an event for each of them waits, and the
+rest of all ends at one instant: without the jitter that spreads it in life. Alarms for users of their own are posted at
+a steady rate meanwhile, each with its idempotency key. Those count that were due between that instant and the arrival
+of the last wakeup. At a running relay, whose users' rest is not ours to set, one POST for everybody is the release:
+that is harder, for its commit comes first.
 
 `missing`: phones for which an event was accepted, and no wakeup came. `refused`: answers other than 202.
 
@@ -47,6 +49,8 @@ APART = 20.0
 TURNS = 3
 """Events of a user; the fourth one would find a hold of 60 s."""
 ALARM_USERS = 500
+PREPARATION = 5
+"""Seconds before the end of the rest, and one for each 1,000 users: everything is put up then, and the events come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +107,8 @@ def alarm(place: Scene, number: int, options: argparse.Namespace) -> bytes:
     return door.request(place.node.key, body, headers={"idempotency-key": secrets.token_urlsafe(24)})
 
 
-def release(place: Scene, options: argparse.Namespace) -> Release:
-    """Alarms, and after a warm second the release of everybody else."""
+def release(place: Scene, options: argparse.Namespace, rest_end: float) -> Release:
+    """Alarms, and after a warm second the release of everybody else: the end of their rest, or one POST."""
     users, address = options.users, door.address(place.node.url)
     everybody = door.request(place.node.key, {"users": [stage.user_id(number) for number in range(users)]})
     count = round(options.alarm_rate * (WARM + options.release_seconds))
@@ -112,13 +116,17 @@ def release(place: Scene, options: argparse.Namespace) -> Release:
     requests = [alarm(place, number, options) for number in numbers]
     arrivals = Arrivals(place.stamps)
     start = time.monotonic_ns() + LEAD
+    if place.is_ours:
+        if door.play(address, [everybody], [start], 1)[0].status != 202 or time.time() > rest_end - 2 * WARM:
+            raise SystemExit("the events were not accepted in time before the end of the rest")
+        start = time.monotonic_ns() + round((rest_end - WARM - time.time()) * 1e9)
     began = start + round(WARM * 1e9)
     # A thread of its own: the request is long, and the loop of the alarms must not wait while it is written.
     with ThreadPoolExecutor(1) as aside:
-        posted = aside.submit(door.play, address, [everybody], [began], 1)
+        posted = None if place.is_ours else aside.submit(door.play, address, [everybody], [began], 1)
         instants = door.schedule(options.alarm_rate, WARM + options.release_seconds, start)
         answers = door.play(address, requests, instants, options.connections)
-    if (status := posted.result()[0].status) != 202:
+    if posted is not None and (status := posted.result()[0].status) != 202:
         raise SystemExit(f"the release was not accepted: {status}")
     phones = [token for mine in place.tokens[:users] for token in mine]
     arrivals.wait(len(phones) + count)
@@ -160,15 +168,20 @@ def main() -> None:
     with scene(options, [1] * options.users, options.seed, stamps=True, dead_every=0) as place:
         steady = events(place, options)
     phones = [3] * options.users + [1] * ALARM_USERS
-    with scene(options, phones, options.seed + 1, stamps=True, dead_every=0) as place:
-        rush = release(place, options)
+    rest_end = math.ceil(time.time()) + PREPARATION + options.users / 1000
+
+    def rests_until_then(number: int) -> float | None:
+        return rest_end if number < options.users else None
+
+    with scene(options, phones, options.seed + 1, rest_end=rests_until_then, stamps=True, dead_every=0) as place:
+        rush = release(place, options, rest_end)
         rss = place.node.rss_mb()
     alarms = rush.alarms
     figures: dict[str, object] = {
         "rate": options.rate,
         "seconds": options.seconds,
         "users": options.users,
-        "resting": 0,
+        "resting": options.users if place.is_ours else 0,
         "p50_ms": in_ms(steady.arrived, 50),
         "p99_ms": in_ms(steady.arrived, 99),
         "accept_p50_ms": in_ms(steady.accepted, 50),

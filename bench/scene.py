@@ -40,11 +40,11 @@ def scene(
     phones: Sequence[int],
     seed: int,
     *,
-    resting: bool = False,
+    rest_end: stage.RestEnd = stage.nobody_rests,
     stamps: bool = False,
     dead_every: int = 1000,
 ) -> Iterator[Scene]:
-    """A relay that knows users with so many phones each. `resting`: every other one rests, where we may say so."""
+    """A relay that knows users with so many phones each, and rest as `rest_end` says, where we may say so."""
     tokens = stage.new_tokens(phones, random.Random(seed))
     if (node := running.node(options)) is not None:
         with running.registered(node, tokens):
@@ -53,7 +53,7 @@ def scene(
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         database, noted = folder / "bench.db", folder / "stamps"
-        stage.fill(database, tokens, resting=resting)
+        stage.fill(database, tokens, rest_end=rest_end)
         sink = ["--dead-every", str(dead_every), *(["--stamps", str(noted)] if stamps else [])]
         with (
             stage.sink(folder, *sink, cpu=OTHERS_CPU) as (port, ca),

@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,6 +45,7 @@ ROLE = REASON = "bench"
 """What its alarms name."""
 Tokens = list[list[str]]
 """Tokens of the phones of each user."""
+DAY = 86400.0
 CHUNK = 5_000
 """Users of one commit while a store is filled."""
 
@@ -78,11 +79,16 @@ def sink(folder: Path, *options: str, cpu: int | None = None) -> Iterator[tuple[
         process.communicate(timeout=10)
 
 
-def fill(path: Path, tokens: Tokens, *, pending: bool = False, resting: bool = False) -> None:
-    """Fill a store with a user for each list of tokens, and a phone for each token.
+RestEnd = Callable[[int], float | None]
+"""When the rest of a user ends, by number: one that began yesterday. None: no rest."""
 
-    `pending`: with a slot for each. `resting`: every other user rests, from yesterday until tomorrow.
-    """
+
+def nobody_rests(_number: int) -> None:
+    return None
+
+
+def fill(path: Path, tokens: Tokens, *, pending: bool = False, rest_end: RestEnd = nobody_rests) -> None:
+    """Fill a store with a user for each list of tokens, and a phone for each token. `pending`: with a slot for each."""
     store = SqliteStore(path)
     loaded = store.load()
     names, records = Pseudonyms(MASTER, TENANT), Records(Seals({0: MASTER}, 0), TENANT)
@@ -96,8 +102,8 @@ def fill(path: Path, tokens: Tokens, *, pending: bool = False, resting: bool = F
             batch.people[user] = PersonRecord(TENANT, records.seal_user(user, name))
             if pending:
                 batch.slots[(user, "message")] = Slot(number + 1, number + 1, 1, 0, now, now, now, NEVER, now)
-            if resting and number % 2:
-                batch.rests[user] = RestRecord(records.seal_rest(user, _rest_around(now)), last)
+            if (end := rest_end(number)) is not None:
+                batch.rests[user] = RestRecord(records.seal_rest(user, _rest(now - DAY, end)), last)
             for index, token in enumerate(map(Private, tokens[number])):
                 device_id = Private(f"phone-{index}")
                 device = names.device(name.reveal(), device_id.reveal())
@@ -110,8 +116,8 @@ def fill(path: Path, tokens: Tokens, *, pending: bool = False, resting: bool = F
     store.close()
 
 
-def _rest_around(now: float) -> dict[str, object]:
-    start, end = (datetime.fromtimestamp(now + shift, UTC).isoformat(timespec="seconds") for shift in (-86400, 86400))
+def _rest(*edges: float) -> dict[str, object]:
+    start, end = (datetime.fromtimestamp(edge, UTC).isoformat(timespec="seconds") for edge in edges)
     return {"windows": [{"kind": "once", "start": start, "end": end}]}
 
 
