@@ -168,7 +168,7 @@ def main() -> None:
     with scene(options, [1] * options.users, options.seed, stamps=True, dead_every=0) as place:
         steady = events(place, options)
     phones = [3] * options.users + [1] * ALARM_USERS
-    rest_end = math.ceil(time.time()) + PREPARATION + options.users / 1000
+    rest_end = math.ceil(time.time() + PREPARATION + options.users / 1000)
 
     def rests_until_then(number: int) -> float | None:
         return rest_end if number < options.users else None
