@@ -34,8 +34,10 @@ from relay.core.tables import Tables
 from relay.core.tenants import Tenant
 from relay.store.port import FeedbackRange, StaleEpoch, StoreError
 
-SETTLE_CHUNK: Final = 2_000
-"""Most verdicts of one batch: settles ride along with accepts, they must not delay them."""
+SETTLE_CHUNK: Final = 1_000
+"""Most verdicts of one batch: an event that comes meanwhile waits for its end, 20 ms perhaps."""
+RIDE_ALONG: Final = 250
+"""Most verdicts of a batch that somebody waits for."""
 MAX_WAITING: Final = 100_000
 """Most recipients that may wait for a commit; beyond, doors answer 429."""
 MAX_REMEMBERED: Final = 1_000_000
@@ -330,9 +332,10 @@ class Journal:
 
     async def _commit_one(self) -> None:
         waiting, self._waiting = self._waiting, _Waiting()
-        accepted = _take(self._accepted, SETTLE_CHUNK)
-        settlements = _take(self._settlements, SETTLE_CHUNK - len(accepted))
-        expired = _take(self._expired, SETTLE_CHUNK)
+        most = RIDE_ALONG if waiting.weight else SETTLE_CHUNK
+        accepted = _take(self._accepted, most)
+        settlements = _take(self._settlements, most - len(accepted))
+        expired = _take(self._expired, most)
         try:
             draft = self._draft(waiting, accepted, settlements, expired)
             if not (draft.batch.is_empty and self._healthy):

@@ -25,7 +25,17 @@ from relay.core.private import DeviceKey, TokenHash, UserKey
 from relay.core.pseudonym import Pseudonyms
 from relay.core.tables import Tables
 from relay.core.tenants import Tenant
-from relay.journal import BUSY, GATHER, IDLE, MAX_WAITING, RETRY_AFTER_FAILURE, SETTLE_CHUNK, Journal, in_thread
+from relay.journal import (
+    BUSY,
+    GATHER,
+    IDLE,
+    MAX_WAITING,
+    RETRY_AFTER_FAILURE,
+    RIDE_ALONG,
+    SETTLE_CHUNK,
+    Journal,
+    in_thread,
+)
 from relay.store.memory import MemoryStore
 from relay.store.port import FeedbackRange, StaleEpoch, StoreError
 from tests.relay.world import NOON, Gate, virtual
@@ -309,12 +319,13 @@ async def test_verdicts_ride_along_in_chunks_and_an_event_does_not_wait_for_all_
         d.ledger.batches.clear()
         d.gate.open()
         await d.quiet()
-        assert sum(len(batch.slots) for batch in d.ledger.batches[1:]) == SETTLE_CHUNK * 2, "the rest is gathered"
+        assert sum(len(batch.slots) for batch in d.ledger.batches[1:]) == RIDE_ALONG + SETTLE_CHUNK * 2, (
+            "the rest is gathered"
+        )
         await trio.sleep(GATHER)
         await d.quiet()
         sizes = [len(batch.slots) for batch in d.ledger.batches[1:]]
-        assert sizes[0] == SETTLE_CHUNK
-        assert max(sizes) == SETTLE_CHUNK
+        assert sizes == [RIDE_ALONG, SETTLE_CHUNK, SETTLE_CHUNK, many - RIDE_ALONG - 2 * SETTLE_CHUNK]
         assert sum(sizes) == many
         assert dict(d.answers)["event"] == Accepted(1, 0)
         assert d.account == {"accepted": many + 2, "woken": many - 100, "undeliverable": 100, "pending": 2}
