@@ -47,6 +47,10 @@ class Carrier(Protocol):
 
     @property
     def in_flight(self) -> int: ...
+    @property
+    def is_open_for_alarms(self) -> bool:
+        """It is kept for alarms, and takes one now."""
+
     def nudge(self) -> None: ...
 
 
@@ -131,12 +135,12 @@ class Lane:
         allowance = self.health.allowance()
         return queued if allowance is None else min(allowance, queued)
 
-    def take(self, limit: int) -> list[Flight]:
-        """Up to `limit` wakeups, alarms first."""
-        count = min(limit, self.available())
-        if count:
+    def take(self, limit: int, *, alarms: bool = True, others: bool = True) -> list[Flight]:
+        """Up to `limit` wakeups of these kinds, alarms first."""
+        taken = self._queue.take(min(limit, self.available()), alarms=alarms, others=others)
+        if taken:
             self.health.probing()
-        return self._queue.take(count)
+        return taken
 
     def refuse(self, flights: Sequence[Flight]) -> None:
         """The last look said no: the devices are not in flight any more, the persons are worked out anew."""
@@ -249,6 +253,11 @@ class Lane:
     def has_alarms(self) -> bool:
         """Among what is queued."""
         return self._queue.urgent > 0
+
+    @property
+    def is_open_for_alarms(self) -> bool:
+        """A connection that is kept for them takes one now: they need not stand behind others."""
+        return any(session.is_open_for_alarms for session in self.sessions)
 
     @property
     def in_flight(self) -> int:

@@ -35,7 +35,15 @@ class Link:
     """Keeps one connection of a lane open."""
 
     def __init__(
-        self, lane: Lane, connect: Connect, open_token: OpenToken, trust: OriginTrust, turn: trio.Lock, rng: Random
+        self,
+        lane: Lane,
+        connect: Connect,
+        open_token: OpenToken,
+        trust: OriginTrust,
+        turn: trio.Lock,
+        rng: Random,
+        *,
+        for_alarms: bool = False,
     ) -> None:
         self._lane = lane
         self._connect = connect
@@ -44,6 +52,7 @@ class Link:
         self._turn = turn
         """One connect in progress per lane."""
         self._rng = rng
+        self._for_alarms = for_alarms
         self._wait = 0.0
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -55,7 +64,7 @@ class Link:
                 if stream is None:
                     continue
                 opened_at = trio.current_time()
-                session = Session(self._lane, stream, self._open_token, self._trust)
+                session = Session(self._lane, stream, self._open_token, self._trust, for_alarms=self._for_alarms)
                 nursery.start_soon(session.run)
                 await session.retired.wait()
                 if session.was_useful or trio.current_time() - opened_at >= LONGEST_WAIT:

@@ -31,10 +31,13 @@ class Pool:
         self._keepers: list[Keeper] = []
 
     def add(self, tenant: str, lane: Lane, connect: Connect, connections: int) -> None:
-        """Add a lane with `connections` links. `connect` opens a stream to its provider."""
+        """Add a lane with `connections` links; the last of several is for alarms. `connect` opens a stream."""
         self._lanes[(tenant, lane.app)] = lane
         trust, turn = OriginTrust(), trio.Lock()
-        self._links += [Link(lane, connect, self._open_token, trust, turn, self._rng) for _ in range(connections)]
+        self._links += [
+            Link(lane, connect, self._open_token, trust, turn, self._rng, for_alarms=0 < number == connections - 1)
+            for number in range(connections)
+        ]
 
     def keep(self, keeper: Keeper) -> None:
         """Run this as long as the links run: it keeps a credential of theirs fresh."""

@@ -44,16 +44,22 @@ class Queue:
             flight.queued = True
             (self._urgent if flight.urgent else self._others).appendleft(flight)
 
-    def take(self, count: int) -> list[Flight]:
-        """The next ones; there must be as many."""
-        urgent, others = self._urgent, self._others
+    @property
+    def others(self) -> int:
+        """How many of them are no alarms."""
+        return len(self._others) - self.ghosts
+
+    def take(self, count: int, *, alarms: bool = True, others: bool = True) -> list[Flight]:
+        """The next ones, at most `count`, of these kinds; alarms first."""
         taken: list[Flight] = []
-        while len(taken) < count:
-            if urgent:
-                flight = urgent.popleft()
-            elif (flight := others.popleft()).urgent:
+        while alarms and self._urgent and len(taken) < count:
+            taken.append(self._urgent.popleft())
+        while others and self._others and len(taken) < count:
+            flight = self._others.popleft()
+            if flight.urgent:
                 self.ghosts -= 1
-                continue
+            else:
+                taken.append(flight)
+        for flight in taken:
             flight.queued = False
-            taken.append(flight)
         return taken

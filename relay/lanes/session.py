@@ -59,8 +59,18 @@ OpenToken = Callable[[Flight], str]
 class Session:
     """Carries the lane's wakeups over one connection."""
 
-    def __init__(self, lane: Lane, stream: trio.abc.Stream, open_token: OpenToken, trust: OriginTrust) -> None:
+    def __init__(
+        self,
+        lane: Lane,
+        stream: trio.abc.Stream,
+        open_token: OpenToken,
+        trust: OriginTrust,
+        *,
+        for_alarms: bool = False,
+    ) -> None:
+        """`for_alarms`: it carries nothing else, as long as the lane has another connection."""
         self._lane = lane
+        self._for_alarms = for_alarms
         self._open_token = open_token
         self._stream = stream
         self._connection = Connection(lane.provider.template(), trust=trust)
@@ -169,9 +179,11 @@ class Session:
                 self.retire("renewed_twice")
                 break
             room = self._room()
-            flights = lane.take(room) if room > 0 else []
+            flights = self._take(room) if room > 0 else []
             if flights:
                 await self._write(flights)
+                if self._for_alarms and lane.has_alarms and not self.is_open_for_alarms:
+                    lane.nudge()  # the others left them to us, and we have no room for all
                 continue
             await self._idle(has_room=room > 0)
             lane.judge_suspects()
@@ -183,10 +195,25 @@ class Session:
 
     def _room(self) -> int:
         """How many may be opened in one write. The last streams are kept for alarms, which else wait for answers."""
-        free = min(self._connection.room(), self._ceiling - self.in_flight)
+        free = self._free()
         if not self._lane.has_alarms:
             free -= (self.in_flight + free) // RESERVED
         return min(free, self._fitting)
+
+    def _free(self) -> int:
+        """How many streams may be opened."""
+        return min(self._connection.room(), self._ceiling - self.in_flight)
+
+    def _take(self, room: int) -> list[Flight]:
+        """Alarms go where they stand behind nobody. What is kept for them carries the others when it is alone."""
+        lane = self._lane
+        if self._for_alarms:
+            return lane.take(room, others=len(lane.sessions) == 1)
+        return lane.take(room, alarms=not lane.is_open_for_alarms)
+
+    @property
+    def is_open_for_alarms(self) -> bool:
+        return self._for_alarms and not self.retired.is_set() and self._free() > 0
 
     def _may_authorise(self, now: float) -> bool:
         """Take the current credential; False when it would be the second new one within twenty minutes here.
