@@ -7,6 +7,7 @@ again, not even a goodbye.
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -21,6 +22,16 @@ from relay.wire.template import Request
 READ: Final = 262_144
 GOODBYE: Final = 1.0
 """Seconds for the last frames of a connection that is closed in order."""
+UNSENT: Final = 65_536
+"""Bytes that may wait in the kernel for their turn on the way; more would be out of reach of gate and alarms."""
+UNACKNOWLEDGED: Final = 10_000
+"""Milliseconds after which the kernel gives a connection up whose peer confirms nothing: what it still holds must not
+arrive when the way is open again, perhaps in somebody's rest."""
+_OPTIONS: Final = [
+    (getattr(socket, name), value)
+    for name, value in (("TCP_NOTSENT_LOWAT", UNSENT), ("TCP_USER_TIMEOUT", UNACKNOWLEDGED))
+    if hasattr(socket, name)
+]
 _GONE: Final = (trio.BrokenResourceError, trio.ClosedResourceError, OSError, ssl.SSLError)
 
 
@@ -129,6 +140,8 @@ async def connect(host: str, port: int, context: ssl.SSLContext) -> trio.abc.Str
     `context` must offer "h2".
     """
     tcp = await trio.open_tcp_stream(host, port)
+    for option, value in _OPTIONS:
+        tcp.setsockopt(socket.IPPROTO_TCP, option, value)
     stream = trio.SSLStream(tcp, context, server_hostname=host, https_compatible=True)
     try:
         await stream.do_handshake()

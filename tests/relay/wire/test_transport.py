@@ -6,6 +6,7 @@ TLS are for `connect` only.
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -524,6 +525,24 @@ async def test_a_connection_is_tls_of_a_known_authority_with_http2_agreed(
             found = error.reason
         nursery.cancel_scope.cancel()
     assert found == outcome
+
+
+@pytest.mark.sockets
+@pytest.mark.skipif(not hasattr(socket, "TCP_NOTSENT_LOWAT"), reason="needs Linux")
+async def test_the_kernel_keeps_little_and_not_for_long(authority: trustme.CA) -> None:
+    """What lies in its buffers has passed the gate and can be called back by nobody."""
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = listeners[0].socket.getsockname()[1]
+    async with trio.open_nursery() as nursery:
+        context = server_context(authority, ["h2"])
+        await nursery.start(trio.serve_listeners, partial(echo_once, context), listeners)
+        stream = await connect("127.0.0.1", port, client_context(authority))
+        assert isinstance(stream, trio.SSLStream)
+        tcp = stream.transport_stream
+        assert tcp.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == 65_536
+        assert tcp.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000
+        await trio.aclose_forcefully(stream)
+        nursery.cancel_scope.cancel()
 
 
 @pytest.mark.sockets
