@@ -25,7 +25,7 @@ def cut(blob: bytes, cuts: str) -> list[Row]:
 @given(st.lists(st.tuples(st.binary(min_size=1, max_size=255), st.binary(max_size=300))))
 def test_rows_are_cut_out_as_they_were_packed(rows: list[Row]) -> None:
     blob, cuts = packed(iter(rows))
-    assert cut(blob, cuts) == rows
+    assert cut(blob, cuts) == sorted(rows)
     assert len(blob) == sum(len(key) + len(rest) for key, rest in rows)
 
 
