@@ -81,18 +81,20 @@ class RelayEngine:
         return receipts.totals(self._people, tenant, receipt, now)
 
     async def delete_user(self, tenant: Tenant, user: UserKey) -> None:
-        await self._journal.edit(lambda draft: editing.delete_user(draft, tenant, user))
+        await self._journal.edit(tenant, lambda draft: editing.delete_user(draft, tenant, user))
 
     async def put_device(self, tenant: Tenant, registration: Registration) -> Registered:
-        created, evicted = await self._journal.edit(lambda draft: editing.put_device(draft, tenant, registration))
-        return Registered(created, evicted)
+        def put(draft: Draft) -> tuple[bool, int]:
+            return editing.put_device(draft, tenant, registration)
+
+        return Registered(*await self._journal.edit(tenant, put))
 
     async def put_devices(self, tenant: Tenant, listed: Mapping[UserKey, Sequence[Registration]]) -> Replaced:
         weight = 1 + sum(map(len, listed.values()))
-        return await self._journal.edit(lambda draft: editing.put_devices(draft, tenant, listed), weight=weight)
+        return await self._journal.edit(tenant, lambda draft: editing.put_devices(draft, tenant, listed), weight=weight)
 
     async def delete_device(self, tenant: Tenant, user: UserKey, device: DeviceKey) -> None:
-        await self._journal.edit(lambda draft: editing.delete_device(draft, tenant, user, device))
+        await self._journal.edit(tenant, lambda draft: editing.delete_device(draft, tenant, user, device))
 
     def device(self, tenant: Tenant, user: UserKey, device: DeviceKey) -> DeviceFacts:
         found = self._person(tenant, user).devices.get(device)
@@ -109,7 +111,7 @@ class RelayEngine:
             created = draft.rest(user) is None
             return RestKept(created, editing.put_rest(draft, tenant, user, sealed_id, sealed, if_match))
 
-        return await self._journal.edit(put)
+        return await self._journal.edit(tenant, put)
 
     def rest(self, tenant: Tenant, user: UserKey) -> RestDocument:
         record = self._person(tenant, user).rest
@@ -118,7 +120,7 @@ class RelayEngine:
         return RestDocument(self._records[tenant.name].open_rest(user, record.sealed), record.version)
 
     async def delete_rest(self, tenant: Tenant, user: UserKey, if_match: IfMatch) -> None:
-        await self._journal.edit(lambda draft: editing.delete_rest(draft, tenant, user, if_match))
+        await self._journal.edit(tenant, lambda draft: editing.delete_rest(draft, tenant, user, if_match))
 
     def _person(self, tenant: Tenant, user: UserKey) -> Person:
         person = self._people.by_key.get(user)

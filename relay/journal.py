@@ -1,15 +1,15 @@
 """The journal: everything that changes the working set goes through one writer, batch by batch.
 
-Theory of operation. Doors and lanes queue operations; the writer takes all that has arrived, drafts one batch (accepts
-first, then settles, then edits), commits it in the store's thread, applies it in memory and wakes all waiters with one
-event. It commits as soon as it is free, so a batch is what arrived during the last commit: at low load one event and
+Theory of operation. Doors and lanes queue operations; the writer takes those whose turn it is (waiting.py), drafts one
+batch (accepts first, then settles, then edits), commits it in the store's thread, applies it in memory and wakes who
+waits. It commits as soon as it is free, so a batch is what arrived during the last commit: at low load one event and
 its own fsync, at high load hundreds of events per fsync. There is no timer to tune.
 
 Law: nothing is answered before the commit that holds it; memory holds only what is committed; a failed commit answers
 503 to its waiters and keeps the verdicts for the next one.
 
 Rejected: a commit per request (one fsync each), a fixed commit interval (latency when idle, too small when busy), a
-channel per request (8-10 µs a hop; one `trio.Event` per batch serves them all).
+channel per request (8-10 µs a hop, where an event costs two).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import trio
 
@@ -25,7 +25,7 @@ from relay.clock import Clock
 from relay.core import accepting, settling
 from relay.core.batch import Batch, Feedback
 from relay.core.draft import Draft
-from relay.core.errors import Overloaded, RelayError, Unavailable
+from relay.core.errors import Overloaded, Unavailable
 from relay.core.events import Accepted, Event, Request
 from relay.core.flight import Flight, Settlement
 from relay.core.people import People, Person
@@ -33,13 +33,12 @@ from relay.core.private import UserKey
 from relay.core.tables import Tables
 from relay.core.tenants import Tenant
 from relay.store.port import FeedbackRange, StaleEpoch, StoreError
+from relay.waiting import Operation, WaitingRoom
 
 SETTLE_CHUNK: Final = 1_000
 """Most verdicts of one batch: an event that comes meanwhile waits for its end, 20 ms perhaps."""
 RIDE_ALONG: Final = 250
 """Most verdicts of a batch that somebody waits for."""
-MAX_WAITING: Final = 100_000
-"""Most recipients that may wait for a commit; beyond, doors answer 429."""
 MAX_REMEMBERED: Final = 1_000_000
 """Most Idempotency-Keys remembered at a time (about 300 bytes each); alarms, which need one, may use twice as many."""
 BUSY: Final = 200
@@ -84,37 +83,6 @@ class Journaled(Protocol):
         """Nothing has been waiting for a while: a good moment for housekeeping."""
 
 
-class _Operation(Generic[T]):
-    """Something to draft, and where its result goes. `weight`: recipients it stands for."""
-
-    __slots__ = ("draw", "error", "result", "weight")
-
-    def __init__(self, draw: Callable[[Draft], T], weight: int) -> None:
-        self.draw = draw
-        self.weight = weight
-        self.result: T | None = None
-        self.error: RelayError | None = None
-
-    def draft(self, draft: Draft) -> None:
-        """Operations refuse before they change anything, so a refused one leaves the draft as it was."""
-        try:
-            self.result = self.draw(draft)
-        except RelayError as error:
-            self.error = error
-
-
-class _Waiting:
-    """Operations of the batch that forms while the last one is being committed."""
-
-    __slots__ = ("accepts", "done", "edits", "weight")
-
-    def __init__(self) -> None:
-        self.accepts: list[_Operation[Any]] = []
-        self.edits: list[_Operation[Any]] = []
-        self.weight = 0
-        self.done = trio.Event()
-
-
 @dataclass(frozen=True, slots=True)
 class JournalStatistics:
     commits: int
@@ -154,7 +122,7 @@ class Journal:
         self._read = reader or executor
         self._told: dict[str, trio.Event] = {}
         self._applied = applied
-        self._waiting = _Waiting()
+        self._waiting = WaitingRoom(len(people.tenants))
         self._accepted: deque[Flight] = deque()
         self._settlements: deque[Settlement] = deque()
         self._expired: deque[tuple[Person, str]] = deque()
@@ -178,38 +146,28 @@ class Journal:
         urgent = any(event.event_class.pierces for event in events)
         if request is not None and len(self.people.remembered) >= MAX_REMEMBERED * (2 if urgent else 1):
             raise Overloaded(retry_after=60)
-        operation = _Operation(lambda draft: accepting.accept(draft, tenant, events, request), weight)
-        waiting = self._room(weight, urgent=urgent)
-        waiting.accepts.append(operation)
-        return await self._committed(waiting, operation)
+        operation = Operation(
+            tenant.name, lambda draft: accepting.accept(draft, tenant, events, request), weight, is_edit=False
+        )
+        return await self._committed(operation, urgent=urgent)
 
     async def seen(
         self, tenant: Tenant, marks: Sequence[tuple[UserKey, float]], active: Mapping[UserKey, float] = settling.NOBODY
     ) -> None:
         """Cancel what the users have read. Raises Overloaded, Unavailable."""
-        await self.edit(lambda draft: settling.seen(draft, tenant, marks, active), weight=len(marks))
+        await self.edit(tenant, lambda draft: settling.seen(draft, tenant, marks, active), weight=len(marks))
 
-    async def edit(self, draw: Callable[[Draft], T], *, weight: int = 1) -> T:
+    async def edit(self, tenant: Tenant, draw: Callable[[Draft], T], *, weight: int = 1) -> T:
         """Draft and commit one edit; return its result. Raises what `draw` raises, Overloaded, Unavailable."""
-        operation = _Operation(draw, weight)
-        waiting = self._room(weight, urgent=False)
-        waiting.edits.append(operation)
-        return await self._committed(waiting, operation)
+        return await self._committed(Operation(tenant.name, draw, weight, is_edit=True), urgent=False)
 
-    def _room(self, weight: int, *, urgent: bool) -> _Waiting:
-        """The forming batch, if it has room. One operation always fits; alarms may use twice the room."""
-        waiting = self._waiting
+    async def _committed(self, operation: Operation[T], *, urgent: bool) -> T:
         if self._closing:
             raise Unavailable(retry_after=5)
-        if waiting.weight and waiting.weight + weight > MAX_WAITING * (2 if urgent else 1):
-            raise Overloaded(retry_after=1)
-        waiting.weight += weight
-        return waiting
-
-    async def _committed(self, waiting: _Waiting, operation: _Operation[T]) -> T:
+        self._waiting.enter(operation, urgent=urgent)
         self._wake.set()
         self._hurry.set()
-        await waiting.done.wait()
+        await operation.done.wait()
         if operation.error is not None:
             raise operation.error
         return operation.result  # type: ignore[return-value]  # set by draft(), None only where T is None
@@ -302,8 +260,7 @@ class Journal:
             self.closed.set()
 
     def _is_empty(self) -> bool:
-        waiting = self._waiting
-        return not (waiting.accepts or waiting.edits or self._accepted or self._settlements or self._expired)
+        return self._waiting.is_empty and not (self._accepted or self._settlements or self._expired)
 
     async def _wait_for_work(self) -> None:
         """Return when there is work; or, after a failure, when it is time to try whether the store works again: nobody
@@ -324,24 +281,23 @@ class Journal:
         It costs nobody anything: a crash repeats at most what was in flight and one batch of verdicts.
         """
         self._hurry = trio.Event()
-        waiting = self._waiting
-        if self._closing or waiting.accepts or waiting.edits or len(self._accepted) >= SETTLE_CHUNK:
+        if self._closing or not self._waiting.is_empty or len(self._accepted) >= SETTLE_CHUNK:
             return
         with trio.move_on_after(GATHER):
             await self._hurry.wait()
 
     async def _commit_one(self) -> None:
-        waiting, self._waiting = self._waiting, _Waiting()
-        most = RIDE_ALONG if waiting.weight else SETTLE_CHUNK
+        operations = self._waiting.leave()
+        most = RIDE_ALONG if operations else SETTLE_CHUNK
         accepted = _take(self._accepted, most)
         settlements = _take(self._settlements, most - len(accepted))
         expired = _take(self._expired, most)
         try:
-            draft = self._draft(waiting, accepted, settlements, expired)
+            draft = self._draft(operations, accepted, settlements, expired)
             if not (draft.batch.is_empty and self._healthy):
                 await self._execute(lambda: self._store.commit(draft.batch))
         except BaseException as error:
-            self._refuse(waiting)
+            _refuse(operations)
             if isinstance(error, StaleEpoch) or not isinstance(error, StoreError):
                 raise  # another owner, cancelled, or a fault of ours: `run` ends
             self._accepted.extendleft(reversed(accepted))
@@ -354,45 +310,48 @@ class Journal:
         self._failures = 0
         self._healthy = True
         touched = draft.apply()
-        waiting.done.set()
+        for operation in operations:
+            operation.done.set()
         self._tell({record.tenant for record in draft.batch.feedback})
         self._applied(touched)
 
     def _draft(
         self,
-        waiting: _Waiting,
+        operations: list[Operation[Any]],
         accepted: list[Flight],
         settlements: list[Settlement],
         expired: list[tuple[Person, str]],
     ) -> Draft:
         draft = Draft(self.people, self._clock.now(), self._tables)
         draft.batch.epoch = self._epoch
-        for operation in waiting.accepts:
-            operation.draft(draft)
+        for operation in operations:
+            if not operation.is_edit:
+                operation.draft(draft)
         settling.settle_accepted(draft, accepted)
         settling.settle(draft, settlements)
         for person, name in expired:
             settling.expire(draft, person, name)
-        for edit in waiting.edits:
-            edit.draft(draft)
+        for operation in operations:
+            if operation.is_edit:
+                operation.draft(draft)
         return draft
 
-    def _refuse(self, waiting: _Waiting) -> None:
-        """Nothing of this batch was written: say so to everybody who waits for it."""
-        for operation in (*waiting.accepts, *waiting.edits):
-            operation.error = operation.error or Unavailable(retry_after=5)
-        waiting.done.set()
-
     def _refuse_waiters(self) -> None:
-        waiting, self._waiting = self._waiting, _Waiting()
         self._closing = True
-        self._refuse(waiting)
+        while not self._waiting.is_empty:
+            _refuse(self._waiting.leave())
 
     async def _wait_after_failure(self) -> None:
         step = RETRY_AFTER_FAILURE[min(self._failures, len(RETRY_AFTER_FAILURE) - 1)]
         self._failures += 1
         self._healthy = False
         await trio.sleep(step)
+
+
+def _refuse(operations: Iterable[Operation[Any]]) -> None:
+    """Nothing of this batch was written: say so to everybody who waits for it."""
+    for operation in operations:
+        operation.refuse(Unavailable(retry_after=5))
 
 
 def _take(queue: deque[T], limit: int) -> list[T]:

@@ -26,6 +26,7 @@ RANKS = {
     "relay.store": 2,
     "relay.lanes": 2,
     "relay.doors": 2,
+    "relay.waiting": 2,
     "relay.journal": 3,
     "relay.dispatch": 3,
     "relay.loading": 3,

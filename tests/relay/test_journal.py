@@ -29,7 +29,6 @@ from relay.journal import (
     BUSY,
     GATHER,
     IDLE,
-    MAX_WAITING,
     RETRY_AFTER_FAILURE,
     RIDE_ALONG,
     SETTLE_CHUNK,
@@ -38,6 +37,7 @@ from relay.journal import (
 )
 from relay.store.memory import MemoryStore
 from relay.store.port import FeedbackRange, StaleEpoch, StoreError
+from relay.waiting import MAX_WAITING
 from tests.relay.world import NOON, Gate, virtual
 
 MESSAGE, _, ALARM = DEFAULT_CLASSES
@@ -99,7 +99,7 @@ class Desk:
                 for device in range(devices):
                     editing.put_device(draft, TENANT, _registration(number, device))
 
-        await self.journal.edit(put)
+        await self.journal.edit(TENANT, put)
 
     async def accept(self, *numbers: int, at: float = NOON, request: Request | None = None) -> Accepted:
         return await self.journal.accept(TENANT, [_event(*numbers, at=at)], request)
@@ -227,8 +227,8 @@ async def test_all_waiters_of_a_batch_are_answered_together_and_each_with_its_ow
         await d.quiet()
         d.ask("known", lambda: d.accept(0, 1))
         d.ask("unknown", lambda: d.accept(0, 77, 78))
-        d.ask("refused", lambda: d.journal.edit(_refuse))
-        d.ask("edit", lambda: d.journal.edit(lambda _draft: "result"))
+        d.ask("refused", lambda: d.journal.edit(TENANT, _refuse))
+        d.ask("edit", lambda: d.journal.edit(TENANT, lambda _draft: "result"))
         await d.quiet()
         d.gate.open()
         await d.quiet()
@@ -262,7 +262,7 @@ async def test_accepts_go_before_settles_and_settles_before_edits() -> None:
             assert slot is not None
             draws.append({"born": slot.born, "total": slot.total, "booked": slot.booked})
 
-        d.ask("edit", lambda: d.journal.edit(look))
+        d.ask("edit", lambda: d.journal.edit(TENANT, look))
         await d.quiet()
         d.journal.settle_accepted([flight])
         d.ask("event", lambda: d.accept(0))
@@ -420,7 +420,7 @@ async def test_a_failed_commit_refuses_its_waiters_and_leaves_memory_as_it_was()
         d.gate.shut()
         d.ask("event", lambda: d.accept(0))
         d.ask("device", lambda: d.register(count=2))
-        d.ask("conflict", lambda: d.journal.edit(_conflict))
+        d.ask("conflict", lambda: d.journal.edit(TENANT, _conflict))
         await d.quiet()
         d.gate.open()
         await d.quiet()
@@ -521,7 +521,7 @@ async def test_a_fault_of_ours_ends_the_journal_and_leaves_nobody_waiting() -> N
 
     async def fail() -> None:
         try:
-            await journal.edit(slip)
+            await journal.edit(TENANT, slip)
         except Unavailable:
             outcomes.append("refused")
 
@@ -536,7 +536,7 @@ async def test_a_fault_of_ours_ends_the_journal_and_leaves_nobody_waiting() -> N
 
 async def _register(journal: Journal, number: int, outcomes: list[str]) -> None:
     try:
-        await journal.edit(lambda draft: editing.put_device(draft, TENANT, _registration(number, 0)))
+        await journal.edit(TENANT, lambda draft: editing.put_device(draft, TENANT, _registration(number, 0)))
     except Unavailable:
         outcomes.append("refused")
     else:

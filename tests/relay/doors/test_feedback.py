@@ -30,7 +30,7 @@ async def bury(house: House, user: str, owner: str = "north", reason: str = "Unr
     """The provider says that somebody's only phone is dead."""
     person = house.people.by_key[house.tenants[owner].pseudonyms.user(user)]
     (found,) = person.devices.values()
-    await house.journal.edit(lambda draft: settling.part(draft, person, found, Parting.DEAD, reason))
+    await house.journal.edit(person.tenant, lambda draft: settling.part(draft, person, found, Parting.DEAD, reason))
 
 
 async def bury_some(house: House, count: int) -> None:
@@ -43,7 +43,7 @@ async def bury_some(house: House, count: int) -> None:
             for device in person.devices.values():
                 settling.part(draft, person, device, Parting.DEAD, "Unregistered")
 
-    await house.journal.edit(draw)
+    await house.journal.edit(house.tenants["north"], draw)
 
 
 def seqs(answer: Answer) -> list[int]:
@@ -183,7 +183,9 @@ async def test_ids_that_do_not_open_are_passed_over_and_counted(house: House, au
     assert person is not None
     (device,) = person.devices.values()
     broken = replace(device, sealed=device.sealed[:-1] + bytes([device.sealed[-1] ^ 1]))
-    await house.journal.edit(lambda draft: settling.part(draft, person, broken, Parting.DEAD, "Unregistered"))
+    await house.journal.edit(
+        person.tenant, lambda draft: settling.part(draft, person, broken, Parting.DEAD, "Unregistered")
+    )
     answer = await ask(house, "?wait=30")
     assert answer.json == {"devices": [], "after": 1}, "the cursor goes on, or it would be met for ever"
     await bury(house, "bert")
