@@ -55,7 +55,8 @@ class Dispatcher:
         self._order = count()
         self._alarmed: list[Person] = []
         """Those of the touched who have an alarm, while others stand in line."""
-        self._touched: list[Person] = []
+        self._touched: dict[str, list[Person]] = {}
+        """By tenant: whoever has many does not keep the others waiting."""
         self._wake = trio.Event()
 
     def touched(self, persons: Sequence[Person]) -> None:
@@ -67,7 +68,11 @@ class Dispatcher:
         if self._touched or len(persons) > CHUNK:  # a whole force perhaps: alarms overtake it
             self._alarmed.extend(person for person in persons if _has_alarm(person))
             persons = [person for person in persons if not _has_alarm(person)]
-        self._touched.extend(persons)
+        for person in persons:
+            line = self._touched.get(person.tenant.name)
+            if line is None:
+                line = self._touched[person.tenant.name] = []
+            line.append(person)
         self._wake.set()
 
     def next_due(self) -> float:
@@ -120,9 +125,14 @@ class Dispatcher:
             self._lanes.send(flights)
 
     def _take_due(self, now: float) -> list[Person]:
-        """Up to CHUNK persons who were touched or whose instant has come."""
-        persons = self._touched[:CHUNK]
-        del self._touched[:CHUNK]
+        """Up to CHUNK persons who were touched, as many of each tenant, or whose instant has come."""
+        persons: list[Person] = []
+        share = CHUNK // max(1, len(self._touched))
+        for tenant, line in list(self._touched.items()):
+            persons += line[:share]
+            del line[:share]
+            if not line:
+                del self._touched[tenant]
         heap = self._heap
         while heap and heap[0][0] <= now and len(persons) < CHUNK:
             due, _, person = heapq.heappop(heap)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 from typing import NoReturn
 
@@ -212,6 +213,22 @@ async def test_an_alarm_does_not_wait_until_everybody_else_is_considered() -> No
     assert anna in first
     assert bert not in first
     assert len(lanes.woken()) == len({id(person) for person in lanes.woken()}) == CHUNK * 3 + 2
+
+
+@virtual
+async def test_a_tenant_with_many_does_not_keep_another_waiting() -> None:
+    clock, lanes = _Stopped(0.0), _Lanes()
+    dispatcher = _dispatcher(clock, lanes)
+    *people, anna = _people(CHUNK * 4 + 1)
+    anna.tenant = replace(TENANT, name="small")
+    for person in (*people, anna):
+        _owe(person, due=0.0)
+    dispatcher.touched(people)
+    dispatcher.touched([anna])
+    await _let_run(dispatcher)
+    assert anna in [flight.person for flight in lanes.batches[0]]
+    assert len(lanes.batches[0]) <= CHUNK
+    assert len(lanes.woken()) == CHUNK * 4 + 1
 
 
 @virtual
