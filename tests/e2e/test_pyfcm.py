@@ -16,13 +16,23 @@ from typing import Any
 import pytest
 import trio
 from pyfcm import FCMNotification
-from pyfcm.errors import FCMNotRegisteredError, InvalidDataError
+from pyfcm.errors import (
+    AuthenticationError,
+    FCMNotRegisteredError,
+    FCMSenderIdMismatchError,
+    FCMServerError,
+    InvalidDataError,
+)
 
 from relay import service
 from relay.clock import WallClock
 from relay.config import read
+from relay.core import verdicts
+from relay.core.verdicts import Action
 from relay.doors.keys import new_key
+from relay.lanes.fcm import _error
 from relay.simulators.commands import PROJECT
+from relay.simulators.fcm_answer import Answer, fcm_error, plain
 from relay.simulators.journal import Entry
 from relay.simulators.stage import HOST, Script, Stage, put_up
 from tests.e2e.client import client
@@ -98,3 +108,47 @@ async def test_pyfcm_understands_what_the_fake_refuses(tmp_path: Path, monkeypat
         assert (await trio.to_thread.run_sync(partial(pyfcm.notify, fcm_token=THEIRS, **WAKEUP)))["name"]
     assert [entry.status for entry in stage.fcm.journal.entries] == [404, 400, 200]
     assert stage.fcm.journal.connections == 1, "it keeps its connection"
+
+
+HTML = [("content-type", "text/html; charset=UTF-8")]
+SAME = ""
+READINGS: list[tuple[Answer, type[Exception] | None, Action, str]] = [
+    (fcm_error(404, "UNREGISTERED", "Requested entity was not found."), FCMNotRegisteredError, Action.SUSPECT, SAME),
+    (fcm_error(403, "SENDER_ID_MISMATCH", "SenderId mismatch"), FCMSenderIdMismatchError, Action.SUSPECT, SAME),
+    (fcm_error(400, "INVALID_ARGUMENT", "Invalid JSON payload"), InvalidDataError, Action.GIVE_UP, SAME),
+    (fcm_error(500, "INTERNAL", "Internal error encountered."), FCMServerError, Action.LATER, SAME),
+    (plain(403, "The caller does not have permission"), FCMSenderIdMismatchError, Action.STOP,
+     "a right that our account lacks is taken for a token of another project: whoever deletes on it deletes them all"),
+    (Answer(404, b"<html>Not Found</html>", HTML), FCMNotRegisteredError, Action.STOP,
+     "a wrong address or project is taken for a dead token: whoever deletes on it deletes them all"),
+    (plain(404, "Requested entity was not found."), FCMNotRegisteredError, Action.STOP,
+     "the same, with Google's own body: only an FcmError speaks of a token"),
+    (fcm_error(400, "INVALID_ARGUMENT", "The registration token is not a valid FCM registration token"),
+     InvalidDataError, Action.SUSPECT, "a bad token is taken for a bad message: it is asked again for ever"),
+    (fcm_error(401, "THIRD_PARTY_AUTH_ERROR", "Auth error from APNS or Web Push Service"), AuthenticationError,
+     Action.STOP, "the reason is lost: it is not our account that is wrong"),
+    (Answer(200, b""), FCMServerError, Action.ACCEPTED,
+     "a message that was taken is sent again: the status says that it was taken"),
+]  # fmt: skip
+"""An answer, what pyfcm raises (None: nothing), what our lane does, and why they differ."""
+
+
+async def test_pyfcm_reads_every_answer_as_we_do_or_it_is_told_why_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deletes = {FCMNotRegisteredError, FCMSenderIdMismatchError}
+    async with staged(tmp_path) as stage:
+        pyfcm = sender(stage, monkeypatch)
+        for answer, raises, action, why in READINGS:
+            stage.fcm.injections.answers = [answer]
+            raised = None
+            try:
+                await trio.to_thread.run_sync(partial(pyfcm.notify, fcm_token=THEIRS, **WAKEUP))
+            except Exception as error:
+                raised = type(error)
+            assert raised is raises, answer
+            _status, code, is_about_token = _error(answer.body)
+            ours = verdicts.fcm(answer.status, code, is_about_token=is_about_token).action
+            assert ours is action, answer
+            if not why:
+                assert (raised in deletes) == (ours in (Action.SUSPECT, Action.DEAD)), "a difference without a reason"
