@@ -132,12 +132,11 @@ class Relay:
         )  # fmt: skip
         limits = Limits(body=config.door.max_body, connections=config.door.max_connections)
         self.door = Server(router, refusal, limits)
-        self.ops = Ops(
-            Sources(
-                self.people, self.pool.statistics, self.journal.statistics, store.statistics, self.door, self.tables
-            ),
-            [_destination(tenant.name, app) for tenant in config.tenants for app in tenant.apps],
-        )
+        sources = Sources(
+            self.people, self.pool.statistics, self.journal.statistics, store.statistics, self.door, self.tables,
+            lambda: self.engine.unreadable_feedback,
+        )  # fmt: skip
+        self.ops = Ops(sources, [_destination(tenant.name, app) for tenant in config.tenants for app in tenant.apps])
 
     def _check_keys(self) -> None:
         """The master keys are those of this store: better said now than at the first wakeup. Raises StoreMismatch."""

@@ -38,6 +38,8 @@ class Sources:
     store: Callable[[], StoreStatistics]
     door: Server
     tables: Tables
+    feedback_lost: Callable[[], int]
+    """Devices that could not be told of, because their ids do not open."""
 
 
 def exposition(sources: Sources) -> bytes:
@@ -107,6 +109,9 @@ class _Relay(Collector):
         yield GaugeMetricFamily("feierabend_people", "People known", value=coarse(len(self._sources.people.by_key)))
         yield CounterMetricFamily(
             "feierabend_rest_unreadable", "Rest documents that could not be read", value=self._sources.tables.unreadable
+        )
+        yield CounterMetricFamily(
+            "feierabend_feedback_unreadable", "Devices that could not be told of", value=self._sources.feedback_lost()
         )
         yield GaugeMetricFamily("feierabend_door_connections", "Open connections", value=self._sources.door.connections)
         requests = CounterMetricFamily("feierabend_door_answers", "Answers by status", labels=["status"])

@@ -100,6 +100,14 @@ async def test_labels_come_from_our_own_lists() -> None:
 
 
 @virtual
+async def test_feedback_that_cannot_be_told_is_counted() -> None:
+    async with world() as w, operator_of(w) as operator:
+        assert (await operator.metrics())["feierabend_feedback_unreadable_total",] == 0
+        w.relay.engine.unreadable_feedback = 2
+        assert (await operator.metrics())["feierabend_feedback_unreadable_total",] == 2
+
+
+@virtual
 async def test_answers_of_the_event_door_are_counted_by_status() -> None:
     async with world() as w, operator_of(w) as operator:
         w.relay.door.answered.update({202: 5, 401: 1})
@@ -128,7 +136,7 @@ def sources(people: People) -> Sources:
     """Sources of a relay that knows people and nothing else."""
     tables = Tables(lambda _tenant, _key, _sealed: {}, lambda _document, _now: NoRest())
     journal = JournalStatistics(commits=0, failures=0, waiting=0, unsettled=0, healthy=True)
-    return Sources(people, list, lambda: journal, lambda: StoreStatistics(0, 0), door(), tables)
+    return Sources(people, list, lambda: journal, lambda: StoreStatistics(0, 0), door(), tables, lambda: 3)
 
 
 def door() -> Server:
