@@ -45,11 +45,14 @@ Retire = Callable[[str], None]
 class Carrier(Protocol):
     """One open connection (session.py)."""
 
+    is_for_alarms: bool
+    """It is kept for them."""
+
     @property
     def in_flight(self) -> int: ...
     @property
     def is_open_for_alarms(self) -> bool:
-        """It is kept for alarms, and takes one now."""
+        """It is kept for them, and can take one now."""
 
     def nudge(self) -> None: ...
 

@@ -37,6 +37,8 @@ STARVED: Final = 1.0
 """Seconds without window and without anything in flight, after which a connection is replaced (rule 17)."""
 FEW: Final = 10
 """Overdue requests that are cancelled one by one; when there are more, the connection is dropped."""
+CROWD: Final = 50
+"""Requests in flight from which on an alarm does not stand behind them."""
 RESERVED: Final = 20
 """One of so many streams is for alarms only."""
 CEILING: Final = 1_000
@@ -68,9 +70,9 @@ class Session:
         *,
         for_alarms: bool = False,
     ) -> None:
-        """`for_alarms`: it carries nothing else, as long as the lane has another connection."""
+        """`for_alarms`: kept for alarms that would stand behind many, as long as the lane has another connection."""
         self._lane = lane
-        self._for_alarms = for_alarms
+        self.is_for_alarms = for_alarms
         self._open_token = open_token
         self._stream = stream
         self._connection = Connection(lane.provider.template(), trust=trust)
@@ -178,14 +180,13 @@ class Session:
             if lane.available() and not self._may_authorise(lane.clock.now()):
                 self.retire("renewed_twice")
                 break
-            room = self._room()
-            flights = self._take(room) if room > 0 else []
+            flights = self._take()
             if flights:
                 await self._write(flights)
-                if self._for_alarms and lane.has_alarms and not self.is_open_for_alarms:
+                if self.is_for_alarms and lane.has_alarms and not self.is_open_for_alarms:
                     lane.nudge()  # the others left them to us, and we have no room for all
                 continue
-            await self._idle(has_room=room > 0)
+            await self._idle(has_room=self._room() > 0)
             lane.judge_suspects()
         self.retired.set()
         with trio.move_on_after(ANSWER):
@@ -193,27 +194,36 @@ class Session:
                 self._changed = trio.Event()
                 await self._changed.wait()
 
-    def _room(self) -> int:
-        """How many may be opened in one write. The last streams are kept for alarms, which else wait for answers."""
-        free = self._free()
-        if not self._lane.has_alarms:
-            free -= (self.in_flight + free) // RESERVED
-        return min(free, self._fitting)
+    def _take(self) -> list[Flight]:
+        """What goes into the next write, alarms first.
+
+        Alarms go where they stand behind few: with the others, or over the connection that is kept for them while all
+        others are crowded. That one was idle, perhaps for long, so it is not the first choice; and when it is alone it
+        carries everything.
+        """
+        lane, free = self._lane, self._free()
+        others = [session for session in lane.sessions if not session.is_for_alarms]
+        is_crowded = all(session.in_flight >= CROWD for session in others)
+        flights: list[Flight] = []
+        if is_crowded == self.is_for_alarms or not lane.is_open_for_alarms:
+            flights = lane.take(min(free, self._fitting), others=False)
+        room = min(self._room(), self._fitting) - len(flights)
+        if room > 0 and not (self.is_for_alarms and others):
+            flights += lane.take(room, alarms=False)
+        return flights
 
     def _free(self) -> int:
         """How many streams may be opened."""
         return min(self._connection.room(), self._ceiling - self.in_flight)
 
-    def _take(self, room: int) -> list[Flight]:
-        """Alarms go where they stand behind nobody. What is kept for them carries the others when it is alone."""
-        lane = self._lane
-        if self._for_alarms:
-            return lane.take(room, others=len(lane.sessions) == 1)
-        return lane.take(room, alarms=not lane.is_open_for_alarms)
+    def _room(self) -> int:
+        """How many of them for others than alarms: the last ones are kept for those."""
+        free = self._free()
+        return free - (self.in_flight + free) // RESERVED
 
     @property
     def is_open_for_alarms(self) -> bool:
-        return self._for_alarms and not self.retired.is_set() and self._free() > 0
+        return self.is_for_alarms and not self.retired.is_set() and self._free() > 0
 
     def _may_authorise(self, now: float) -> bool:
         """Take the current credential; False when it would be the second new one within twenty minutes here.
