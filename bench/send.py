@@ -20,6 +20,7 @@ import ssl
 import statistics
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import trio
@@ -30,19 +31,44 @@ from bench import stage
 from bench.report import say, surroundings
 from relay import process
 from relay.clock import WallClock
-from relay.config import Address, AppConfig, Config, DoorConfig, MasterKeys, StoreConfig, TenantConfig
+from relay.config import Address, AnyAppConfig, AppConfig, Config, DoorConfig, MasterKeys, StoreConfig, TenantConfig
 from relay.core.events import DEFAULT_CLASSES
 from relay.ops import logs
-from relay.service import Relay
+from relay.service import Relay, Seams
 from relay.simulators.certificates import provider_key
 from relay.store.sqlite import SqliteStore
 
+MESSAGE = {"aps": {"alert": {"loc-key": "W"}, "mutable-content": 1}}
+"""What others send to Apple."""
+IN_FLIGHT = 200
+"""Requests that others are given at a time."""
 
-def configuration(path: Path, port: int, ca_file: Path, connections: int) -> Config:
-    app = AppConfig(
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """So many wakeups, and what they took of the clock and of the processor, in seconds."""
+
+    wakeups: int
+    wall: float
+    cpu: float
+
+    @property
+    def per_s(self) -> float:
+        return self.wakeups / self.wall
+
+    @property
+    def cpu_s_per_10000(self) -> float:
+        return self.cpu / self.wakeups * 10_000
+
+
+def apns_app(port: int, ca_file: Path, connections: int) -> AppConfig:
+    return AppConfig(
         name=stage.APP, topic=stage.TOPIC, team_id=stage.TEAM, key_id=stage.KEY, key=provider_key()[0],
         environment="production", connections=connections, endpoint=Address("127.0.0.1", port), ca_file=ca_file,
     )  # fmt: skip
+
+
+def configuration(path: Path, app: AnyAppConfig) -> Config:
     tenant = TenantConfig(
         name=stage.TENANT, posts_seen=False, device_limit=3, evict=True, jitter_seconds=0, keys=(), apps=(app,),
         classes=DEFAULT_CLASSES,
@@ -60,10 +86,10 @@ def is_done(relay: Relay, devices: int) -> bool:
     return not any(person.flights or person.slots for person in relay.people.by_key.values())
 
 
-async def measure(config: Config) -> tuple[int, float, float]:
-    """(wakeups booked, wall seconds, CPU seconds) from the first look at the due slots to the last verdict booked."""
+async def measure(config: Config, seams: Seams | None = None) -> Sent:
+    """From the first look at the due slots to the last verdict booked."""
     store = SqliteStore(config.store.path)
-    relay = Relay(config, store, WallClock())
+    relay = Relay(config, store, WallClock(), seams or Seams())
     devices = sum(len(person.phones) for person in relay.people.by_key.values())
     stop = trio.Event()
     async with trio.open_nursery() as nursery:
@@ -79,11 +105,11 @@ async def measure(config: Config) -> tuple[int, float, float]:
     if not balanced:
         raise SystemExit(f"the books do not balance: {lane}")
     store.close()
-    return devices, wall, cpu
+    return Sent(devices, wall, cpu)
 
 
-async def aioapns_as_shipped(port: int, ca_file: Path, count: int, rng: random.Random) -> float:
-    """Wakeups per second through aioapns, as many in flight as its pool takes."""
+async def aioapns_as_shipped(port: int, ca_file: Path, count: int, rng: random.Random) -> Sent:
+    """Through aioapns, as many in flight as its pool takes."""
 
     class Protocol(APNsTLSClientProtocol):
         APNS_SERVER = "127.0.0.1"
@@ -101,14 +127,13 @@ async def aioapns_as_shipped(port: int, ca_file: Path, count: int, rng: random.R
         for request in requests:
             await client.send_notification(request)
 
-    message = {"aps": {"alert": {"loc-key": "W"}, "mutable-content": 1}}
     requests = [
-        NotificationRequest(device_token=rng.randbytes(32).hex(), message=message, push_type=PushType.ALERT)
+        NotificationRequest(device_token=stage.apns_token(rng), message=MESSAGE, push_type=PushType.ALERT)
         for _ in range(count)
     ]
-    began = time.perf_counter()
-    await asyncio.gather(*(send(requests[i::200]) for i in range(200)))
-    return count / (time.perf_counter() - began)
+    began, cpu = time.perf_counter(), time.process_time()
+    await asyncio.gather(*(send(requests[i::IN_FLIGHT]) for i in range(IN_FLIGHT)))
+    return Sent(count, time.perf_counter() - began, time.process_time() - cpu)
 
 
 def main() -> None:
@@ -123,7 +148,8 @@ def main() -> None:
     logs.configure(time.time)
     process.prepare()
     rng = random.Random(options.seed)
-    ours, cpus, theirs = [], [], []
+    ours: list[Sent] = []
+    theirs: list[Sent] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for run in range(options.runs):
@@ -131,9 +157,7 @@ def main() -> None:
                 path = folder / f"{run}.db"
                 phones = stage.phones(-(-options.wakeups // 3), options.wakeups)
                 stage.fill(path, stage.new_tokens(phones, rng), pending=True)
-                devices, wall, cpu = trio.run(measure, configuration(path, port, ca_file, options.connections))
-                ours.append(devices / wall)
-                cpus.append(cpu / devices * 10_000)
+                ours.append(trio.run(measure, configuration(path, apns_app(port, ca_file, options.connections))))
             if options.aioapns:
                 with stage.sink(folder, "--echo-ids") as (port, ca_file):
                     theirs.append(asyncio.run(aioapns_as_shipped(port, ca_file, options.aioapns, rng)))
@@ -143,14 +167,14 @@ def main() -> None:
     figures: dict[str, object] = {
         "wakeups": options.wakeups,
         "runs": options.runs,
-        "apns_per_s": round(statistics.median(ours)),
-        "apns_per_s_all": [round(rate) for rate in ours],
-        "cpu_s_per_10000": round(statistics.median(cpus), 3),
+        "apns_per_s": round(statistics.median(sent.per_s for sent in ours)),
+        "apns_per_s_all": [round(sent.per_s) for sent in ours],
+        "cpu_s_per_10000": round(statistics.median(sent.cpu_s_per_10000 for sent in ours), 3),
         "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
     if theirs:
-        figures["aioapns_per_s"] = round(statistics.median(theirs))
-        ratios = [our / their for our, their in zip(ours, theirs, strict=True)]
+        figures["aioapns_per_s"] = round(statistics.median(sent.per_s for sent in theirs))
+        ratios = [our.per_s / their.per_s for our, their in zip(ours, theirs, strict=True)]
         figures["apns_ratio_aioapns"] = round(statistics.median(ratios), 1)
     say({**figures, **surroundings(options.seed)}, as_json=options.json)
 

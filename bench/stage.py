@@ -37,6 +37,7 @@ from relay.store.sqlite import SqliteStore
 
 TENANT = "bench"
 APP, TOPIC, TEAM, KEY = "ios", "example.feierabend.app", "FAKETEAM01", "FAKEKEY001"
+APPS = {Platform.APNS: APP, Platform.FCM: "android"}
 MASTER = bytes(range(32))
 SECRET = "bench-secret"
 BACKEND = f"backend.{SECRET}"
@@ -59,21 +60,42 @@ def phones(users: int, devices: int) -> list[int]:
     return [devices // users + (number < devices % users) for number in range(users)]
 
 
-def new_tokens(phones: Sequence[int], rng: random.Random) -> Tokens:
-    return [[rng.randbytes(32).hex() for _ in range(count)] for count in phones]
+def apns_token(rng: random.Random) -> str:
+    """64 characters, as Apple's are."""
+    return rng.randbytes(32).hex()
+
+
+def fcm_token(rng: random.Random) -> str:
+    """163 characters, as Google's mostly are."""
+    return f"{rng.randbytes(11).hex()}:APA91b{rng.randbytes(67).hex()}"
+
+
+TOKENS: dict[Platform, Callable[[random.Random], str]] = {Platform.APNS: apns_token, Platform.FCM: fcm_token}
+
+
+def new_tokens(phones: Sequence[int], rng: random.Random, platform: Platform = Platform.APNS) -> Tokens:
+    new_token = TOKENS[platform]
+    return [[new_token(rng) for _ in range(count)] for count in phones]
 
 
 @contextlib.contextmanager
 def sink(folder: Path, *options: str, cpu: int | None = None) -> Iterator[tuple[int, Path]]:
     """The fast sink in its own process: (port, CA file)."""
-    command = [sys.executable, "-m", "relay", "fake", "sink", "--credentials", str(folder), *options]
+    with fake("sink", folder, *options, cpu=cpu) as (port, said):
+        yield port, Path(said["ca"])
+
+
+@contextlib.contextmanager
+def fake(name: str, folder: Path, *options: str, cpu: int | None = None) -> Iterator[tuple[int, dict[str, str]]]:
+    """A simulator in its own process: (port, what it says of itself)."""
+    command = [sys.executable, "-m", "relay", "fake", name, "--credentials", str(folder), *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     if cpu is not None:
         os.sched_setaffinity(process.pid, {cpu})
     try:
         assert process.stdout is not None
-        listening = json.loads(process.stdout.readline())
-        yield int(listening["listening"].rpartition(":")[2]), Path(listening["ca"])
+        said = json.loads(process.stdout.readline())
+        yield int(said["listening"].rpartition(":")[2]), said
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=10)
@@ -87,9 +109,16 @@ def nobody_rests(_number: int) -> None:
     return None
 
 
-def fill(path: Path, tokens: Tokens, *, pending: bool = False, rest_end: RestEnd = nobody_rests) -> None:
+def fill(
+    path: Path,
+    tokens: Tokens,
+    *,
+    pending: bool = False,
+    rest_end: RestEnd = nobody_rests,
+    platform: Platform = Platform.APNS,
+) -> None:
     """Fill a store with a user for each list of tokens, and a phone for each token. `pending`: with a slot for each."""
-    store = SqliteStore(path)
+    store, app = SqliteStore(path), APPS[platform]
     loaded = store.load()
     names, records = Pseudonyms(MASTER, TENANT), Records(Seals({0: MASTER}, 0), TENANT)
     now = time.time()
@@ -108,8 +137,8 @@ def fill(path: Path, tokens: Tokens, *, pending: bool = False, rest_end: RestEnd
                 device_id = Private(f"phone-{index}")
                 device = names.device(name.reveal(), device_id.reveal())
                 sealed = records.seal_device(user, device, name, device_id, token)
-                token_hash = names.token(APP, token.reveal())
-                batch.devices[device] = (user, Device(device, user, APP, Platform.APNS, token_hash, sealed, now))
+                token_hash = names.token(app, token.reveal())
+                batch.devices[device] = (user, Device(device, user, app, platform, token_hash, sealed, now))
         if pending:
             batch.accounts[(TENANT, "message")] = Account(accepted=last)
         store.commit(batch)

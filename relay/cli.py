@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import os
-import secrets
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -91,6 +89,22 @@ def check(config_path: Path) -> None:
     sys.exit(1 if warnings else 0)
 
 
+@main.command()
+@click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--systemd", is_flag=True, help="Make a systemd unit too, for a service that sees nothing but its own.")
+def init(folder: Path, *, systemd: bool) -> None:
+    """Begin: write an example configuration that explains itself, a master key and two API keys into a folder."""
+    from relay import init as installation
+
+    try:
+        made = installation.init(folder, Path(sys.executable) if systemd else None)
+    except installation.CannotInit as error:
+        raise click.ClickException(str(error)) from None
+    except OSError as error:
+        raise click.ClickException(f"{error.filename}: {error.strerror}") from None
+    click.echo("\n".join(installation.told(folder, made)))
+
+
 @main.group()
 def key() -> None:
     """Make keys."""
@@ -120,14 +134,14 @@ def key_new(key_id: str, scopes: str) -> None:
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 def key_master(file: Path) -> None:
     """Make a master key file, or append a new key to it: the first names people, the last seals records."""
-    from relay.config import read_masters
+    from relay.config_reader import master_line, read_masters
 
     try:
         known = read_masters(file).keys if file.exists() else {}
         key_id = max(known, default=-1) + 1
         if key_id > 255:
             raise ValueError("holds a key with the id 255; no more fit")
-        line = f"{key_id}:{base64.b64encode(secrets.token_bytes(32)).decode()}\n"
+        line = master_line(key_id)
         unfinished = bool(known) and not file.read_bytes().endswith(b"\n")
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(descriptor, "w") as opened:

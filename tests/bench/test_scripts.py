@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import httpx
 import pytest
 
 from bench import stage
+from relay.core.devices import Platform
 
 pytestmark = pytest.mark.processes
 SURROUNDINGS = {"cpu", "kernel", "python", "fsyncs_per_s", "commit", "seed"}
@@ -64,6 +66,22 @@ def test_send() -> None:
     assert figures["aioapns_per_s"] > 0
 
 
+def test_peers() -> None:
+    counts = ("--wakeups", "300", "--aioapns", "50", "--httpx", "30", "--pyfcm", "20", "--threads", "2")
+    figures = ran("peers", *counts, "--runs", "1")
+    for name in ("apns", "aioapns", "httpx", "fcm", "pyfcm"):
+        assert figures[f"{name}_per_s"] > 0
+        assert figures[f"{name}_cpu_s_per_10000"] > 0
+    assert figures["apns_ratio_aioapns"] > 0
+    assert figures["fcm_ratio_pyfcm"] > 0
+
+
+def test_the_tokens_are_as_long_as_real_ones() -> None:
+    rng = random.Random(1)
+    lengths = {platform: {len(t) for (t,) in stage.new_tokens([1] * 9, rng, platform)} for platform in stage.TOKENS}
+    assert lengths == {Platform.APNS: {64}, Platform.FCM: {163}}
+
+
 def test_against_a_relay_that_runs_already(tmp_path: Path) -> None:
     """The same, and afterwards nobody called bench-… is left, while others are where they were."""
     database, stamps = tmp_path / "relay.db", tmp_path / "stamps"
@@ -92,4 +110,4 @@ def test_the_list_of_scripts() -> None:
     """Each with its first line; only what can be run."""
     listed = subprocess.run([sys.executable, "-m", "bench"], capture_output=True, text=True, timeout=60, check=True)
     names = [line.split()[2] for line in listed.stdout.splitlines()]
-    assert names == ["bench.force", "bench.ingest", "bench.latency", "bench.restart", "bench.send"]
+    assert names == ["bench.force", "bench.ingest", "bench.latency", "bench.peers", "bench.restart", "bench.send"]

@@ -362,7 +362,7 @@ def test_the_command_of_the_distribution_is_this_one() -> None:
     assert (script.name, script.load()) == ("feierabend", main)
 
 
-@pytest.mark.parametrize("name", ["serve", "check", "dev", "key new", "key master", "fake apns", "fake sink"])
+@pytest.mark.parametrize("name", ["serve", "check", "init", "dev", "key new", "key master", "fake apns", "fake sink"])
 def test_every_command_explains_itself(name: str) -> None:
     *groups, command = name.split()
     assert re.search(rf"^  {command} +\S", feierabend(*groups, "--help").stdout, re.MULTILINE)
