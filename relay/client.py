@@ -98,6 +98,8 @@ class Call:
     body: object = None
     headers: Mapping[str, str] | None = None
     params: Mapping[str, str] | None = None
+    wait: float = 0.0
+    """Seconds for which the relay may hold back its answer: added to the time that is waited for one."""
 
 
 def _given(**members: object) -> dict[str, object]:
@@ -138,6 +140,11 @@ def put_device(user: str, device: str, *, platform: str, app: str | None = None,
     return Call("PUT", _device_path(user, device), _given(platform=platform, app=app, token=token))
 
 
+def put_devices(devices: Mapping[str, Mapping[str, Mapping[str, object]]]) -> Call:
+    """User → device → `{"platform": …, "app": …, "token": …}`: exactly these; up to 5,000 users, all or none."""
+    return Call("PUT", "/v1/devices", {"users": {user: {"devices": listed} for user, listed in devices.items()}})
+
+
 def delete_device(user: str, device: str) -> Call:
     return Call("DELETE", _device_path(user, device))
 
@@ -151,7 +158,12 @@ def alarm(receipt: str) -> Call:
 
 
 def feedback(after: int, wait: float = 0.0) -> Call:
-    return Call("GET", "/v1/feedback", params={"after": str(after), "wait": f"{wait:g}"})
+    return Call("GET", "/v1/feedback", params={"after": str(after), "wait": f"{wait:g}"}, wait=wait)
+
+
+def _timeout(usual: httpx.Timeout, call: Call) -> httpx.Timeout:
+    read = None if usual.read is None else usual.read + call.wait
+    return httpx.Timeout(connect=usual.connect, read=read, write=usual.write, pool=usual.pool)
 
 
 def _answer(response: httpx.Response) -> Any:  # noqa: ANN401 (JSON)
@@ -193,8 +205,9 @@ class Client:
     def send(self, call: Call) -> Any:  # noqa: ANN401 (JSON)
         """Send a call; return its answer as JSON. Raises Busy, Rejected, httpx.HTTPError."""
         request = self._http.build_request(
-            call.method, call.path, json=call.body, headers=call.headers, params=call.params
-        )
+            call.method, call.path, json=call.body, headers=call.headers, params=call.params,
+            timeout=_timeout(self._http.timeout, call),
+        )  # fmt: skip
         return _answer(self._http.send(request))
 
     def wake(self, users: Sequence[str], event_class: str | None = None, **more: Any) -> Taken:  # noqa: ANN401
@@ -214,6 +227,10 @@ class Client:
         self, user: str, device: str, *, platform: str, app: str | None = None, token: str | None = None
     ) -> None:
         self.send(put_device(user, device, platform=platform, app=app, token=token))
+
+    def put_devices(self, devices: Mapping[str, Mapping[str, Mapping[str, object]]]) -> None:
+        """Many users at once, each with exactly these devices."""
+        self.send(put_devices(devices))
 
     def delete_device(self, user: str, device: str) -> None:
         self.send(delete_device(user, device))
@@ -243,8 +260,9 @@ class AsyncClient:
     async def send(self, call: Call) -> Any:  # noqa: ANN401 (JSON)
         """Send a call; return its answer as JSON. Raises Busy, Rejected, httpx.HTTPError."""
         request = self._http.build_request(
-            call.method, call.path, json=call.body, headers=call.headers, params=call.params
-        )
+            call.method, call.path, json=call.body, headers=call.headers, params=call.params,
+            timeout=_timeout(self._http.timeout, call),
+        )  # fmt: skip
         return _answer(await self._http.send(request))
 
     async def wake(self, users: Sequence[str], event_class: str | None = None, **more: Any) -> Taken:  # noqa: ANN401
@@ -264,6 +282,10 @@ class AsyncClient:
         self, user: str, device: str, *, platform: str, app: str | None = None, token: str | None = None
     ) -> None:
         await self.send(put_device(user, device, platform=platform, app=app, token=token))
+
+    async def put_devices(self, devices: Mapping[str, Mapping[str, Mapping[str, object]]]) -> None:
+        """Many users at once, each with exactly these devices."""
+        await self.send(put_devices(devices))
 
     async def delete_device(self, user: str, device: str) -> None:
         await self.send(delete_device(user, device))

@@ -142,3 +142,26 @@ async def test_a_backend_learns_which_devices_are_gone_and_forgets_a_user() -> N
         await devices.delete_user("jürgen")
         with pytest.raises(Rejected, match="404"):
             await devices.delete_user("jürgen")
+
+
+@pytest.mark.sockets
+async def test_feedback_that_is_waited_for_takes_longer_than_other_answers_may() -> None:
+    async with (
+        open_house() as house,
+        on_loopback(house) as (_, url),
+        AsyncClient(url, key("devices"), timeout=0.2) as c,
+    ):
+        assert await c.feedback(after=0, wait=0.6) == Feedback((), 0)
+
+
+@pytest.mark.sockets
+async def test_the_devices_of_many_users_are_given_at_once() -> None:
+    async with open_house() as house, on_loopback(house) as (_, url), AsyncClient(url, key("devices")) as devices:
+        phone = {"platform": "apns", "app": "ios"}
+        await devices.put_devices({f"user{n}": {"phone": {**phone, "token": f"{n}" * 64}} for n in range(3)})
+        await devices.put_devices({"user0": {}})
+        await devices.delete_device("user1", "phone")
+        with pytest.raises(Rejected, match="404"):
+            await devices.delete_device("user0", "phone")
+        with pytest.raises(Rejected, match="token"):
+            await devices.put_devices({"user3": {"phone": phone}})
