@@ -11,6 +11,7 @@ LARGEST_FRAME: Final = 16_384
 """Payload in bytes; what every endpoint must take and this one announces (RFC 9113, 4.2)."""
 LAST_STREAM: Final = 2**31 - 1
 PROTOCOL_ERROR: Final = 1
+STREAM_CLOSED: Final = 5
 REFUSED_STREAM: Final = 7
 ENHANCE_YOUR_CALM: Final = 11
 
@@ -56,6 +57,15 @@ def goaway(last_stream: int, debug: bytes = b"", code: int = 0) -> bytes:
     return _frame(7, struct.pack(">II", last_stream, code) + debug)
 
 
-def _frame(kind: int, payload: bytes) -> bytes:
-    """A frame of the connection: without flags, on stream 0."""
-    return struct.pack(">I", len(payload))[1:] + bytes((kind, 0)) + b"\x00\x00\x00\x00" + payload
+def headers(stream: int, block: bytes, *, ended: bool) -> bytes:
+    """A complete block in one frame."""
+    return _frame(1, block, stream, 0x05 if ended else 0x04)
+
+
+def reset(stream: int, code: int) -> bytes:
+    return _frame(3, struct.pack(">I", code), stream)
+
+
+def _frame(kind: int, payload: bytes, stream: int = 0, flags: int = 0) -> bytes:
+    """A frame; of the connection, unless a stream is named."""
+    return struct.pack(">I", len(payload))[1:] + bytes((kind, flags)) + struct.pack(">I", stream) + payload

@@ -119,6 +119,7 @@ async def test_a_fake_apns_runs_as_a_process(tmp_path: Path) -> None:
         "violations": {},
         "connections": 1,
         "tokens": 1,
+        "unanswered": 0,
     }
     lines = [json.loads(line) for line in journal.read_text().splitlines()]
     assert [(line["status"], line["reason"], line["token"]) for line in lines] == [
@@ -159,6 +160,7 @@ async def test_a_fake_fcm_runs_as_a_process_with_its_token_endpoint(tmp_path: Pa
         "by_status": {"200": 1, "401": 1},
         "connections": 1,
         "tokens": 1,
+        "unanswered": 0,
         "oauth": {"exchanges": 1, "fetches": 1, "most_outstanding": 1},
     }
     assert [json.loads(line)["status"] for line in journal.read_text().splitlines()] == [200, 401]
