@@ -64,6 +64,16 @@ def test_send() -> None:
     assert figures["aioapns_per_s"] > 0
 
 
+def test_faults() -> None:
+    """The mixes after which the relay need not wait for long."""
+    figures = ran("faults", "--wakeups", "500")
+    assert (figures["lost"], figures["violations"], figures["phones_missing"]) == (0, 0, 0)
+    assert figures["mixes"] > 20
+    assert figures["duplicates"] <= figures["duplicates_allowed"]
+    assert figures["sent"] + figures["phones_dead"] + figures["phones_given_up"] >= 500
+    assert figures["recovery_s"] < 60
+
+
 def test_against_a_relay_that_runs_already(tmp_path: Path) -> None:
     """The same, and afterwards nobody called bench-… is left, while others are where they were."""
     database, stamps = tmp_path / "relay.db", tmp_path / "stamps"
@@ -92,4 +102,4 @@ def test_the_list_of_scripts() -> None:
     """Each with its first line; only what can be run."""
     listed = subprocess.run([sys.executable, "-m", "bench"], capture_output=True, text=True, timeout=60, check=True)
     names = [line.split()[2] for line in listed.stdout.splitlines()]
-    assert names == ["bench.force", "bench.ingest", "bench.latency", "bench.restart", "bench.send"]
+    assert names == ["bench.faults", "bench.force", "bench.ingest", "bench.latency", "bench.restart", "bench.send"]
