@@ -11,7 +11,6 @@ LARGEST_FRAME: Final = 16_384
 """Payload in bytes; what every endpoint must take and this one announces (RFC 9113, 4.2)."""
 LAST_STREAM: Final = 2**31 - 1
 PROTOCOL_ERROR: Final = 1
-STREAM_CLOSED: Final = 5
 REFUSED_STREAM: Final = 7
 ENHANCE_YOUR_CALM: Final = 11
 
@@ -60,10 +59,6 @@ def goaway(last_stream: int, debug: bytes = b"", code: int = 0) -> bytes:
 def headers(stream: int, block: bytes, *, ended: bool) -> bytes:
     """A complete block in one frame."""
     return _frame(1, block, stream, 0x05 if ended else 0x04)
-
-
-def reset(stream: int, code: int) -> bytes:
-    return _frame(3, struct.pack(">I", code), stream)
 
 
 def _frame(kind: int, payload: bytes, stream: int = 0, flags: int = 0) -> bytes:

@@ -186,8 +186,7 @@ class Connection:
             self._refuse(stream)
             return
         if self._faults.dance and self._held_to is not None and len(self._open) >= self._held_to:
-            self._refuse(stream)
-            self._out += self._h2.data_to_send() + frames.reset(stream, frames.STREAM_CLOSED)
+            self._refuse(stream)  # and its DATA bring a second reset, as at Apple: `h2` answers them with STREAM_CLOSED
             return
         self._open.add(stream)
         self._headers[stream] = headers
