@@ -71,7 +71,7 @@ MIXES: Final = (
           latency="constant:0.05"),
     Mix("going down", {"shares": {"Shutdown-goaway": 0.005}}, {"goaway-every": 300}),
     _both("SETTINGS at random", settings_every=0.2, latency="constant:0.02"),
-    _both("no table, and a small window", initial_window=200, table_size=0),
+    _both("no table, and a small window", initial_window=1000, table_size=0),
     _both("a window that opens late",
           (("apns", "/connections/settings", {"settings": _WINDOW}), ("apns", "/connections/cut", {}),
            ("fcm", "/connections/cut", {})), initial_window=0, window_raised_after=0.5),

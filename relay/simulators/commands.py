@@ -7,29 +7,25 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-import json
-import signal
-import ssl
-import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import click
 import trio
 
-from relay.simulators import addresses, knobs
+from relay.simulators import knobs
 from relay.simulators.apns import FakeApns, StreamLimit
 from relay.simulators.certificates import Authority, account_key, provider_key
-from relay.simulators.control import Control, apns_control, fcm_control
+from relay.simulators.control import apns_control, fcm_control
 from relay.simulators.fcm import STREAMS, FakeFcm, RetryAfter
 from relay.simulators.fcm_conduct import RAMP
 from relay.simulators.injections import Latency, constant
 from relay.simulators.journal import Journal
 from relay.simulators.oauth import Account, FakeOauth, account_file
 from relay.simulators.oauth_server import OauthServer
+from relay.simulators.processes import Beside, Serve, listen, running, say
 from relay.simulators.provider_token import TeamKey
 from relay.simulators.sink import Sink
 from relay.simulators.stamps import Stamps
@@ -41,7 +37,6 @@ PROJECT = "feierabend-fake"
 ACCOUNT = f"relay@{PROJECT}.iam.gserviceaccount.com"
 ACCOUNT_KEY_ID = "fakekey0001"
 
-Serve = Callable[[trio.abc.Stream], Awaitable[None]]
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
 
 _host = click.option("--host", default="127.0.0.1", show_default=True, help="Loopback address to listen on.")
@@ -129,7 +124,7 @@ def apns(
     service.injections.latency = _latency(latency_ms)
     panel = knobs.apns_panel(service)
     _set(panel, inject)
-    beside = Beside(control, apns_control(service, panel), refusing, blackhole)
+    beside = Beside(control, apns_control(service, panel), _all_loopback(refusing), _all_loopback(blackhole))
     trio.run(_run, host, port, credentials, authority, service.serve_stream, service.journal.totals, beside)
 
 
@@ -194,7 +189,7 @@ def fcm(
         service.begin_bulk(bulk_peak, ramp_seconds)
     panel = knobs.fcm_panel(service, oauth)
     _set(panel, inject)
-    beside = Beside(control, fcm_control(service, oauth, panel), refusing, blackhole)
+    beside = Beside(control, fcm_control(service, oauth, panel), _all_loopback(refusing), _all_loopback(blackhole))
     trio.run(_run_fcm, host, port, token_port, credentials, authority, service, oauth, account, private, beside)
 
 
@@ -210,12 +205,12 @@ async def _run_fcm(
     private: bytes,
     beside: Beside,
 ) -> None:
-    async with _running(credentials, authority) as (nursery, said):
+    async with running(credentials, authority) as (nursery, said):
         either = authority.server_context("h2", "http/1.1")
-        said["listening"] = await _listen(nursery, host, port, either, service.serve_stream)
+        said["listening"] = await listen(nursery, host, port, either, service.serve_stream)
         said.update(await beside.put_up(nursery, host, said["listening"]))
         tokens = authority.server_context("http/1.1")
-        said["token_listening"] = await _listen(nursery, host, token_port, tokens, OauthServer(oauth).serve_stream)
+        said["token_listening"] = await listen(nursery, host, token_port, tokens, OauthServer(oauth).serve_stream)
         oauth.token_uri = f"https://{said['token_listening']}/token"
         path = credentials / "service-account.json"
         await trio.Path(path).write_text(account_file(account, PROJECT, private, oauth.token_uri))
@@ -226,7 +221,7 @@ async def _run_fcm(
         "fetches": counts.fetches,
         "most_outstanding": counts.most_outstanding,
     }
-    _say({**service.journal.totals(), "oauth": tokens_seen})
+    say({**service.journal.totals(), "oauth": tokens_seen})
 
 
 @fake.command()
@@ -258,29 +253,6 @@ def sink(
         trio.run(_run, host, port, credentials, authority, service.serve_stream, totals)
 
 
-@dataclass(frozen=True, slots=True)
-class Beside:
-    """What a fake can have beside its address: a control port, and addresses with the same port that are no good."""
-
-    port: int | None
-    control: Control
-    refusing: tuple[str, ...]
-    blackhole: tuple[str, ...]
-
-    async def put_up(self, nursery: trio.Nursery, host: str, listening: object) -> dict[str, object]:
-        """Returns what there is to be said about it."""
-        port = int(str(listening).rpartition(":")[2])
-        for address in self.refusing:
-            await nursery.start(addresses.refuse, _loopback(address), port)
-        for address in self.blackhole:
-            await nursery.start(addresses.swallow, _loopback(address), port)
-        if self.port is None:
-            return {}
-        listeners = await trio.open_tcp_listeners(self.port, host=host)
-        await nursery.start(trio.serve_listeners, self.control.serve_stream, listeners)
-        return {"control": _address(host, listeners[0])}
-
-
 def _latency(ms: float) -> Latency:
     return Latency(f"constant:{ms / 1000:g}", constant(ms / 1000))
 
@@ -302,6 +274,10 @@ def _loopback(host: str) -> str:
     raise click.BadParameter("must be a loopback address, like 127.0.0.1", param_hint="--host")
 
 
+def _all_loopback(hosts: Sequence[str]) -> tuple[str, ...]:
+    return tuple(map(_loopback, hosts))
+
+
 async def _run(
     host: str,
     port: int,
@@ -311,40 +287,8 @@ async def _run(
     totals: Callable[[], dict[str, object]],
     beside: Beside | None = None,
 ) -> None:
-    async with _running(credentials, authority) as (nursery, said):
-        said["listening"] = await _listen(nursery, host, port, authority.server_context(), serve)
+    async with running(credentials, authority) as (nursery, said):
+        said["listening"] = await listen(nursery, host, port, authority.server_context(), serve)
         if beside is not None:
             said.update(await beside.put_up(nursery, host, said["listening"]))
-    _say(totals())
-
-
-@contextlib.asynccontextmanager
-async def _running(credentials: Path, authority: Authority) -> AsyncIterator[tuple[trio.Nursery, dict[str, object]]]:
-    """Start everything in the body and note it in the first line; goes on until a signal ends it."""
-    said: dict[str, object] = {}
-    await trio.Path(credentials).mkdir(parents=True, exist_ok=True)
-    await trio.Path(credentials / "ca.pem").write_bytes(authority.pem)
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with trio.open_nursery() as nursery:
-            yield nursery, said
-            _say({**said, "ca": str(credentials / "ca.pem")})
-            async for _ in signals:
-                nursery.cancel_scope.cancel()
-
-
-async def _listen(nursery: trio.Nursery, host: str, port: int, context: ssl.SSLContext, serve: Serve) -> str:
-    """Serve in the background; returns the address."""
-    listeners = await trio.open_ssl_over_tcp_listeners(port, context, host=host, https_compatible=True)
-    await nursery.start(trio.serve_listeners, serve, listeners)
-    return _address(host, listeners[0].transport_listener)
-
-
-def _address(host: str, listener: object) -> str:
-    assert isinstance(listener, trio.SocketListener)
-    shown = f"[{host}]" if ":" in host else host
-    return f"{shown}:{listener.socket.getsockname()[1]}"
-
-
-def _say(line: dict[str, object]) -> None:
-    sys.stdout.write(json.dumps(line) + "\n")
-    sys.stdout.flush()
+    say(totals())
