@@ -25,7 +25,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -184,8 +184,8 @@ def run(node: stage.Node, fakes: Fakes, tokens: stage.Tokens, mixes: Sequence[Mi
         return wait(node, fakes, [token for mine in tokens for token in mine], recovery)
 
 
-def judged(fakes: Fakes, tokens: stage.Tokens) -> dict[str, object]:
-    phones, journals = fakes.phones(), fakes.journals()
+def judged(phones: Phones, journals: Mapping[str, Mapping[str, Any]], tokens: stage.Tokens) -> dict[str, object]:
+    """The figures, from what both fakes have seen of these users' phones."""
     lost = 0
     for mine in tokens:
         alive = [token for token in mine if token not in phones.dead]
@@ -236,7 +236,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, playing(Path(name), tokens, options.seed) as (node, fakes):
         began = time.monotonic()
         recovery = run(node, fakes, tokens, [*first, *rest], slow=slow)
-        figures = {"wakeups": options.wakeups, "mixes": len(mixes), **judged(fakes, tokens)}
+        figures = {"wakeups": options.wakeups, "mixes": len(mixes), **judged(fakes.phones(), fakes.journals(), tokens)}
         figures |= {"recovery_s": round(recovery, 1), "seconds": round(time.monotonic() - began, 1)}
     say({**figures, **surroundings(options.seed)}, as_json=options.json)
     if figures["lost"] or figures["violations"]:
