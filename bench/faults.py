@@ -40,13 +40,15 @@ from relay.client import Client
 
 SLOW_FROM = 10_000
 """Wakeups from which on the slow mixes are played."""
-LASTS, LASTS_SLOW = 0.6, 20.0
+LASTS, LASTS_SLOW = 0.4, 20.0
 """Most seconds of a mix."""
 RECOVERY, RECOVERY_SLOW = 120.0, 900.0
 """Most seconds that are waited for the relay."""
-LOOK = 0.2
+LOOK = 0.05
 PIECE = 5_000
 """Users of one POST."""
+STREAMS = {"apns": 1000, "fcm": 100}
+"""Streams that the fakes allow when nothing goes wrong."""
 GIVEN_UP = {"NeverHeardOf", "", "PayloadEmpty"}
 """Reasons of a 400 after which this event is not brought to that phone."""
 DEAD = {"ExpiredToken"}
@@ -83,16 +85,12 @@ class Fakes:
             changes = {} if mix is None else {"apns": mix.apns, "fcm": mix.fcm}[name]
             answer = client.patch("/injections", json={**self._usual[name], **changes})
             assert answer.status_code == 204, answer.text
+            client.post("/connections/streams", json={"streams": STREAMS[name]}).raise_for_status()
 
     def act(self, mix: Mix) -> None:
         for name, path, body in mix.acts:
             answer = self._clients[name].post(path, json=body)
             assert answer.status_code == 204, answer.text
-
-    def mend(self) -> None:
-        self.play(None)
-        for name, streams in (("apns", 1000), ("fcm", 100)):
-            self._clients[name].post("/connections/streams", json={"streams": streams})
 
     def phones(self) -> Phones:
         accepted: Counter[str] = Counter()
@@ -157,6 +155,13 @@ def wait(node: stage.Node, fakes: Fakes, tokens: Sequence[str], longest: float) 
     return waited
 
 
+def post(client: Client, numbers: range) -> None:
+    """One event for each of these users."""
+    for first in range(numbers.start, numbers.stop, PIECE):
+        users = [stage.user_id(number) for number in range(first, min(first + PIECE, numbers.stop))]
+        assert client.wake(users).accepted == len(users)
+
+
 def portions(count: int, parts: int) -> Iterator[range]:
     edges = [count * part // parts for part in range(parts + 1)]
     yield from (range(first, last) for first, last in itertools.pairwise(edges))
@@ -168,19 +173,17 @@ def run(node: stage.Node, fakes: Fakes, tokens: stage.Tokens, mixes: Sequence[Mi
     with Client(node.url, node.key, timeout=120) as client:
         for mix, some in zip(mixes, portions(len(tokens), len(mixes)), strict=True):
             fakes.play(mix)
-            for first in range(some.start, some.stop, PIECE):
-                users = [stage.user_id(number) for number in range(first, min(first + PIECE, some.stop))]
-                assert client.wake(users).accepted == len(users)
-            mine = [token for number in some for token in tokens[number]]
-            longest = LASTS_SLOW if slow else LASTS
-            wait(node, fakes, mine, longest / 4)
+            middle = (some.start + some.stop) // 2
+            post(client, range(some.start, middle))
             fakes.act(mix)
-            wait(node, fakes, mine, longest * 3 / 4)
+            post(client, range(middle, some.stop))
+            mine = [token for number in some for token in tokens[number]]
+            wait(node, fakes, mine, LASTS_SLOW if slow else LASTS)
             sys.stderr.write(f"{mix.name}: {len(fakes.phones().missing(mine))} of {len(mine)} left\n")
             if mix.slow:
-                fakes.mend()
+                fakes.play(None)
                 wait(node, fakes, mine, recovery)
-        fakes.mend()
+        fakes.play(None)
         return wait(node, fakes, [token for mine in tokens for token in mine], recovery)
 
 

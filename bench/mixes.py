@@ -18,7 +18,7 @@ Act = tuple[str, str, Knobs]
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """`apns`, `fcm`: injections while it lasts. `acts`: at its middle."""
+    """`apns`, `fcm`: injections while it lasts. `acts`: between the first half of its wakeups and the second."""
 
     name: str
     apns: Knobs = field(default_factory=dict)
@@ -41,7 +41,7 @@ MIXES: Final = (
         {"shares": {"500": 0.02, "503": 0.01, "502-html": 0.01, "503-seconds": 0.01, "500-truncated": 0.01,
                     "503-wrong-type": 0.01}}),
     Mix("too many to one token, and a stream limit of one after each error",
-        {"shares": {"TooManyRequests": 0.02}, "dance": True}, {"most-at-once": 20}),
+        {"shares": {"TooManyRequests": 0.02}, "dance": True}, {"most-at-once": 20, "dance": True}),
     Mix("phones that are gone, and one that was long ago",
         {"gone": 0.02, "shares": {"ExpiredToken": 0.01, "Unregistered-old": 0.01}}, {"gone": 0.01}),
     Mix("answers that are seldom seen",
@@ -64,7 +64,8 @@ MIXES: Final = (
           drop_share=0.5, drop_at="settings"),
     _both("GOAWAY, and answers to those below it", goaway_every=200, goaway_unprocessed=5, latency="constant:0.05"),
     _both("GOAWAY, announced", goaway_every=200, goaway_graceful=True, latency="constant:0.05"),
-    _both("GOAWAY after a while", goaway_lifetime=0.5, goaway_farewell=[7, _GOING]),
+    _both("GOAWAY after a while", (("apns", "/connections/cut", {}), ("fcm", "/connections/cut", {})),
+          goaway_lifetime=0.5, goaway_farewell=[7, _GOING]),
     Mix("GOAWAY that denies everything",
         {"goaway-after": 20, "goaway-last-stream": 0, "goaway-farewell": [0, "BadCertificateEnvironment"]},
         {"goaway-after": 20, "goaway-last-stream": 0}),
