@@ -74,7 +74,7 @@ def filled(place: Round, platform: Platform) -> Path:
     wakeups = place.options.wakeups
     path = place.folder / f"{platform}.db"
     tokens = stage.new_tokens(stage.phones(-(-wakeups // 3), wakeups), place.rng, platform)
-    stage.fill(path, tokens, pending=True, platform=platform)
+    stage.fill(path, tokens, pending=True)
     return path
 
 
@@ -89,7 +89,7 @@ def our_fcm(place: Round) -> Sent:
     account = ServiceAccount(PROJECT, ACCOUNT, account_key()[0].decode(), ACCOUNT_KEY_ID, "https://127.0.0.1:1/token")
     with stage.sink(place.folder, "--streams", str(FCM_STREAMS), "--dead-every", "0") as (port, ca):
         app = FcmAppConfig(
-            name=stage.APPS[Platform.FCM], account=account, connections=FCM_CONNECTIONS,
+            name=stage.ANDROID, account=account, connections=FCM_CONNECTIONS,
             endpoint=Address("127.0.0.1", port), token_uri_is_overridden=True, ca_file=ca,
         )  # fmt: skip
         return trio.run(measure, configuration(path, app), Seams(post=token_at_once))
@@ -138,11 +138,11 @@ async def httpx_as_shipped(port: int, ca: Path, count: int, rng: random.Random) 
 
 def pyfcm(place: Round) -> Sent:
     with (
-        stage.fake("fcm", place.folder) as (port, said),
+        stage.fake("fcm", place.folder) as said,
         patch.dict(os.environ, {"REQUESTS_CA_BUNDLE": said["ca"]}),
     ):
         client = FCMNotification(service_account_file=said["service_account"], project_id=PROJECT)
-        client.FCM_END_POINT_BASE = f"https://127.0.0.1:{port}/v1/projects"
+        client.FCM_END_POINT_BASE = f"https://{said['listening']}/v1/projects"
         return pyfcm_as_shipped(client, place.options.pyfcm, place.options.threads, place.rng)
 
 

@@ -36,8 +36,8 @@ from relay.simulators.certificates import provider_key
 from relay.store.sqlite import SqliteStore
 
 TENANT = "bench"
+ANDROID = "android"
 APP, TOPIC, TEAM, KEY = "ios", "example.feierabend.app", "FAKETEAM01", "FAKEKEY001"
-APPS = {Platform.APNS: APP, Platform.FCM: "android"}
 MASTER = bytes(range(32))
 SECRET = "bench-secret"
 BACKEND = f"backend.{SECRET}"
@@ -81,21 +81,24 @@ def new_tokens(phones: Sequence[int], rng: random.Random, platform: Platform = P
 @contextlib.contextmanager
 def sink(folder: Path, *options: str, cpu: int | None = None) -> Iterator[tuple[int, Path]]:
     """The fast sink in its own process: (port, CA file)."""
-    with fake("sink", folder, *options, cpu=cpu) as (port, said):
-        yield port, Path(said["ca"])
+    with fake("sink", folder, *options, cpu=cpu) as listening:
+        yield port_of(listening["listening"]), Path(listening["ca"])
+
+
+def port_of(address: str) -> int:
+    return int(address.rpartition(":")[2])
 
 
 @contextlib.contextmanager
-def fake(name: str, folder: Path, *options: str, cpu: int | None = None) -> Iterator[tuple[int, dict[str, str]]]:
-    """A simulator in its own process: (port, what it says of itself)."""
-    command = [sys.executable, "-m", "relay", "fake", name, "--credentials", str(folder), *options]
+def fake(kind: str, folder: Path, *options: str, cpu: int | None = None) -> Iterator[dict[str, str]]:
+    """A simulator in its own process: what its first line says."""
+    command = [sys.executable, "-m", "relay", "fake", kind, "--credentials", str(folder), *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     if cpu is not None:
         os.sched_setaffinity(process.pid, {cpu})
     try:
         assert process.stdout is not None
-        said = json.loads(process.stdout.readline())
-        yield int(said["listening"].rpartition(":")[2]), said
+        yield json.loads(process.stdout.readline())
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=10)
@@ -109,16 +112,12 @@ def nobody_rests(_number: int) -> None:
     return None
 
 
-def fill(
-    path: Path,
-    tokens: Tokens,
-    *,
-    pending: bool = False,
-    rest_end: RestEnd = nobody_rests,
-    platform: Platform = Platform.APNS,
-) -> None:
-    """Fill a store with a user for each list of tokens, and a phone for each token. `pending`: with a slot for each."""
-    store, app = SqliteStore(path), APPS[platform]
+def fill(path: Path, tokens: Tokens, *, pending: bool = False, rest_end: RestEnd = nobody_rests) -> None:
+    """Fill a store with a user for each list of tokens, and a phone for each token. `pending`: with a slot for each.
+
+    A token with a colon is one of FCM.
+    """
+    store = SqliteStore(path)
     loaded = store.load()
     names, records = Pseudonyms(MASTER, TENANT), Records(Seals({0: MASTER}, 0), TENANT)
     now = time.time()
@@ -137,6 +136,8 @@ def fill(
                 device_id = Private(f"phone-{index}")
                 device = names.device(name.reveal(), device_id.reveal())
                 sealed = records.seal_device(user, device, name, device_id, token)
+                is_fcm = ":" in token.reveal()
+                app, platform = (ANDROID, Platform.FCM) if is_fcm else (APP, Platform.APNS)
                 token_hash = names.token(app, token.reveal())
                 batch.devices[device] = (user, Device(device, user, app, platform, token_hash, sealed, now))
         if pending:
@@ -183,11 +184,25 @@ class Node:
 
 @contextlib.contextmanager
 def node(
-    folder: Path, database: Path, sink_port: int, ca_file: Path, *, cpu: int | None = None, sends: bool = True
+    folder: Path,
+    database: Path,
+    sink_port: int,
+    ca_file: Path,
+    *,
+    cpu: int | None = None,
+    sends: bool = True,
+    key_file: Path | None = None,
+    more: str = "",
 ) -> Iterator[Node]:
-    """A relay on this database, sending to the sink. `sends`: it is waited for until it has a connection there."""
+    """A relay on this database, sending to the sink. `sends`: it is waited for until it has a connection there.
+
+    `key_file`: signing key that the provider knows; else one that nobody does. `more`: configuration of other apps.
+    """
     door, ops = free_port(), free_port()
-    configuration = _configuration(folder, database, sink_port, ca_file, door, ops)
+    if key_file is None:
+        key_file = folder / "AuthKey.p8"
+        key_file.write_bytes(provider_key()[0])
+    configuration = _configuration(folder, database, sink_port, ca_file, door, ops, key_file, more)
     process = subprocess.Popen(
         [sys.executable, "-m", "relay", "serve", "--config", str(configuration)], stderr=subprocess.DEVNULL
     )
@@ -212,8 +227,9 @@ def _wait_until_ready(found: Node, *, sends: bool) -> None:
     raise SystemExit("the relay did not become ready")
 
 
-def _configuration(folder: Path, database: Path, sink_port: int, ca_file: Path, door: int, ops: int) -> Path:
-    (folder / "AuthKey.p8").write_bytes(provider_key()[0])
+def _configuration(
+    folder: Path, database: Path, sink_port: int, ca_file: Path, door: int, ops: int, key_file: Path, more: str
+) -> Path:
     masters = folder / "master"
     masters.touch(0o600)
     masters.write_text(f"0:{base64.b64encode(MASTER).decode()}\n")
@@ -243,10 +259,10 @@ name = "{APP}"
 topic = "{TOPIC}"
 team_id = "{TEAM}"
 key_id = "{KEY}"
-key_file = "AuthKey.p8"
+key_file = "{key_file}"
 endpoint = "127.0.0.1:{sink_port}"
 ca_file = "{ca_file}"
-""")
+{more}""")
     return path
 
 

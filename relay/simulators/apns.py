@@ -9,22 +9,28 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+from random import Random
 from typing import Final
 
 import trio
 
 from relay.simulators.apns_answer import Verdict
+from relay.simulators.apns_faults import ANSWERS, GOING, weight
 from relay.simulators.apns_judge import Judge
 from relay.simulators.apns_rules import Wakeup, notes
 from relay.simulators.h2_server import Server
 from relay.simulators.h2_service import Limits, Reply, Request
-from relay.simulators.injections import Injections
+from relay.simulators.injections import DropHow, Injections
 from relay.simulators.journal import Entry, Journal
 from relay.simulators.provider_token import Bound, TeamKey
 
 HEADER_LIST: Final = 8_000
 """Bytes of a request's fields, as SETTINGS_MAX_HEADER_LIST_SIZE counts them."""
-LIMITS: Final = Limits(settings={1: 4096, 4: 65_535, 5: 16_384, 6: HEADER_LIST}, header_list=HEADER_LIST)
+LIMITS: Final = Limits(
+    settings={1: 4096, 4: 65_535, 5: 16_384, 6: HEADER_LIST},
+    header_list=HEADER_LIST,
+    idle_debug=b'{"reason":"IdleTimeout"}',
+)
 """As observed at Apple: table size, window, frame size, header list size."""
 
 
@@ -54,6 +60,7 @@ class FakeApns:
         sandbox: bool = False,
         not_json: str = "PayloadEmpty",
         journal: Journal | None = None,
+        seed: int = 0,
     ) -> None:
         self.now = now
         self.streams = streams
@@ -61,7 +68,7 @@ class FakeApns:
         self.sandbox = sandbox
         self.journal = journal or Journal()
         self.limits = LIMITS
-        self.injections: Injections[tuple[int, str]] = Injections()
+        self.injections: Injections[tuple[int, str]] = Injections(Random(seed))
         """Answers are (status, reason)."""
         environment = "sandbox" if sandbox else "production"
         self.judge = Judge(keys, topics, environment, not_json, self.journal.violate)
@@ -69,31 +76,31 @@ class FakeApns:
         self.tokens = self.judge.tokens
         self.accepting = True
         """False: connections are closed at once."""
-        self._server = Server(self)
+        self.server = Server(self)
 
     async def serve_stream(self, stream: trio.abc.Stream) -> None:
         """Serve one connection until it ends; `stream` is closed afterwards."""
-        await self._server.serve_stream(stream)
+        await self.server.serve_stream(stream)
 
     def session(self) -> _Session:
         return _Session(self)
 
     @property
     def connections(self) -> int:
-        return self._server.connections
+        return self.server.connections
 
     async def goaway(self, *, graceful: bool = True, reason: str = "Shutdown") -> None:
         """GOAWAY on every connection: graceful announces first and names the last stream after that."""
-        await self._server.goaway(json.dumps({"reason": reason}).encode(), graceful=graceful)
+        await self.server.goaway(json.dumps({"reason": reason}).encode(), graceful=graceful)
 
     async def set_streams(self, streams: int) -> None:
         """Announce another stream limit on every connection."""
         self.streams = streams
-        await self._server.announce(streams)
+        await self.server.announce(streams)
 
-    def cut(self) -> None:
+    def cut(self, how: DropHow = DropHow.FIN) -> None:
         """Cut every connection without a word."""
-        self._server.cut()
+        self.server.cut(how)
 
 
 class _Session:
@@ -109,12 +116,9 @@ class _Session:
         return 1 if is_held_back else self._fake.streams
 
     def handle(self, received: Request) -> Reply:
-        fake, injections = self._fake, self._fake.injections
+        fake = self._fake
         request = Wakeup(received.headers, received.body, fake.judge.topics)
-        if injections.answers:
-            verdict = Verdict(*injections.answers.pop(0))
-        else:
-            verdict = fake.judge.judge(request, self._bound, fake.now())
+        verdict, name = self._verdict(request)
         doubts = notes(request) if verdict.status == 200 else ()
         token = request.token.lower()
         fake.journal.add(
@@ -127,5 +131,16 @@ class _Session:
         if verdict.status == 200 and not doubts:
             fake.judge.deliver(request, fake.now())
         headers = verdict.headers(request.get("apns-id"), sandbox=fake.sandbox)
-        silent, delay = token in injections.silent, injections.delays.get(token, 0.0)
-        return Reply(headers, verdict.body, is_silent=silent, delay=delay)
+        farewell = b'{"reason":"Shutdown"}' if name == GOING else None
+        return Reply(headers, verdict.body, token, weight(verdict), farewell)
+
+    def _verdict(self, request: Wakeup) -> tuple[Verdict, str | None]:
+        """What is answered, and by which name if it was injected."""
+        fake, injections, now = self._fake, self._fake.injections, self._fake.now()
+        if injections.answers:
+            return Verdict(*injections.answers.pop(0)), None
+        if injections.is_gone(request.token.lower()):
+            fake.registry.unregistered[request.token.lower()] = now
+        verdict = fake.judge.judge(request, self._bound, now)
+        name = injections.drawn(now) if verdict.status == 200 else None
+        return (verdict, None) if name is None else (ANSWERS[name](now), name)

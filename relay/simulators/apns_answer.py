@@ -16,9 +16,13 @@ class Verdict:
     """With every status but 200."""
     timestamp: int | None = None
     """With 410: when the token was found invalid, in milliseconds since the epoch."""
+    raw: bytes | None = None
+    """The body in the place of Apple's."""
 
     @property
     def body(self) -> bytes:
+        if self.raw is not None:
+            return self.raw
         if self.status == 200:
             return b""
         content: dict[str, object] = {"reason": self.reason}

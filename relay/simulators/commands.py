@@ -7,24 +7,25 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-import json
-import signal
-import ssl
-import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import click
 import trio
 
+from relay.simulators import knobs
 from relay.simulators.apns import FakeApns, StreamLimit
 from relay.simulators.certificates import Authority, account_key, provider_key
+from relay.simulators.control import apns_control, fcm_control
 from relay.simulators.fcm import STREAMS, FakeFcm, RetryAfter
 from relay.simulators.fcm_conduct import RAMP
+from relay.simulators.injections import Latency, constant
 from relay.simulators.journal import Journal
 from relay.simulators.oauth import Account, FakeOauth, account_file
 from relay.simulators.oauth_server import OauthServer
+from relay.simulators.processes import Beside, Serve, listen, running, say
 from relay.simulators.provider_token import TeamKey
 from relay.simulators.sink import Sink
 from relay.simulators.stamps import Stamps
@@ -36,7 +37,7 @@ PROJECT = "feierabend-fake"
 ACCOUNT = f"relay@{PROJECT}.iam.gserviceaccount.com"
 ACCOUNT_KEY_ID = "fakekey0001"
 
-Serve = Callable[[trio.abc.Stream], Awaitable[None]]
+Decorated = TypeVar("Decorated", bound=Callable[..., object])
 
 _host = click.option("--host", default="127.0.0.1", show_default=True, help="Loopback address to listen on.")
 _port = click.option("--port", default=0, show_default=True, help="0: any free port.")
@@ -46,6 +47,29 @@ _directory = click.option(
     required=True,
     help="Folder for ca.pem, for apns the key AuthKey.p8, for fcm service-account.json; made anew at each start.",
 )
+
+
+_seed = click.option("--seed", default=0, show_default=True, help="Of everything that is left to chance.")
+_control = click.option(
+    "--control", type=int, help="Loopback port to control it by (HTTP/1.1, JSON). 0: any free port."
+)
+_elsewhere = (
+    click.option(
+        "--refuse", "refusing", multiple=True, help="Loopback address that refuses this port, like 127.0.0.2."
+    ),
+    click.option("--blackhole", multiple=True, help="Loopback address that does not answer on this port at all."),
+)
+
+
+def _inject(table: Sequence[knobs.Knob]) -> Callable[[Decorated], Decorated]:
+    def show(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+        if "help" in given:
+            click.echo(knobs.listed(table))
+            raise click.exceptions.Exit
+        return given
+
+    said = "What goes wrong; can be given several times. `help` lists what there is."
+    return click.option("--inject", metavar="NAME=VALUE", multiple=True, callback=show, help=said)
 
 
 @click.group()
@@ -67,8 +91,24 @@ def fake() -> None:
 )
 @click.option("--latency-ms", default=0.0, show_default=True, help="Time to an answer.")
 @click.option("--journal", type=click.Path(dir_okay=False, path_type=Path), help="One JSON line per request.")
+@_inject(knobs.APNS)
+@_control
+@_seed
+@_elsewhere[0]
+@_elsewhere[1]
 def apns(
-    host: str, port: int, credentials: Path, streams: int, limit: str, latency_ms: float, journal: Path | None
+    host: str,
+    port: int,
+    credentials: Path,
+    streams: int,
+    limit: str,
+    latency_ms: float,
+    journal: Path | None,
+    inject: tuple[str, ...],
+    control: int | None,
+    seed: int,
+    refusing: tuple[str, ...],
+    blackhole: tuple[str, ...],
 ) -> None:
     """A strict APNs."""
     authority = Authority(_loopback(host), "localhost")
@@ -79,10 +119,13 @@ def apns(
     sink = journal.open("a") if journal is not None else None
     service = FakeApns(
         {KEY_ID: key}, {TOPIC}, time.time, streams=streams, limit=StreamLimit(limit),
-        journal=Journal(counting_only=True, sink=sink),
+        journal=Journal(counting_only=True, sink=sink), seed=seed,
     )  # fmt: skip
-    service.injections.latency = lambda: latency_ms / 1000
-    trio.run(_run, host, port, credentials, authority, service.serve_stream, service.journal.totals)
+    service.injections.latency = _latency(latency_ms)
+    panel = knobs.apns_panel(service)
+    _set(panel, inject)
+    beside = Beside(control, apns_control(service, panel), _all_loopback(refusing), _all_loopback(blackhole))
+    trio.run(_run, host, port, credentials, authority, service.serve_stream, service.journal.totals, beside)
 
 
 @fake.command()
@@ -104,6 +147,11 @@ def apns(
 @click.option("--bulk-peak", default=0.0, help="Take the run for a bulk send that may grow to so many a second.")
 @click.option("--ramp-seconds", default=RAMP, show_default=True, help="Least time in which it may.")
 @click.option("--journal", type=click.Path(dir_okay=False, path_type=Path), help="One JSON line per request.")
+@_inject(knobs.FCM)
+@_control
+@_seed
+@_elsewhere[0]
+@_elsewhere[1]
 def fcm(
     host: str,
     port: int,
@@ -117,6 +165,11 @@ def fcm(
     bulk_peak: float,
     ramp_seconds: float,
     journal: Path | None,
+    inject: tuple[str, ...],
+    control: int | None,
+    seed: int,
+    refusing: tuple[str, ...],
+    blackhole: tuple[str, ...],
 ) -> None:
     """A strict FCM, and the token endpoint it goes with."""
     authority = Authority(_loopback(host), "localhost")
@@ -127,13 +180,17 @@ def fcm(
     kept = Journal(counting_only=True, sink=sink)
     oauth = FakeOauth([account], time.time, token_life, journal=kept)
     service = FakeFcm(
-        PROJECT, oauth.is_good, time.time, streams=streams, retry_after=RetryAfter(retry_after), journal=kept
+        PROJECT, oauth.is_good, time.time, streams=streams, retry_after=RetryAfter(retry_after), journal=kept, seed=seed
     )
-    service.injections.latency = lambda: latency_ms / 1000
+    oauth.injections.rng = service.injections.rng
+    service.injections.latency = _latency(latency_ms)
     service.registry.unregistered.update(unregistered)
     if bulk_peak:
         service.begin_bulk(bulk_peak, ramp_seconds)
-    trio.run(_run_fcm, host, port, token_port, credentials, authority, service, oauth, account, private)
+    panel = knobs.fcm_panel(service, oauth)
+    _set(panel, inject)
+    beside = Beside(control, fcm_control(service, oauth, panel), _all_loopback(refusing), _all_loopback(blackhole))
+    trio.run(_run_fcm, host, port, token_port, credentials, authority, service, oauth, account, private, beside)
 
 
 async def _run_fcm(
@@ -146,12 +203,14 @@ async def _run_fcm(
     oauth: FakeOauth,
     account: Account,
     private: bytes,
+    beside: Beside,
 ) -> None:
-    async with _running(credentials, authority) as (nursery, said):
+    async with running(credentials, authority) as (nursery, said):
         either = authority.server_context("h2", "http/1.1")
-        said["listening"] = await _listen(nursery, host, port, either, service.serve_stream)
+        said["listening"] = await listen(nursery, host, port, either, service.serve_stream)
+        said.update(await beside.put_up(nursery, host, said["listening"]))
         tokens = authority.server_context("http/1.1")
-        said["token_listening"] = await _listen(nursery, host, token_port, tokens, OauthServer(oauth).serve_stream)
+        said["token_listening"] = await listen(nursery, host, token_port, tokens, OauthServer(oauth).serve_stream)
         oauth.token_uri = f"https://{said['token_listening']}/token"
         path = credentials / "service-account.json"
         await trio.Path(path).write_text(account_file(account, PROJECT, private, oauth.token_uri))
@@ -162,7 +221,7 @@ async def _run_fcm(
         "fetches": counts.fetches,
         "most_outstanding": counts.most_outstanding,
     }
-    _say({**service.journal.totals(), "oauth": tokens_seen})
+    say({**service.journal.totals(), "oauth": tokens_seen})
 
 
 @fake.command()
@@ -194,6 +253,17 @@ def sink(
         trio.run(_run, host, port, credentials, authority, service.serve_stream, totals)
 
 
+def _latency(ms: float) -> Latency:
+    return Latency(f"constant:{ms / 1000:g}", constant(ms / 1000))
+
+
+def _set(panel: knobs.Panel, options: Sequence[str]) -> None:
+    try:
+        panel.set_options(options)
+    except knobs.Refused as refused:
+        raise click.BadParameter(str(refused), param_hint="--inject") from None
+
+
 def _loopback(host: str) -> str:
     """Simulators accept anything from anybody, so they listen on loopback only."""
     try:
@@ -204,6 +274,10 @@ def _loopback(host: str) -> str:
     raise click.BadParameter("must be a loopback address, like 127.0.0.1", param_hint="--host")
 
 
+def _all_loopback(hosts: Sequence[str]) -> tuple[str, ...]:
+    return tuple(map(_loopback, hosts))
+
+
 async def _run(
     host: str,
     port: int,
@@ -211,36 +285,10 @@ async def _run(
     authority: Authority,
     serve: Serve,
     totals: Callable[[], dict[str, object]],
+    beside: Beside | None = None,
 ) -> None:
-    async with _running(credentials, authority) as (nursery, said):
-        said["listening"] = await _listen(nursery, host, port, authority.server_context(), serve)
-    _say(totals())
-
-
-@contextlib.asynccontextmanager
-async def _running(credentials: Path, authority: Authority) -> AsyncIterator[tuple[trio.Nursery, dict[str, object]]]:
-    """Start everything in the body and note it in the first line; goes on until a signal ends it."""
-    said: dict[str, object] = {}
-    await trio.Path(credentials).mkdir(parents=True, exist_ok=True)
-    await trio.Path(credentials / "ca.pem").write_bytes(authority.pem)
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async with trio.open_nursery() as nursery:
-            yield nursery, said
-            _say({**said, "ca": str(credentials / "ca.pem")})
-            async for _ in signals:
-                nursery.cancel_scope.cancel()
-
-
-async def _listen(nursery: trio.Nursery, host: str, port: int, context: ssl.SSLContext, serve: Serve) -> str:
-    """Serve in the background; returns the address."""
-    listeners = await trio.open_ssl_over_tcp_listeners(port, context, host=host, https_compatible=True)
-    await nursery.start(trio.serve_listeners, serve, listeners)
-    inner = listeners[0].transport_listener
-    assert isinstance(inner, trio.SocketListener)
-    shown = f"[{host}]" if ":" in host else host
-    return f"{shown}:{inner.socket.getsockname()[1]}"
-
-
-def _say(line: dict[str, object]) -> None:
-    sys.stdout.write(json.dumps(line) + "\n")
-    sys.stdout.flush()
+    async with running(credentials, authority) as (nursery, said):
+        said["listening"] = await listen(nursery, host, port, authority.server_context(), serve)
+        if beside is not None:
+            said.update(await beside.put_up(nursery, host, said["listening"]))
+    say(totals())

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from email.utils import formatdate
 from enum import StrEnum
+from random import Random
 from typing import Final
 
 import trio
@@ -20,10 +21,11 @@ from relay.simulators import fcm_answer
 from relay.simulators.fcm_answer import NOT_A_TOKEN, Answer
 from relay.simulators.fcm_conduct import PEAK, RAMP, Ramp, SendConduct, reason
 from relay.simulators.fcm_devices import Bucket, FcmRegistry
+from relay.simulators.fcm_faults import ANSWERS
 from relay.simulators.fcm_rules import Send, read
 from relay.simulators.h2_server import Server
 from relay.simulators.h2_service import Limits, Reply, Request
-from relay.simulators.injections import Injections
+from relay.simulators.injections import DropHow, Injections
 from relay.simulators.journal import Entry, Journal
 
 STREAMS: Final = 100
@@ -83,13 +85,14 @@ class FakeFcm:
         a_minute: int = A_MINUTE,
         retry_after: RetryAfter = RetryAfter.NONE,
         journal: Journal | None = None,
+        seed: int = 0,
     ) -> None:
         self.now = now
         self.streams = streams
         self.retry_after = retry_after
         self.journal = journal or Journal()
         self.limits = LIMITS
-        self.injections: Injections[Answer] = Injections()
+        self.injections: Injections[Answer] = Injections(Random(seed))
         self.registry = FcmRegistry()
         self.accepting = True
         """False: connections are closed at once."""
@@ -101,15 +104,15 @@ class FakeFcm:
         self._conduct = SendConduct(self.journal.violate)
         self._ramp: Ramp | None = None
         self._sent = 0
-        self._server = Server(self)
+        self.server = Server(self)
 
     async def serve_stream(self, stream: trio.abc.Stream) -> None:
         """Serve one connection until it ends; `stream` is closed afterwards."""
-        await self._server.serve_stream(stream)
+        await self.server.serve_stream(stream)
 
     async def serve_http1_stream(self, stream: trio.abc.Stream) -> None:
         """The same by HTTP/1.1, where no TLS tells which of the two is meant."""
-        await self._server.serve_stream(stream, "http/1.1")
+        await self.server.serve_stream(stream, "http/1.1")
 
     def session(self) -> FakeFcm:
         """All connections are alike."""
@@ -117,20 +120,20 @@ class FakeFcm:
 
     @property
     def connections(self) -> int:
-        return self._server.connections
+        return self.server.connections
 
     async def goaway(self, debug: bytes = b"", *, graceful: bool = True, code: int = 0) -> None:
         """GOAWAY on every connection: graceful announces first and names the last stream after that."""
-        await self._server.goaway(debug, graceful=graceful, code=code)
+        await self.server.goaway(debug, graceful=graceful, code=code)
 
     async def set_streams(self, streams: int) -> None:
         """Announce another stream limit on every connection."""
         self.streams = streams
-        await self._server.announce(streams)
+        await self.server.announce(streams)
 
-    def cut(self) -> None:
+    def cut(self, how: DropHow = DropHow.FIN) -> None:
         """Cut every connection without a word."""
-        self._server.cut()
+        self.server.cut(how)
 
     def begin_bulk(self, peak: float = PEAK, seconds: float = RAMP) -> None:
         """What comes from now on is a bulk send: it may grow evenly to `peak` requests a second within `seconds`."""
@@ -155,8 +158,7 @@ class FakeFcm:
                 body=request.body,
             )
         )  # fmt: skip
-        silent, delay = token in self.injections.silent, self.injections.delays.get(token, 0.0)
-        return Reply(answer.fields, answer.body, is_silent=silent, delay=delay)
+        return Reply(answer.fields, answer.body, token, int(answer.status >= 400))
 
     def _judge(self, request: Request, now: float) -> Answer:
         """What Google would answer. A message that is accepted is on its way to the phone afterwards."""
@@ -166,9 +168,16 @@ class FakeFcm:
         if isinstance(message, list):
             return fcm_answer.bad_request(message)
         is_for_device = message.target in ("token", "fid")
+        if is_for_device and self.injections.is_gone(message.token):
+            self.registry.unregistered.add(message.token)
         if is_for_device and (code := self.registry.check(message.token, now)):
             status, text = _MESSAGES[code]
             return fcm_answer.fcm_error(status, code, text)
+        if name := self.injections.drawn(now):
+            injected = ANSWERS[name](now)
+            if injected.status == 200:
+                self._accept(message, now, is_for_device=is_for_device)
+            return injected
         if message.validate_only:  # F-07
             return fcm_answer.accepted(f"projects/{self._project}/messages/fake_message_id")
         if is_for_device and (used_up := self.registry.exhausted(message, now)):

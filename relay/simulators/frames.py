@@ -56,6 +56,11 @@ def goaway(last_stream: int, debug: bytes = b"", code: int = 0) -> bytes:
     return _frame(7, struct.pack(">II", last_stream, code) + debug)
 
 
-def _frame(kind: int, payload: bytes) -> bytes:
-    """A frame of the connection: without flags, on stream 0."""
-    return struct.pack(">I", len(payload))[1:] + bytes((kind, 0)) + b"\x00\x00\x00\x00" + payload
+def headers(stream: int, block: bytes, *, ended: bool) -> bytes:
+    """A complete block in one frame."""
+    return _frame(1, block, stream, 0x05 if ended else 0x04)
+
+
+def _frame(kind: int, payload: bytes, stream: int = 0, flags: int = 0) -> bytes:
+    """A frame; of the connection, unless a stream is named."""
+    return struct.pack(">I", len(payload))[1:] + bytes((kind, flags)) + struct.pack(">I", stream) + payload

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import ssl
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 import trio
 
 from relay.simulators import h2_connection, handshake, http1_connection
+from relay.simulators.h2_ends import reset_at_close
 from relay.simulators.h2_service import Service
+from relay.simulators.injections import DropHow
 
 CONNECTIONS_A_MINUTE: Final = 60
 """More new connections in a minute count as a breach ("rapid open/close is treated as denial of service")."""
@@ -28,6 +30,8 @@ class Connection(Protocol):
     async def run(self) -> None: ...
     async def goaway(self, debug: bytes, *, graceful: bool, code: int) -> None: ...
     async def announce(self, streams: int) -> None: ...
+    async def announce_settings(self, settings: Mapping[int, int]) -> None: ...
+    async def refresh(self) -> None: ...
 
 
 _CONNECTIONS: Final[dict[str, Callable[[Service, trio.abc.Stream, int], Connection]]] = {
@@ -42,14 +46,16 @@ class Server:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._open: set[Connection] = set()
+        self._open: dict[Connection, trio.abc.Stream] = {}
         self._opened_at: deque[float] = deque()
 
     async def serve_stream(self, stream: trio.abc.Stream, protocol: str = "h2") -> None:
         """Serve one connection until it ends; `stream` is closed afterwards. `protocol`: spoken where TLS is not."""
         self._count_opening()
         try:
-            if self._service.accepting and (spoken := await self._protocol(stream, protocol)):
+            if self._service.injections.happens(self._service.injections.stall):
+                await _stall(stream)
+            elif self._service.accepting and (spoken := await self._protocol(stream, protocol)):
                 await self._serve(stream, spoken)
         finally:
             await trio.aclose_forcefully(stream)
@@ -76,13 +82,13 @@ class Server:
         journal = self._service.journal
         journal.connections += 1
         connection = _CONNECTIONS[protocol](self._service, stream, journal.connections)
-        self._open.add(connection)
+        self._open[connection] = stream
         try:
             await connection.run()
         except* (trio.BrokenResourceError, trio.ClosedResourceError):
             pass
         finally:
-            self._open.discard(connection)
+            del self._open[connection]
             journal.flush()
 
     def _count_opening(self) -> None:
@@ -107,7 +113,29 @@ class Server:
         for connection in list(self._open):
             await connection.announce(streams)
 
-    def cut(self) -> None:
-        """Cut every connection without a word."""
+    async def announce_settings(self, settings: Mapping[int, int]) -> None:
+        """Any SETTINGS, by number, on every connection; until something else is announced."""
         for connection in list(self._open):
+            await connection.announce_settings(settings)
+
+    async def refresh(self) -> None:
+        """The injections have changed: every connection looks at them."""
+        for connection in list(self._open):
+            await connection.refresh()
+
+    def cut(self, how: DropHow = DropHow.FIN) -> None:
+        """Cut every connection without a word."""
+        for connection, stream in list(self._open.items()):
+            if how is DropHow.RESET:
+                reset_at_close(stream)
             connection.scope.cancel()
+
+
+async def _stall(stream: trio.abc.Stream) -> None:
+    """Take what comes, and say nothing, not even in TLS."""
+    inner = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
+    try:
+        while await inner.receive_some(65_536):
+            pass
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        pass

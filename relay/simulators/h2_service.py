@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
+from relay.simulators.injections import Injections
 from relay.simulators.journal import Journal
 
 WINDOW: Final = 65_535
@@ -26,6 +27,8 @@ class Limits:
     """Bytes; more than HTTP/2's default is announced by a WINDOW_UPDATE."""
     excess: bytes = b""
     """Debug data of the GOAWAY that a stream too many brings. Empty: only the stream is refused."""
+    idle_debug: bytes = b"session_timed_out"
+    """What a GOAWAY for idleness says."""
     idle: float = math.inf
     """Seconds without an open stream after which the connection ends; PINGs do not count."""
     ping_apart: float = 0.0
@@ -55,27 +58,20 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """`headers`: status first. `is_silent`: it is never given. `delay`: seconds beside the latency of all."""
+    """`headers`: status first."""
 
     headers: Sequence[tuple[str, str]]
     body: bytes = b""
-    is_silent: bool = False
-    delay: float = 0.0
-
-
-class Faults(Protocol):
-    """The part of the injections that is about connections."""
-
-    silence: bool
-    connection_delays: dict[int, float]
-    body_delay: float
-    drop_after: int | None
-    goaway_after: int | None
-    farewell: tuple[int, bytes]
-    most_at_once: int | None
+    token: str = ""
+    """Whom the request was for."""
+    errors: int = 0
+    """What it weighs in the budget of errors."""
+    farewell: bytes | None = None
+    """Debug data of a GOAWAY that follows at once."""
 
     @property
-    def latency(self) -> Callable[[], float]: ...
+    def status(self) -> int:
+        return int(self.headers[0][1])
 
 
 class Session(Protocol):
@@ -97,6 +93,6 @@ class Service(Protocol):
     limits: Limits
 
     @property
-    def injections(self) -> Faults: ...
+    def injections(self) -> Injections[Any]: ...
 
     def session(self) -> Session: ...

@@ -49,8 +49,12 @@ class Journal:
     """Accepted requests per token."""
     last_at: dict[str, float] = field(default_factory=dict)
     """token → when its last accepted request came"""
+    refused: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """token → status and reason of its last answer, where that was a refusal"""
     requests: int = 0
     connections: int = 0
+    unanswered: int = 0
+    """Accepted requests whose answer may never have reached the client: no sender can help sending those again."""
 
     def add(self, entry: Entry) -> None:
         self.requests += 1
@@ -58,6 +62,9 @@ class Journal:
         if entry.status == 200:
             self.by_token[entry.token] += 1
             self.last_at[entry.token] = entry.t
+            self.refused.pop(entry.token, None)
+        else:
+            self.refused[entry.token] = entry.status, entry.reason
         if not self.counting_only:
             self.entries.append(entry)
         if self.sink is not None:
@@ -77,6 +84,7 @@ class Journal:
             "violations": dict(self.violations),
             "connections": self.connections,
             "tokens": len(self.by_token),
+            "unanswered": self.unanswered,
         }
 
 

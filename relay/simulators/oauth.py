@@ -28,6 +28,12 @@ SKEW: Final = 300
 REFRESHES_APART: Final = 300.0
 """Seconds within which a token is replaced once; F-06."""
 
+ANSWERS: Final = {
+    "500": (500, b'{"error":"internal_failure"}'),
+    "503": (503, b"<html>Service Unavailable</html>"),
+    "invalid_grant": (400, b'{"error":"invalid_grant","error_description":"Invalid JWT Signature."}'),
+}
+"""What it can be told to answer, by name."""
 _OUT_OF_TIME: Final = (
     "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe. "
     "Check your iat and exp values in the JWT claim."
@@ -114,6 +120,8 @@ class FakeOauth:
         self.counts.exchanges += 1
         if self.injections.answers:
             return self.injections.answers.pop(0)
+        if name := self.injections.drawn(self.now()):
+            return ANSWERS[name]
         try:
             account = self._check(_assertion(form, content_type))
         except _Refused as refused:
@@ -127,6 +135,10 @@ class FakeOauth:
     def revoke(self, bearer: str) -> None:
         """End a token before its time."""
         self._ends_at.pop(bearer, None)
+
+    def revoke_all(self) -> None:
+        """End every token."""
+        self._ends_at.clear()
 
     def _issue(self, account: Account) -> dict[str, object]:
         now = self.now()

@@ -73,7 +73,9 @@ class Registry:
     """token → UTC seconds since when; may lie before the relay's latest registration of it."""
     expired: dict[str, float] = field(default_factory=dict)
     rate: int | None = None
-    """Requests per token and minute above which 429 is answered."""
+    """Requests per token and `window` above which 429 is answered."""
+    window: float = 60.0
+    """Seconds."""
     phones: dict[str, Phone] = field(default_factory=dict)
     _recent: dict[str, deque[float]] = field(default_factory=dict)
 
@@ -93,7 +95,7 @@ class Registry:
         if self.rate is None:
             return False
         recent = self._recent.setdefault(token, deque())
-        while recent and recent[0] <= now - 60:
+        while recent and recent[0] <= now - self.window:
             recent.popleft()
         recent.append(now)
         return len(recent) > self.rate

@@ -82,6 +82,16 @@ def test_the_tokens_are_as_long_as_real_ones() -> None:
     assert lengths == {Platform.APNS: {64}, Platform.FCM: {163}}
 
 
+def test_faults() -> None:
+    """The mixes after which the relay need not wait for long."""
+    figures = ran("faults", "--wakeups", "500")
+    assert (figures["lost"], figures["violations"], figures["phones_missing"]) == (0, 0, 0)
+    assert figures["mixes"] > 20
+    assert figures["duplicates"] <= figures["duplicates_allowed"]
+    assert figures["sent"] + figures["phones_dead"] + figures["phones_given_up"] >= 500
+    assert figures["recovery_s"] < 60
+
+
 def test_against_a_relay_that_runs_already(tmp_path: Path) -> None:
     """The same, and afterwards nobody called bench-… is left, while others are where they were."""
     database, stamps = tmp_path / "relay.db", tmp_path / "stamps"
@@ -110,4 +120,5 @@ def test_the_list_of_scripts() -> None:
     """Each with its first line; only what can be run."""
     listed = subprocess.run([sys.executable, "-m", "bench"], capture_output=True, text=True, timeout=60, check=True)
     names = [line.split()[2] for line in listed.stdout.splitlines()]
-    assert names == ["bench.force", "bench.ingest", "bench.latency", "bench.peers", "bench.restart", "bench.send"]
+    scripts = ("faults", "force", "ingest", "latency", "peers", "restart", "send")
+    assert names == [f"bench.{name}" for name in scripts]

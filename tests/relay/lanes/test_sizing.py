@@ -36,7 +36,6 @@ def test_so_many_are_enough_and_one_less_is_not(waiting: int, seconds: float, st
 
 def test_the_mean_follows_what_is_measured() -> None:
     time = AnswerTime()
-    assert time.mean is None
     time.measured(0.1, load=0.0)
     assert time.mean == 0.1
     for _ in range(100):

@@ -16,6 +16,7 @@ from relay.simulators.certificates import Authority
 from relay.simulators.fcm import IDLE, FakeFcm
 from relay.simulators.fcm_answer import Answer
 from relay.simulators.http1 import LARGEST_BODY, LARGEST_HEAD, PIPELINED
+from relay.simulators.injections import DropAt, DropHow
 from tests.relay.simulators.h1_client import Caller, calling
 from tests.relay.simulators.h2_client import Fields, connected
 from tests.relay.simulators.messages import BEARER, DEVICE, PROJECT, devices, fake_fcm, message, send
@@ -236,3 +237,16 @@ async def test_which_of_the_two_is_spoken_is_for_alpn_to_say(alpn: tuple[str, ..
             assert stream.selected_alpn_protocol() == spoken
             if spoken != "h2":
                 assert (await Caller(stream).ask(PATH, FIELDS, message())).status == 200
+
+
+@pytest.mark.parametrize("how", DropHow)
+@pytest.mark.parametrize("at", [DropAt.ANSWER, DropAt.HEAD, DropAt.BODY])
+async def test_where_a_connection_is_dropped(autojump_clock: MockClock, at: DropAt, how: DropHow) -> None:
+    fake = fake_fcm()
+    fake.injections.drop_share, fake.injections.drop_at, fake.injections.drop_how = 1.0, at, how
+    if at is DropAt.BODY:
+        fake.injections.answers.append(Answer(503, b"busy"))
+    async with http1(fake) as caller:
+        with pytest.raises(h11.RemoteProtocolError):
+            await caller.ask(PATH, FIELDS, message())
+    assert fake.journal.unanswered == (1 if at is DropAt.ANSWER else fake.journal.by_status[200])

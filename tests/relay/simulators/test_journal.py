@@ -65,6 +65,7 @@ def test_the_totals_are_json_in_a_fixed_order() -> None:
         "violations": {"priority_sent": 2, "push_enabled": 1},
         "connections": 1,
         "tokens": 2,
+        "unanswered": 0,
     }
     assert list(json.loads(json.dumps(journal.totals()))["by_status"]) == ["200", "400", "410"]
 
