@@ -40,6 +40,7 @@ CANCELS: Final = 100
 LAST_CODE: Final = 13
 """Highest error code of RFC 9113. Reasons become labels of metrics: a peer must not invent them."""
 _NOT_OPEN: Final = object()
+_ZERO: Final = 0x30
 
 
 class _Partial:
@@ -67,8 +68,8 @@ class Connection:
         self._proven = False
         """An answer has come; until then one stream only (Apple, token authentication)."""
         self._credit = frames.FIRST_WINDOW
-        self.is_starved = False
-        """The last request did not fit into the peer's windows; until the peer enlarges one."""
+        self._has_window = True
+        """False when the last request did not fit into the peer's windows; until the peer enlarges one."""
         self._stream_window = frames.FIRST_WINDOW
         self._next_stream = 1
         self._open: dict[int, object] = {}
@@ -110,6 +111,11 @@ class Connection:
         """The peer's SETTINGS have come."""
         return self._writer is not None
 
+    @property
+    def is_starved(self) -> bool:
+        """Nothing can be sent, and no answer changes that: no window for a request, or no stream number is left."""
+        return not self._has_window or self._next_stream > frames.LAST_STREAM
+
     def oldest(self) -> list[object]:
         """Tags of the two requests that have waited longest: for their answer's headers, and for its end."""
         found = [*islice(self._open.values(), 1)]
@@ -121,7 +127,7 @@ class Connection:
 
     def room(self) -> int:
         """How many requests may be opened now, flow control aside."""
-        if self._writer is None or self.is_starved or self.going_away or self.closed:
+        if self._writer is None or not self._has_window or self.going_away or self.closed:
             return 0
         limit = min(self._peer_streams, self._own_streams) if self._proven else min(self._peer_streams, 1)
         unused = (frames.LAST_STREAM + 2 - self._next_stream) // 2
@@ -143,7 +149,7 @@ class Connection:
             tag, _path, _varying, body = request
             length = len(body)
             if length > credit or length > window:
-                self.is_starved = not out
+                self._has_window = bool(out)
                 break
             block = block_of(request)
             size += len(block) + length + 18
@@ -368,25 +374,27 @@ class Connection:
             return
         if len(payload) % 6:
             raise WireError(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS of a wrong length")
-        values = dict(struct.iter_unpack(">HI", payload))
-        self._check_settings(values)
+        pairs = [*struct.iter_unpack(">HI", payload)]
+        for key, value in pairs:
+            self._check_setting(key, value)
+        values = dict(pairs)  # of one that comes twice the last counts; but a table that was smaller has lost entries
         self._peer_streams = values.get(frames.MAX_CONCURRENT_STREAMS, self._peer_streams)
         self._stream_window = values.get(frames.INITIAL_WINDOW_SIZE, self._stream_window)
-        self.is_starved = False
-        table = values.get(frames.HEADER_TABLE_SIZE)
+        self._has_window = True
+        table = min((value for key, value in pairs if key == frames.HEADER_TABLE_SIZE), default=DEFAULT_TABLE)
         if self._writer is None:
-            self._writer = BlockWriter(self._template, DEFAULT_TABLE if table is None else table)
-        elif table is not None:
+            self._writer = BlockWriter(self._template, table)
+        else:
             self._writer.resize(table)
         self._out.append(frames.frame(frames.SETTINGS, frames.ACK, 0))
 
     @staticmethod
-    def _check_settings(values: dict[int, int]) -> None:
-        if values.get(frames.ENABLE_PUSH):
+    def _check_setting(key: int, value: int) -> None:
+        if key == frames.ENABLE_PUSH and value:
             raise WireError(ErrorCode.PROTOCOL_ERROR, "a server that wants to be pushed to")
-        if values.get(frames.INITIAL_WINDOW_SIZE, 0) > frames.LARGEST_WINDOW:
+        if key == frames.INITIAL_WINDOW_SIZE and value > frames.LARGEST_WINDOW:
             raise WireError(ErrorCode.FLOW_CONTROL_ERROR, "a window beyond 2^31-1")
-        if not 16_384 <= values.get(frames.MAX_FRAME_SIZE, 16_384) < 2**24:
+        if key == frames.MAX_FRAME_SIZE and not 16_384 <= value < 2**24:
             raise WireError(ErrorCode.PROTOCOL_ERROR, "a frame size out of range")
 
     def _on_ping(self, flags: int, stream: int, payload: bytes, received: Received) -> None:
@@ -416,12 +424,12 @@ class Connection:
         if len(payload) != 4:
             raise WireError(ErrorCode.FRAME_SIZE_ERROR, "WINDOW_UPDATE of a wrong length")
         increment = int.from_bytes(payload, "big") & frames.LARGEST_WINDOW
+        if not increment:
+            raise WireError(ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE of nothing")
         if stream:
             self._check_opened(stream)
             return  # our streams are written whole: their windows do not matter any more
-        if not increment:
-            raise WireError(ErrorCode.PROTOCOL_ERROR, "WINDOW_UPDATE of nothing")
-        self.is_starved = False
+        self._has_window = True
         self._credit += increment
         if self._credit > frames.LARGEST_WINDOW:
             raise WireError(ErrorCode.FLOW_CONTROL_ERROR, "a window beyond 2^31-1")
@@ -457,6 +465,6 @@ def _unpadded(flags: int, payload: bytes) -> bytes:
 
 def _status(headers: Headers) -> int:
     for name, value in headers:
-        if name == b":status" and len(value) == 3 and value.isdigit():
+        if name == b":status" and len(value) == 3 and value.isdigit() and value[0] != _ZERO:
             return int(value)
     raise WireError(ErrorCode.PROTOCOL_ERROR, "an answer without a status")
