@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.fuzz import kept
 from relay.wire import Connection, ErrorCode, Received, WireError
 from tests.relay.wire import by_hand
 from tests.relay.wire.by_hand import END_HEADERS, OK, OK_OBEDIENT, STREAMS, WHOLE, frame, status
@@ -21,17 +22,6 @@ CALM = ErrorCode.ENHANCE_YOUR_CALM
 
 IDLE = 17
 """The next stream, with seven open: not opened yet."""
-
-
-def bytes_kept(connection: Connection) -> int:
-    """What a peer has made us keep, apart from the tags: half a frame, half a block, bodies, frames due."""
-    block = connection._block
-    return (
-        len(connection._buffer)
-        + (len(block[2]) if block else 0)
-        + sum(len(partial.body) + sum(map(len, dict(partial.headers))) for partial in connection._partial.values())
-        + sum(map(len, connection._out))
-    )
 
 
 BREACHES: dict[str, tuple[bytes, ErrorCode]] = {
@@ -222,7 +212,7 @@ def test_a_flood_without_an_answer_ends_the_connection_before_it_costs_much(floo
     connection, tags = opened(2)
     connection.receive(by_hand.headers(5, status(400), END_HEADERS))
     assert code_of_flood(connection, b"".join(FLOODS[flood] * 100)) is CALM
-    assert bytes_kept(connection) < 250_000
+    assert kept(connection) < 250_000
     assert set(connection.lost()) == set(tags.values())
 
 
@@ -237,7 +227,7 @@ def test_answers_in_between_do_not_excuse_a_peer_that_lets_us_owe_more_and_more(
     connection, tags = opened(100)
     streams = iter(tags)
     assert code_of_flood(connection, lambda: by_hand.ping() * 1000 + by_hand.headers(next(streams), OK)) is CALM
-    assert bytes_kept(connection) < 250_000
+    assert kept(connection) < 250_000
 
 
 def test_a_talkative_peer_that_answers_and_reads_is_no_flood() -> None:
@@ -253,7 +243,7 @@ def test_of_a_large_body_only_the_beginning_is_kept() -> None:
     for stream in range(3, 103, 2):
         connection.receive(by_hand.headers(stream, status(500), END_HEADERS))
         connection.receive(by_hand.data(stream, bytes(16_384), 0) * 20)
-    assert bytes_kept(connection) < 50 * 4_200
+    assert kept(connection) < 50 * 4_200
 
 
 def test_a_frame_is_kept_until_it_is_whole_and_no_longer() -> None:
@@ -262,8 +252,8 @@ def test_a_frame_is_kept_until_it_is_whole_and_no_longer() -> None:
     sent = by_hand.data(3, bytes(16_384), 0)
     for start in range(0, len(sent), 1000):
         connection.receive(sent[start : start + 1000])
-        assert bytes_kept(connection) <= len(sent)
-    assert bytes_kept(connection) == 0
+        assert kept(connection) <= len(sent)
+    assert kept(connection) == 0
 
 
 def fed(connection: Connection, sent: bytes, cuts: list[int]) -> list[Received]:
@@ -276,7 +266,7 @@ def fed(connection: Connection, sent: bytes, cuts: list[int]) -> list[Received]:
             news.append(error.received)
             break
         connection.control()
-        assert bytes_kept(connection) <= 16_384 + 9 + 65_536 + 16_384 + 7 * (4_096 + 16_384)
+        assert kept(connection) <= 16_384 + 9 + 65_536 + 16_384 + 7 * (4_096 + 16_384)
     return news
 
 
