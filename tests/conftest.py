@@ -1,4 +1,4 @@
-"""What all tests share: hypothesis without chance and without a stopwatch.
+"""What all tests share: hypothesis without chance and without a stopwatch, and programs that may be missing.
 
 The suite must give the same answer twice, so examples are derived from the test itself. For a hunt, run
 `pytest --hypothesis-profile=hunt`: random examples, ten times as many.
@@ -6,7 +6,12 @@ The suite must give the same answer twice, so examples are derived from the test
 
 from __future__ import annotations
 
+import os
+
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.needs import require
 
 _SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
@@ -15,3 +20,10 @@ settings.register_profile(
     "hunt", parent=settings.get_profile("default"), derandomize=False, max_examples=1000, print_blob=True
 )
 settings.load_profile("default")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """`@pytest.mark.needs("program", …)`: see needs.py."""
+    for mark in item.iter_markers("needs"):
+        for program in mark.args:
+            require(program, os.environ)

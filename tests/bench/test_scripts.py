@@ -92,6 +92,15 @@ def test_faults() -> None:
     assert figures["recovery_s"] < 60
 
 
+def test_fuzz() -> None:
+    figures = ran("fuzz", "--seconds", "1")
+    assert figures["inputs"] > 0
+    assert figures["failures"] == 0
+    assert figures["seconds"] >= 1
+    assert figures["per_s"] > 0
+    assert ran("fuzz", "--only", "7")["inputs"] == 1
+
+
 def test_against_a_relay_that_runs_already(tmp_path: Path) -> None:
     """The same, and afterwards nobody called bench-… is left, while others are where they were."""
     database, stamps = tmp_path / "relay.db", tmp_path / "stamps"
@@ -120,5 +129,5 @@ def test_the_list_of_scripts() -> None:
     """Each with its first line; only what can be run."""
     listed = subprocess.run([sys.executable, "-m", "bench"], capture_output=True, text=True, timeout=60, check=True)
     names = [line.split()[2] for line in listed.stdout.splitlines()]
-    scripts = ("faults", "force", "ingest", "latency", "peers", "restart", "send")
+    scripts = ("faults", "force", "fuzz", "ingest", "latency", "peers", "restart", "send")
     assert names == [f"bench.{name}" for name in scripts]

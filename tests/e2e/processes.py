@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import trio
@@ -81,11 +81,16 @@ class Child:
         self._news = trio.Event()
 
 
-@asynccontextmanager
-async def running(*arguments: str | Path, zone: str = "UTC") -> AsyncIterator[Child]:
+def running(*arguments: str | Path, zone: str = "UTC") -> AbstractAsyncContextManager[Child]:
     """`feierabend ARGUMENTS` as a process, for the length of the block; killed at its end. `zone`: the machine's."""
+    return started(sys.executable, "-m", "relay", *arguments, zone=zone)
+
+
+@asynccontextmanager
+async def started(*command: str | Path, zone: str = "UTC") -> AsyncIterator[Child]:
+    """Any program as a process, likewise."""
     process = await trio.lowlevel.open_process(
-        [sys.executable, "-m", "relay", *map(str, arguments)],
+        [*map(str, command)],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT,
         env={**os.environ, "TZ": zone},
     )  # fmt: skip
@@ -106,7 +111,7 @@ async def running(*arguments: str | Path, zone: str = "UTC") -> AsyncIterator[Ch
             await process.wait()
             await trio.aclose_forcefully(process.stdout)
             await trio.aclose_forcefully(process.stderr)
-        print(f"--- {' '.join(map(str, arguments))}: ended with {process.returncode}", *child.lines, sep="\n")
+        print(f"--- {' '.join(map(str, command))}: ended with {process.returncode}", *child.lines, sep="\n")
 
 
 def free_port() -> int:

@@ -54,7 +54,12 @@ def frame(kind: int, flags: int = 0, stream: int = 0, payload: bytes = b"", *, l
 
 
 def settings(values: Mapping[int, int]) -> bytes:
-    return frame(SETTINGS, payload=b"".join(struct.pack(">HI", *pair) for pair in values.items()))
+    return settings_in_order(*values.items())
+
+
+def settings_in_order(*pairs: tuple[int, int]) -> bytes:
+    """SETTINGS that may name one twice; they are to be processed in their order (RFC 9113, 6.5.3)."""
+    return frame(SETTINGS, payload=b"".join(struct.pack(">HI", *pair) for pair in pairs))
 
 
 def ping(payload: bytes = b"mornings", flags: int = 0) -> bytes:

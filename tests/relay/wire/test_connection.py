@@ -289,6 +289,27 @@ def test_a_peers_window_may_reach_its_largest_value_and_no_more() -> None:
     assert error.value.code is ErrorCode.FLOW_CONTROL_ERROR
 
 
+def test_blocks_and_bodies_fit_into_the_smallest_frame_a_peer_may_insist_on() -> None:
+    """16,384 bytes is both what a write holds and the least MAX_FRAME_SIZE there is."""
+    connection = proven({by_hand.FRAME_SIZE: 16_384, WINDOW: 2**20})
+    spare = WRITE - len(connection.take([request(0, body=b"")])[1])
+    for wanted in (request(1, body=b"x" * spare), request(2, varying=(b"t" * (spare - 1000), b"17"))):
+        count, sent = connection.take([wanted])
+        assert count == 1
+        assert max(len(frame.payload) for frame in by_hand.split(sent)) <= 16_384
+
+
+def test_of_a_setting_that_comes_twice_the_last_counts() -> None:
+    """RFC 9113, 6.5.3: they are processed in their order, and acknowledged once."""
+    connection = proven()
+    connection.receive(by_hand.settings_in_order((STREAMS, 0), (WINDOW, 0), (STREAMS, 7), (WINDOW, 20)))
+    assert connection.room() == 7
+    assert connection.take([request(1, body=b"x" * 21)]) == (0, b"")
+    connection.receive(by_hand.settings_in_order((STREAMS, 7), (STREAMS, 3)))
+    assert connection.room() == 3
+    assert len(by_hand.split(connection.control())) == 2
+
+
 def test_an_update_of_a_streams_window_is_no_credit_for_the_connection() -> None:
     connection, _ = opened(1, settings={STREAMS: 1000})
     connection.receive(by_hand.window_update(3, 2**31 - 1))
@@ -307,6 +328,15 @@ def test_the_last_stream_of_a_connection_is_two_to_the_31_less_one() -> None:
     assert connection.take(requests(1)) == (0, b"")
     news = connection.receive(by_hand.headers(2**31 - 1, OK))
     assert news.accepted == ["wakeup 2"]
+
+
+def test_a_connection_without_stream_numbers_is_starved_for_good() -> None:
+    """Who holds it replaces it, as one without window; else it would wait for ever on a connection that is sound."""
+    connection = at_stream(proven(), 2**31 - 1)
+    assert not connection.is_starved
+    assert connection.take(requests(2))[0] == 1
+    connection.receive(by_hand.window_update(0, 1000) + by_hand.settings({STREAMS: 1000}))
+    assert connection.is_starved
 
 
 def test_after_our_goodbye_nothing_is_opened_and_answers_still_count() -> None:

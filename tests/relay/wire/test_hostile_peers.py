@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.fuzz import kept
 from relay.wire import Connection, ErrorCode, Received, WireError
 from tests.relay.wire import by_hand
 from tests.relay.wire.by_hand import END_HEADERS, OK, OK_OBEDIENT, STREAMS, WHOLE, frame, status
@@ -23,17 +24,6 @@ IDLE = 17
 """The next stream, with seven open: not opened yet."""
 
 
-def bytes_kept(connection: Connection) -> int:
-    """What a peer has made us keep, apart from the tags: half a frame, half a block, bodies, frames due."""
-    block = connection._block
-    return (
-        len(connection._buffer)
-        + (len(block[2]) if block else 0)
-        + sum(len(partial.body) + sum(map(len, dict(partial.headers))) for partial in connection._partial.values())
-        + sum(map(len, connection._out))
-    )
-
-
 BREACHES: dict[str, tuple[bytes, ErrorCode]] = {
     "a frame larger than 16,384 bytes": (frame(by_hand.DATA, 0, 3, length=16_385), SIZE),
     "an unknown frame larger than that": (frame(0xFE, 0, 0, length=2**24 - 1), SIZE),
@@ -46,6 +36,7 @@ BREACHES: dict[str, tuple[bytes, ErrorCode]] = {
     "an empty header block": (by_hand.headers(3, b""), PROTOCOL),
     "an answer without a status": (by_hand.headers(3, b"\x00\x01a\x01b"), PROTOCOL),
     "a status of two digits": (by_hand.headers(3, b"\x08\x0241"), PROTOCOL),
+    "a status below 100": (by_hand.headers(3, b"\x08\x03099"), PROTOCOL),
     "a status of letters": (by_hand.headers(3, b"\x08\x03abc"), PROTOCOL),
     "an interim answer with the end": (by_hand.headers(3, b"\x08\x03103"), PROTOCOL),
     "trailers without the end": (by_hand.headers(3, OK, END_HEADERS) * 2, PROTOCOL),
@@ -93,6 +84,8 @@ BREACHES: dict[str, tuple[bytes, ErrorCode]] = {
     "ENABLE_PUSH from a server": (by_hand.settings({by_hand.PUSH: 1}), PROTOCOL),
     "ENABLE_PUSH of two": (by_hand.settings({by_hand.PUSH: 2}), PROTOCOL),
     "a window setting beyond its limit": (by_hand.settings({by_hand.WINDOW: 2**31}), FLOW),
+    "a window setting beyond its limit, taken back": (by_hand.settings_in_order((4, 2**31), (4, 65_535)), FLOW),
+    "a frame size below its limit, taken back": (by_hand.settings_in_order((5, 1), (5, 16_384)), PROTOCOL),
     "a frame size below its limit": (by_hand.settings({by_hand.FRAME_SIZE: 16_383}), PROTOCOL),
     "a frame size beyond its limit": (by_hand.settings({by_hand.FRAME_SIZE: 2**24}), PROTOCOL),
     "PUSH_PROMISE": (frame(by_hand.PUSH_PROMISE, END_HEADERS, 3, b"\x00\x00\x00\x02" + OK), PROTOCOL),
@@ -105,6 +98,7 @@ BREACHES: dict[str, tuple[bytes, ErrorCode]] = {
     "WINDOW_UPDATE of three bytes": (frame(by_hand.WINDOW_UPDATE, 0, 0, bytes(3)), SIZE),
     "WINDOW_UPDATE of five bytes": (frame(by_hand.WINDOW_UPDATE, 0, 3, bytes(5)), SIZE),
     "WINDOW_UPDATE of nothing": (by_hand.window_update(0, 0), PROTOCOL),
+    "WINDOW_UPDATE of nothing on a stream": (by_hand.window_update(3, 0), PROTOCOL),
     "WINDOW_UPDATE of only the reserved bit": (by_hand.window_update(0, 2**31), PROTOCOL),
     "WINDOW_UPDATE on a stream never opened": (by_hand.window_update(IDLE, 1), PROTOCOL),
     "WINDOW_UPDATE on an even stream": (by_hand.window_update(2, 1), PROTOCOL),
@@ -218,7 +212,7 @@ def test_a_flood_without_an_answer_ends_the_connection_before_it_costs_much(floo
     connection, tags = opened(2)
     connection.receive(by_hand.headers(5, status(400), END_HEADERS))
     assert code_of_flood(connection, b"".join(FLOODS[flood] * 100)) is CALM
-    assert bytes_kept(connection) < 250_000
+    assert kept(connection) < 250_000
     assert set(connection.lost()) == set(tags.values())
 
 
@@ -233,7 +227,7 @@ def test_answers_in_between_do_not_excuse_a_peer_that_lets_us_owe_more_and_more(
     connection, tags = opened(100)
     streams = iter(tags)
     assert code_of_flood(connection, lambda: by_hand.ping() * 1000 + by_hand.headers(next(streams), OK)) is CALM
-    assert bytes_kept(connection) < 250_000
+    assert kept(connection) < 250_000
 
 
 def test_a_talkative_peer_that_answers_and_reads_is_no_flood() -> None:
@@ -249,7 +243,7 @@ def test_of_a_large_body_only_the_beginning_is_kept() -> None:
     for stream in range(3, 103, 2):
         connection.receive(by_hand.headers(stream, status(500), END_HEADERS))
         connection.receive(by_hand.data(stream, bytes(16_384), 0) * 20)
-    assert bytes_kept(connection) < 50 * 4_200
+    assert kept(connection) < 50 * 4_200
 
 
 def test_a_frame_is_kept_until_it_is_whole_and_no_longer() -> None:
@@ -258,8 +252,8 @@ def test_a_frame_is_kept_until_it_is_whole_and_no_longer() -> None:
     sent = by_hand.data(3, bytes(16_384), 0)
     for start in range(0, len(sent), 1000):
         connection.receive(sent[start : start + 1000])
-        assert bytes_kept(connection) <= len(sent)
-    assert bytes_kept(connection) == 0
+        assert kept(connection) <= len(sent)
+    assert kept(connection) == 0
 
 
 def fed(connection: Connection, sent: bytes, cuts: list[int]) -> list[Received]:
@@ -272,7 +266,7 @@ def fed(connection: Connection, sent: bytes, cuts: list[int]) -> list[Received]:
             news.append(error.received)
             break
         connection.control()
-        assert bytes_kept(connection) <= 16_384 + 9 + 65_536 + 16_384 + 7 * (4_096 + 16_384)
+        assert kept(connection) <= 16_384 + 9 + 65_536 + 16_384 + 7 * (4_096 + 16_384)
     return news
 
 

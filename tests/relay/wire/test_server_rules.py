@@ -1,9 +1,12 @@
 """HTTP/2 as real servers speak it: each rule that one of them forced upon us, by its number.
 
-Rules 13, 18, 19 and the replacing part of 17 are the lanes'; what they need from the wire is tested here.
+Rules 13, 18, 19 and the replacing part of 12, 16 and 17 are the lanes': tests/relay/lanes/test_server_rules.py.
 """
 
 from __future__ import annotations
+
+import re
+from pathlib import Path
 
 import hpack
 import pytest
@@ -300,6 +303,23 @@ def test_rule_09_a_table_lowered_later_is_heeded_by_the_next_block() -> None:
     assert (first, second) == (0x20, 0x83)
 
 
+def test_rule_09_a_table_that_was_smaller_for_a_moment_has_lost_its_entries() -> None:
+    """RFC 7541, 4.2: of several changes the smallest is told first. A reference would name what is gone."""
+    connection = proven()
+    connection.take([request(0)])
+    connection.receive(by_hand.settings_in_order((TABLE, 0), (TABLE, 4096)))
+    decoder = hpack.Decoder()
+    _, sent = connection.take(requests(2, first=1))
+    first, second = (frame.payload for frame in by_hand.split(sent)[::2])
+    assert first[0] == 0x20
+    for block in (first, second):
+        assert (b"content-length", b"12") in list(decoder.decode(block, raw=True))
+    assert not decoder.header_table.dynamic_entries
+    new = greeted({})
+    new.receive(by_hand.settings_in_order((TABLE, 100), (TABLE, 65_536)))
+    assert by_hand.split(new.take([request(1)])[1])[0].payload[0] == 0x20
+
+
 def test_rule_10_settings_and_pings_are_acknowledged_at_once_and_in_order() -> None:
     """nghttpd closes after ten seconds; hyper's second GOAWAY waits for our answer to its PING."""
     connection = proven()
@@ -439,3 +459,12 @@ def test_rule_17_what_is_full_or_waiting_for_its_first_answer_is_not_starved() -
     assert full.take(requests(5)) == (0, b"")
     assert not waiting.is_starved
     assert not full.is_starved
+
+
+def test_every_rule_has_a_test() -> None:
+    """Those of relay/README.md, by the number in the name of a test here or at the lanes."""
+    tests = Path(__file__).parents[1]
+    text = "".join((tests / folder / "test_server_rules.py").read_text() for folder in ("wire", "lanes"))
+    stated = re.findall(r"^(\d+)\. ", (tests.parents[1] / "relay/README.md").read_text(), re.MULTILINE)
+    assert [int(number) for number in stated] == [*range(1, 20)]
+    assert {int(number) for number in re.findall(r"def test_rule_(\d\d)_", text)} == {*range(1, 20)}
