@@ -48,9 +48,9 @@ from relay.journal import Executor, Journal, in_thread
 from relay.lanes import apns, fcm
 from relay.lanes.apns import Apns
 from relay.lanes.credentials import ProviderTokens
+from relay.lanes.dialer import Connect, Dialer, Resolve, no_lookup
 from relay.lanes.fcm import Fcm
 from relay.lanes.lane import Lane
-from relay.lanes.link import Connect
 from relay.lanes.oauth import AccessToken, PostForm
 from relay.lanes.pool import Pool
 from relay.lanes.provider import Provider
@@ -60,6 +60,7 @@ from relay.ops.metrics import Sources
 from relay.store.port import Store, StoreMismatch
 from relay.store.sqlite import SqliteStore
 from relay.wire import connect as connect_tls
+from relay.wire import resolve as look_up
 from schedules import TZDATA, compile_table, parse
 
 HTTPS: Final = 443
@@ -90,6 +91,8 @@ class Seams:
     """None: a thread of its own."""
     connect: Callable[[AnyAppConfig], Connect] | None = None
     """None: TLS over TCP."""
+    resolve: Resolve | None = None
+    """None: the resolver of the machine; with another `connect` none, and what is connected to is the host's name."""
     post: Callable[[FcmAppConfig], PostForm] | None = None
     """How to fetch access tokens. None: HTTPS."""
     rng: Random | None = None
@@ -154,6 +157,7 @@ class Relay:
         """A lane for each app, with its credentials: one provider token per team, one access token per app."""
         tokens = ProviderTokens()
         connect, post = seams.connect or _connect_tls, seams.post or _post
+        resolve = seams.resolve or (no_lookup if seams.connect else look_up)
         for tenant in self._config.tenants:
             for app in tenant.apps:
                 access: AccessToken | None = None
@@ -164,7 +168,7 @@ class Relay:
                     token = tokens.of(app.team_id, app.key_id, app.key)
                     provider = Apns(app.topic, token, *_address(app))
                 lane = Lane(app.name, provider, self.journal, self.tables, self._clock, rng, self.dispatcher.touched)
-                self.pool.add(tenant.name, lane, connect(app), app.connections)
+                self.pool.add(tenant.name, lane, Dialer(app.name, connect(app), resolve), app.connections)
                 if access is not None:
                     self.pool.keep(partial(access.run, lane.nudge))
 
@@ -294,8 +298,10 @@ def _connect_tls(app: AnyAppConfig) -> Connect:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["h2"])
 
-    async def connect(host: str, port: int) -> trio.abc.Stream:
-        return await connect_tls(host, port, context)
+    host, _ = _address(app)
+
+    async def connect(address: str, port: int) -> trio.abc.Stream:
+        return await connect_tls(host, port, context, address)
 
     return connect
 

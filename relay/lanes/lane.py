@@ -48,6 +48,7 @@ class Carrier(Protocol):
     @property
     def in_flight(self) -> int: ...
     def nudge(self) -> None: ...
+    def wear(self) -> None: ...
 
 
 class Settles(Protocol):
@@ -116,6 +117,14 @@ class Lane:
         for session in self.sessions:
             session.nudge()
 
+    def renew(self, provider: Provider) -> None:
+        """The credential was replaced: new connections carry the new one, and replace those that are open, in turn."""
+        self.provider = provider
+        self.health.mended()
+        for session in self.sessions:
+            session.wear()
+        self.nudge()
+
     def drain(self) -> None:
         """Send nothing more; connections end when their answers are in."""
         self.draining.set()
@@ -169,8 +178,9 @@ class Lane:
             self.nudge()
         self._settles.settle_accepted(flights)
 
-    def answered(self, answers: Sequence[Answer], retire: Retire) -> None:
-        """Judge answers that were not 200. `retire` ends the connection they came on."""
+    def answered(self, answers: Sequence[Answer], retire: Retire, provider: Provider) -> None:
+        """Judge answers that were not 200. `retire` ends the connection they came on; `provider` is what it carries."""
+        outdated = provider is not self.provider
         settlements: list[Settlement] = []
         accepted: list[Flight] = []
         again: list[Flight] = []
@@ -179,9 +189,11 @@ class Lane:
         for answer in answers:
             flight = answer.tag
             assert isinstance(flight, Flight)
-            judgement = self.provider.judge(answer, self.clock.now())
+            judgement = provider.judge(answer, self.clock.now())
             self._count(judgement.reason)
             action = self.health.judge(judgement.verdict)
+            if outdated and action in _ACTS:
+                action = Action.RECONNECT  # about a key that was replaced: the new one is judged by its own answers
             if action is Action.ACCEPTED:
                 accepted.append(flight)
             elif self.health.still_stopped(judgement.verdict, judgement.reason):
