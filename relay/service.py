@@ -15,12 +15,12 @@ from __future__ import annotations
 import ssl
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from random import Random
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import structlog
@@ -28,7 +28,8 @@ import trio
 
 from relay.clock import Clock
 from relay.cold_http import form_poster
-from relay.config import Address, AnyAppConfig, Config, FcmAppConfig, TenantConfig
+from relay.config import Address, AnyAppConfig, AppConfig, Config, FcmAppConfig, TenantConfig
+from relay.config_reader import key_id_of, read_provider_key, read_service_account
 from relay.core.devices import Platform
 from relay.core.errors import CannotListen
 from relay.core.flight import Flight
@@ -51,9 +52,10 @@ from relay.lanes.credentials import ProviderTokens
 from relay.lanes.dialer import Connect, Dialer, Resolve, no_lookup
 from relay.lanes.fcm import Fcm
 from relay.lanes.lane import Lane
-from relay.lanes.oauth import AccessToken, PostForm
+from relay.lanes.oauth import AccessToken, PostForm, ServiceAccount
 from relay.lanes.pool import Pool
 from relay.lanes.provider import Provider
+from relay.lanes.watching import Watched
 from relay.loading import restore
 from relay.ops.door import Destination, Ops
 from relay.ops.metrics import Sources
@@ -171,6 +173,9 @@ class Relay:
                 self.pool.add(tenant.name, lane, Dialer(app.name, connect(app), resolve), app.connections)
                 if access is not None:
                     self.pool.keep(partial(access.run, lane.nudge))
+                watched = _watched(app, lane, tokens, access, self._clock)
+                if watched is not None:
+                    self.pool.keep(watched.run)
 
     def _open_token(self, flight: Flight) -> str:
         device, person = flight.device, flight.person
@@ -290,6 +295,41 @@ def _destination(tenant: str, app: AnyAppConfig) -> Destination:
 
 def _post(app: FcmAppConfig) -> PostForm:
     return form_poster(app.ca_file)
+
+
+def _watched(
+    app: AnyAppConfig, lane: Lane, tokens: ProviderTokens, access: AccessToken | None, clock: Clock
+) -> Watched[Any] | None:
+    """What looks after the file of an app's credential; None when it does not come from a file."""
+    if isinstance(app, FcmAppConfig):
+        if app.account_file is None or access is None:
+            return None
+        return Watched(app.name, app.account_file, partial(_read_account, app), access.renew, clock)
+    if app.key_file is None:
+        return None
+
+    def take(found: tuple[str, bytes]) -> None:
+        token, provider = tokens.of(app.team_id, *found), lane.provider
+        assert isinstance(provider, Apns)
+        if provider.token is not token:
+            lane.renew(provider.with_token(token))
+            log.info("key_replaced", app=app.name)
+
+    return Watched(app.name, app.key_file, partial(_read_key, app), take, clock)
+
+
+def _read_key(app: AppConfig, path: Path) -> tuple[str, bytes]:
+    """(id, PEM) of an app's key. Raises ValueError, OSError."""
+    named = key_id_of(path)
+    if app.key_id_is_fixed and named not in (None, app.key_id):
+        raise ValueError("is named after another key than the configuration; leave out key_id there to rotate keys")
+    return app.key_id if app.key_id_is_fixed else named or app.key_id, read_provider_key(path)
+
+
+def _read_account(app: FcmAppConfig, path: Path) -> ServiceAccount:
+    """An app's account; where tokens come from stays as configured. Raises ValueError, OSError."""
+    account = read_service_account(path)
+    return replace(account, token_uri=app.account.token_uri) if app.token_uri_is_overridden else account
 
 
 def _connect_tls(app: AnyAppConfig) -> Connect:

@@ -127,10 +127,12 @@ class Health:
         self._breaker.stop(reason, self._clock.now())
         self._is_stopped = True
 
-    def mended(self) -> None:
-        """What may have been wrong with us was replaced: if that had stopped the lane, a probe may go at once."""
-        if self._is_stopped and self._is_open():
+    def mended(self) -> bool:
+        """What may have been wrong with us was replaced. True: the lane was stopped, and a probe may go at once."""
+        was_stopped = self._is_stopped and self._is_open()
+        if was_stopped:
             self._breaker.pause(self._breaker.opened_for, self._clock.now())
+        return was_stopped
 
     def still_stopped(self, verdict: Verdict, reason: str) -> bool:
         """Whether this is the probe, saying again what has stopped the lane: then it is no news about a device."""

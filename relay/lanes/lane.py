@@ -49,6 +49,7 @@ class Carrier(Protocol):
     def in_flight(self) -> int: ...
     def nudge(self) -> None: ...
     def wear(self) -> None: ...
+    def retire(self, reason: str) -> None: ...
 
 
 class Settles(Protocol):
@@ -118,12 +119,17 @@ class Lane:
             session.nudge()
 
     def renew(self, provider: Provider) -> None:
-        """The credential was replaced: new connections carry the new one, and replace those that are open, in turn."""
+        """The credential was replaced: new connections carry the new one, and replace those that are open, in turn.
+
+        All at once when the lane stood still for the old one: the probe must not leave with that.
+        """
         self.provider = provider
-        self.health.mended()
+        stood_still = self.health.mended()
         for session in self.sessions:
-            session.wear()
-        self.nudge()
+            if stood_still:
+                session.retire("key_replaced")
+            else:
+                session.wear()
 
     def drain(self) -> None:
         """Send nothing more; connections end when their answers are in."""

@@ -519,10 +519,14 @@ async def world(
     serve: Mapping[str, Serve] | None = None,
     executor: Executor = inline,
     post: Callable[[FcmAppConfig], PostForm] | None = None,
+    keys: Mapping[str, TeamKey] = {},
     seed: int = 1,
     running: bool = True,
 ) -> AsyncIterator[World]:
-    """Without `tenants`: one, with one app. `clock`: the relay's, when it shall be wrong; the provider's never is."""
+    """Without `tenants`: one, with one app. `keys`: what Apple knows besides the usual one.
+
+    `clock`: the relay's, when it shall be wrong; the provider's never is.
+    """
     provider_clock = TrioClock(start)
     clock = clock or provider_clock
     config = configuration(
@@ -531,7 +535,7 @@ async def world(
     apps = [an_app for a_tenant in config.tenants for an_app in a_tenant.apps]
     topics = {a.topic for a in apps if isinstance(a, AppConfig)}
     fake = FakeApns(
-        {KEY_ID: TeamKey(team_id=TEAM_ID, key_id=KEY_ID, public_pem=signing_key()[1])}, topics,
+        {KEY_ID: TeamKey(team_id=TEAM_ID, key_id=KEY_ID, public_pem=signing_key()[1]), **keys}, topics,
         provider_clock.now, streams=streams,
     )  # fmt: skip
     store = store or MemoryStore()
