@@ -39,6 +39,7 @@
     provider = "fcm"
     service_account_file = "service-account.json"
     connections = 4                   # FCM takes 100 requests at a time on each
+    rate_per_minute = 600000          # the project's quota; what other senders use of it, take off
 
     [[tenants.classes]]               # message, roster and alarm exist; name one to change it
     name = "alarm"
@@ -85,6 +86,10 @@ from relay.core.errors import Problem, RelayError
 from relay.core.events import DEFAULT_CLASSES, EventClass
 from relay.doors.keys import KEY_ID, Scope
 from relay.lanes.oauth import ServiceAccount
+from relay.lanes.quota import SMALLEST
+
+FCM_RATE: Final = 600_000
+"""Messages a minute that Google takes from a project; whoever was granted more, says so."""
 
 
 class ConfigError(RelayError):
@@ -158,6 +163,8 @@ class FcmAppConfig:
     ca_file: Path | None
     account_file: Path | None = None
     """Looked at again once a minute; None: the account never changes."""
+    rate_per_minute: int = FCM_RATE
+    """Most messages of the project in any minute."""
 
 
 AnyAppConfig = AppConfig | FcmAppConfig
@@ -339,6 +346,7 @@ def _fcm_app(
     account_file = table.get("service_account_file", a_path, None)
     token_uri = table.get("token_uri", text(r"https://[!-~]{1,400}"), None, required=False)
     connections = table.get("connections", whole(1, 64), 4)
+    rate = table.get("rate_per_minute", whole(SMALLEST, 100_000_000), FCM_RATE)
     found = _file(table, "service_account_file", folder / account_file, read_service_account) if account_file else None
     if found is None:
         return None
@@ -346,6 +354,7 @@ def _fcm_app(
     return FcmAppConfig(
         name=name, account=account, connections=connections, endpoint=endpoint,
         token_uri_is_overridden=token_uri is not None, ca_file=ca_file, account_file=folder / account_file,
+        rate_per_minute=rate,
     )  # fmt: skip
 
 

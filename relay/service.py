@@ -55,6 +55,7 @@ from relay.lanes.lane import Lane
 from relay.lanes.oauth import AccessToken, PostForm, ServiceAccount
 from relay.lanes.pool import Pool
 from relay.lanes.provider import Provider
+from relay.lanes.quota import Quota
 from relay.lanes.watching import Watched
 from relay.loading import restore
 from relay.ops.door import Destination, Ops
@@ -163,13 +164,17 @@ class Relay:
         for tenant in self._config.tenants:
             for app in tenant.apps:
                 access: AccessToken | None = None
+                quota: Quota | None = None
                 if isinstance(app, FcmAppConfig):
                     access = AccessToken(app.account, post(app), self._clock, rng)
+                    quota = Quota(app.rate_per_minute)
                     provider: Provider = Fcm(app.account.project_id, access, *_address(app))
                 else:
                     token = tokens.of(app.team_id, app.key_id, app.key)
                     provider = Apns(app.topic, token, *_address(app))
-                lane = Lane(app.name, provider, self.journal, self.tables, self._clock, rng, self.dispatcher.touched)
+                lane = Lane(
+                    app.name, provider, self.journal, self.tables, self._clock, rng, self.dispatcher.touched, quota
+                )
                 self.pool.add(tenant.name, lane, Dialer(app.name, connect(app), resolve), app.connections)
                 if access is not None:
                     self.pool.keep(partial(access.run, lane.nudge))

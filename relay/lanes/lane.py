@@ -28,6 +28,7 @@ from relay.core.verdicts import Action, Scope
 from relay.lanes.health import PAUSE, Health
 from relay.lanes.provider import Judgement, Provider
 from relay.lanes.queue import Queue
+from relay.lanes.quota import Quota
 from relay.wire import Answer
 
 KINDS: Final = 100
@@ -88,6 +89,7 @@ class Lane:
         clock: Clock,
         rng: Random,
         touched: Callable[[Sequence[Person]], None],
+        quota: Quota | None = None,
     ) -> None:
         self.app = app
         self.provider = provider
@@ -100,6 +102,8 @@ class Lane:
         self._settles = settles
         self._rng = rng
         self._touched = touched
+        self._quota = quota
+        """By trio's clock: what the provider counts happens on the wire, whatever a clock that is set says."""
         self._queue = Queue()
         self._suspects: list[tuple[Flight, Judgement]] = []
         self._accepted = 0
@@ -140,18 +144,26 @@ class Lane:
 
     def available(self) -> int:
         """How many queued wakeups may go out now."""
+        if self._quota is not None and self._quota.held:
+            self._queue.add(self._quota.due(trio.current_time()))
         queued = self.queued
         if not queued or self.draining.is_set() or not self.provider.is_ready(self.clock.now()):
             return 0
         allowance = self.health.allowance()
+        if self._quota is not None:
+            queued = min(queued, self._quota.allowance(trio.current_time(), self._queue.urgent))
         return queued if allowance is None else min(allowance, queued)
 
     def take(self, limit: int) -> list[Flight]:
         """Up to `limit` wakeups, alarms first."""
-        count = min(limit, self.available())
-        if count:
-            self.health.probing()
-        return self._queue.take(count)
+        while count := min(limit, self.available()):
+            flights = self._queue.take(count)
+            if self._quota is not None:
+                flights = self._quota.pass_on(flights, trio.current_time())
+            if flights:
+                self.health.probing()
+                return flights
+        return []
 
     def refuse(self, flights: Sequence[Flight]) -> None:
         """The last look said no: the devices are not in flight any more, the persons are worked out anew."""
@@ -245,7 +257,14 @@ class Lane:
 
     def pause(self, *, has_room: bool) -> float:
         """Seconds after which a connection with nothing to do should look again."""
-        return self.health.look_in(LOOK, may_probe=has_room and self.queued > 0)
+        pause = self.health.look_in(LOOK, may_probe=has_room and self.queued > 0)
+        if self._quota is not None and has_room:
+            now = trio.current_time()
+            pause = min(pause, max(0.0, self._quota.due_at - now))
+            wait = self._quota.wait(now) if self.queued else 0.0
+            if wait and self.health.allowance() is None:
+                pause = min(pause, wait)
+        return pause
 
     def judge_suspects(self) -> None:
         """Let the brake rule over the suspects held."""
@@ -273,8 +292,9 @@ class Lane:
         return sum(session.in_flight for session in self.sessions)
 
     def statistics(self) -> LaneStatistics:
+        held = self._quota.held if self._quota is not None else 0
         return LaneStatistics(
-            self.app, self.queued, self._queue.urgent, self.in_flight, len(self.sessions), self._accepted,
+            self.app, self.queued + held, self._queue.urgent, self.in_flight, len(self.sessions), self._accepted,
             dict(self._answers), self._refused, self.health.state, self.health.opened_for,
         )  # fmt: skip
 
