@@ -16,7 +16,6 @@ Alarms may use all of the project's bucket, the others leave a twentieth of it.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
 from itertools import count
 from typing import Final
 
@@ -26,6 +25,8 @@ from relay.core.private import DeviceKey
 PER_DEVICE: Final = 0.75
 """Seconds in which a device may be sent one more."""
 DEVICE_BURST: Final = 150
+_FULLEST: Final = (DEVICE_BURST - 1) * PER_DEVICE
+"""Seconds until the bucket of a device is full again, when one more just fits."""
 BURST: Final = 1.0
 """Seconds of the project's rate that may leave at once."""
 RESERVED: Final = 20
@@ -72,22 +73,24 @@ class Quota:
 
     # --- devices
 
-    def pass_on(self, flights: Sequence[Flight], now: float) -> list[Flight]:
+    def pass_on(self, flights: list[Flight], now: float) -> list[Flight]:
         """Those that may leave now; they are counted. Those whose device is over its limit are held."""
-        self._left -= len(flights)
-        full_at = self._full_at
-        passed: list[Flight] = []
+        full_at, once = self._full_at, now + PER_DEVICE
+        late: set[Flight] = set()
         for flight in flights:
             key = flight.device.key
             full = full_at.get(key, now)
-            if full - now > (DEVICE_BURST - 1) * PER_DEVICE:
-                self._left += 1
-                heapq.heappush(self._held, (full - (DEVICE_BURST - 1) * PER_DEVICE, next(self._order), flight))
-                continue
-            full_at[key] = (max(now, full)) + PER_DEVICE
-            passed.append(flight)
+            if full <= now:  # nearly all
+                full_at[key] = once
+            elif full <= now + _FULLEST:
+                full_at[key] = full + PER_DEVICE
+            else:
+                late.add(flight)
+                heapq.heappush(self._held, (full - _FULLEST, next(self._order), flight))
         if len(full_at) > self._crowded:
             self._forget(now)
+        passed = [flight for flight in flights if flight not in late] if late else flights
+        self._left -= len(passed)
         return passed
 
     def due(self, now: float) -> list[Flight]:
