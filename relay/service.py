@@ -56,6 +56,7 @@ from relay.lanes.oauth import AccessToken, PostForm, ServiceAccount
 from relay.lanes.pool import Pool
 from relay.lanes.provider import Provider
 from relay.lanes.quota import Quota
+from relay.lanes.skew import Skew
 from relay.lanes.watching import Watched
 from relay.loading import restore
 from relay.ops.door import Destination, Ops
@@ -159,21 +160,30 @@ class Relay:
     def _add_lanes(self, rng: Random, seams: Seams) -> None:
         """A lane for each app, with its credentials: one provider token per team, one access token per app."""
         tokens = ProviderTokens()
-        connect, post = seams.connect or _connect_tls, seams.post or _post
+        connect = seams.connect or _connect_tls
         resolve = seams.resolve or (no_lookup if seams.connect else look_up)
         for tenant in self._config.tenants:
             for app in tenant.apps:
                 access: AccessToken | None = None
                 quota: Quota | None = None
+                skew = Skew(app.name)
                 if isinstance(app, FcmAppConfig):
-                    access = AccessToken(app.account, post(app), self._clock, rng)
+                    access = AccessToken(app.account, self._post(app, seams, skew), self._clock, rng)
                     quota = Quota(app.rate_per_minute)
                     provider: Provider = Fcm(app.account.project_id, access, *_address(app))
                 else:
                     token = tokens.of(app.team_id, app.key_id, app.key)
                     provider = Apns(app.topic, token, *_address(app))
                 lane = Lane(
-                    app.name, provider, self.journal, self.tables, self._clock, rng, self.dispatcher.touched, quota
+                    app.name,
+                    provider,
+                    self.journal,
+                    self.tables,
+                    self._clock,
+                    rng,
+                    self.dispatcher.touched,
+                    quota,
+                    skew,
                 )
                 self.pool.add(tenant.name, lane, Dialer(app.name, connect(app), resolve), app.connections)
                 if access is not None:
@@ -181,6 +191,11 @@ class Relay:
                 watched = _watched(app, lane, tokens, access, self._clock)
                 if watched is not None:
                     self.pool.keep(watched.run)
+
+    def _post(self, app: FcmAppConfig, seams: Seams, skew: Skew) -> PostForm:
+        if seams.post is not None:
+            return seams.post(app)
+        return form_poster(app.ca_file, lambda date: skew.heard(date, self._clock.now()))
 
     def _open_token(self, flight: Flight) -> str:
         device, person = flight.device, flight.person
@@ -296,10 +311,6 @@ def _destination(tenant: str, app: AnyAppConfig) -> Destination:
     except ValueError:  # it will be told when a token is fetched
         token_address = ""
     return Destination(tenant=tenant, app=app.name, provider="fcm", address=address, token_address=token_address)
-
-
-def _post(app: FcmAppConfig) -> PostForm:
-    return form_poster(app.ca_file)
 
 
 def _watched(

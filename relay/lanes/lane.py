@@ -29,6 +29,7 @@ from relay.lanes.health import PAUSE, Health
 from relay.lanes.provider import Judgement, Provider
 from relay.lanes.queue import Queue
 from relay.lanes.quota import Quota
+from relay.lanes.skew import Skew
 from relay.wire import Answer
 
 KINDS: Final = 100
@@ -75,6 +76,8 @@ class LaneStatistics:
     """Last looks at the gate that said no."""
     state: State
     opened_for: str
+    clock_error: int
+    """Seconds by which our clock is ahead of the provider's; 0 while that is nothing."""
 
 
 class Lane:
@@ -90,6 +93,7 @@ class Lane:
         rng: Random,
         touched: Callable[[Sequence[Person]], None],
         quota: Quota | None = None,
+        skew: Skew | None = None,
     ) -> None:
         self.app = app
         self.provider = provider
@@ -102,6 +106,7 @@ class Lane:
         self._settles = settles
         self._rng = rng
         self._touched = touched
+        self._skew = skew or Skew(app)
         self._quota = quota
         """By trio's clock: what the provider counts happens on the wire, whatever a clock that is set says."""
         self._queue = Queue()
@@ -208,6 +213,9 @@ class Lane:
             flight = answer.tag
             assert isinstance(flight, Flight)
             judgement = provider.judge(answer, self.clock.now())
+            for name, value in answer.headers:
+                if name == b"date":
+                    self._skew.heard(value.decode("latin-1"), self.clock.now())
             self._count(judgement.reason)
             action = self.health.judge(judgement.verdict)
             if outdated and action in _ACTS:
@@ -296,6 +304,7 @@ class Lane:
         return LaneStatistics(
             self.app, self.queued + held, self._queue.urgent, self.in_flight, len(self.sessions), self._accepted,
             dict(self._answers), self._refused, self.health.state, self.health.opened_for,
+            self._skew.error,
         )  # fmt: skip
 
     @property
