@@ -35,8 +35,6 @@ WORTH_IT: Final = 64
 """A bucket that was empty is looked at again when it holds so many: about one write."""
 ROOMY: Final = 1_000
 """Devices known below which those that may be forgotten are left alone."""
-
-
 SMALLEST: Final = 1_200
 """Least rate per minute: a twentieth of its bucket is one message."""
 

@@ -117,6 +117,8 @@ class Session:
     async def run(self) -> None:
         """Carry wakeups until retired or lost. What has no answer then is told to the lane as lost."""
         self._lane.sessions.add(self)
+        if self.provider is not self._lane.provider:
+            self.wear()  # the key was replaced before this task began
         try:
             async with trio.open_nursery() as nursery:
                 for part in (self._read, self._pump, self._watch):
