@@ -7,6 +7,7 @@ configuration says.
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -14,8 +15,11 @@ import httpx
 from relay.lanes.oauth import PostForm
 
 
-def form_poster(ca_file: Path | None) -> PostForm:
-    """How to post a form over TLS: with the system's trust store, or the file named for a simulator."""
+def form_poster(ca_file: Path | None, dated: Callable[[str], None] = lambda _: None) -> PostForm:
+    """How to post a form over TLS: with the system's trust store, or the file named for a simulator.
+
+    `dated` is told the date of each answer that bears one.
+    """
     context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
 
     async def post(uri: str, form: dict[str, str]) -> tuple[int, bytes]:
@@ -25,6 +29,8 @@ def form_poster(ca_file: Path | None) -> PostForm:
                 response = await client.post(uri, data=form)
         except httpx.HTTPError as error:
             raise OSError(type(error).__name__) from None
+        if "date" in response.headers:
+            dated(response.headers["date"])
         return response.status_code, response.content
 
     return post

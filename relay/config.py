@@ -39,6 +39,7 @@
     provider = "fcm"
     service_account_file = "service-account.json"
     connections = 4                   # FCM takes 100 requests at a time on each
+    rate_per_minute = 600000          # the project's quota; what other senders use of it, take off
 
     [[tenants.classes]]               # message, roster and alarm exist; name one to change it
     name = "alarm"
@@ -50,7 +51,9 @@
     recipients = 25000
     rate_per_hour = 60
 
-Paths are relative to the file. Everything wrong is listed at once, each with its path and a sentence.
+Paths are relative to the file. The files of keys and service accounts are looked at once a minute; to rotate a key of
+Apple's, leave out `key_id` and point the link that is `key_file` to another AuthKey_<key id>.p8. Everything wrong is
+listed at once, each with its path and a sentence.
 """
 
 from __future__ import annotations
@@ -69,6 +72,7 @@ from relay.config_reader import (
     an_address,
     choice,
     flag,
+    key_id_of,
     number,
     read_certificates,
     read_provider_key,
@@ -82,6 +86,10 @@ from relay.core.errors import Problem, RelayError
 from relay.core.events import DEFAULT_CLASSES, EventClass
 from relay.doors.keys import KEY_ID, Scope
 from relay.lanes.oauth import ServiceAccount
+from relay.lanes.quota import SMALLEST
+
+FCM_RATE: Final = 600_000
+"""Messages a minute that Google takes from a project; whoever was granted more, says so."""
 
 
 class ConfigError(RelayError):
@@ -136,6 +144,10 @@ class AppConfig:
     endpoint: Address | None
     """Overrides Apple's address; for simulators and tests."""
     ca_file: Path | None
+    key_file: Path | None = None
+    """Looked at again once a minute; None: the key never changes."""
+    key_id_is_fixed: bool = True
+    """False: the name of the key file says the id, and may say another one day."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +161,10 @@ class FcmAppConfig:
     endpoint: Address | None
     token_uri_is_overridden: bool
     ca_file: Path | None
+    account_file: Path | None = None
+    """Looked at again once a minute; None: the account never changes."""
+    rate_per_minute: int = FCM_RATE
+    """Most messages of the project in any minute."""
 
 
 AnyAppConfig = AppConfig | FcmAppConfig
@@ -308,8 +324,10 @@ def _apns_app(
 ) -> AnyAppConfig | None:
     topic = table.get("topic", text(r"[A-Za-z0-9.-]{1,255}"), None)
     team_id = table.get("team_id", text(r"[A-Z0-9]{10}"), None)
-    key_id = table.get("key_id", text(r"[A-Z0-9]{10}"), None)
     key_file = table.get("key_file", a_path, None)
+    named = key_id_of(folder / key_file) if key_file else None
+    given = table.get("key_id", text(r"[A-Z0-9]{10}"), None, required=named is None)
+    key_id = given or named
     environment = table.get("environment", choice("production", "sandbox"), "production")
     connections = table.get("connections", whole(1, 64), 2)
     key = _file(table, "key_file", folder / key_file, read_provider_key) if key_file else None
@@ -317,7 +335,8 @@ def _apns_app(
         return None
     return AppConfig(
         name=name, topic=topic, team_id=team_id, key_id=key_id, key=key, environment=environment,
-        connections=connections, endpoint=endpoint, ca_file=ca_file,
+        connections=connections, endpoint=endpoint, ca_file=ca_file, key_file=folder / key_file,
+        key_id_is_fixed=given is not None,
     )  # fmt: skip
 
 
@@ -327,13 +346,15 @@ def _fcm_app(
     account_file = table.get("service_account_file", a_path, None)
     token_uri = table.get("token_uri", text(r"https://[!-~]{1,400}"), None, required=False)
     connections = table.get("connections", whole(1, 64), 4)
+    rate = table.get("rate_per_minute", whole(SMALLEST, 100_000_000), FCM_RATE)
     found = _file(table, "service_account_file", folder / account_file, read_service_account) if account_file else None
     if found is None:
         return None
     account = replace(found, token_uri=token_uri or found.token_uri)
     return FcmAppConfig(
         name=name, account=account, connections=connections, endpoint=endpoint,
-        token_uri_is_overridden=token_uri is not None, ca_file=ca_file,
+        token_uri_is_overridden=token_uri is not None, ca_file=ca_file, account_file=folder / account_file,
+        rate_per_minute=rate,
     )  # fmt: skip
 
 

@@ -225,6 +225,12 @@ def read_provider_key(path: Path) -> bytes:
     return pem
 
 
+def key_id_of(path: Path) -> str | None:
+    """The id of an APNs key by the name of its file, links followed, as Apple hands it out; None for another name."""
+    named = re.fullmatch(r"AuthKey_([A-Z0-9]{10})\.p8", path.resolve().name)
+    return named[1] if named else None
+
+
 def read_certificates(path: Path) -> Path:
     """The path itself, when the file holds certificates to trust."""
     path.open("rb").close()  # ssl's own words for a missing file are no better, and it takes a folder for an empty file

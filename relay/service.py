@@ -15,12 +15,12 @@ from __future__ import annotations
 import ssl
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from random import Random
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import structlog
@@ -28,7 +28,8 @@ import trio
 
 from relay.clock import Clock
 from relay.cold_http import form_poster
-from relay.config import Address, AnyAppConfig, Config, FcmAppConfig, TenantConfig
+from relay.config import Address, AnyAppConfig, AppConfig, Config, FcmAppConfig, TenantConfig
+from relay.config_reader import key_id_of, read_provider_key, read_service_account
 from relay.core.devices import Platform
 from relay.core.errors import CannotListen
 from relay.core.flight import Flight
@@ -48,18 +49,22 @@ from relay.journal import Executor, Journal, in_thread
 from relay.lanes import apns, fcm
 from relay.lanes.apns import Apns
 from relay.lanes.credentials import ProviderTokens
+from relay.lanes.dialer import Connect, Dialer, Resolve, no_lookup
 from relay.lanes.fcm import Fcm
 from relay.lanes.lane import Lane
-from relay.lanes.link import Connect
-from relay.lanes.oauth import AccessToken, PostForm
+from relay.lanes.oauth import AccessToken, PostForm, ServiceAccount
 from relay.lanes.pool import Pool
 from relay.lanes.provider import Provider
+from relay.lanes.quota import Quota
+from relay.lanes.skew import Skew
+from relay.lanes.watching import Watched
 from relay.loading import restore
 from relay.ops.door import Destination, Ops
 from relay.ops.metrics import Sources
 from relay.store.port import Store, StoreMismatch
 from relay.store.sqlite import SqliteStore
 from relay.wire import connect as connect_tls
+from relay.wire import resolve as look_up
 from schedules import TZDATA, compile_table, parse
 
 HTTPS: Final = 443
@@ -90,6 +95,8 @@ class Seams:
     """None: a thread of its own."""
     connect: Callable[[AnyAppConfig], Connect] | None = None
     """None: TLS over TCP."""
+    resolve: Resolve | None = None
+    """None: the resolver of the machine; with another `connect` none, and what is connected to is the host's name."""
     post: Callable[[FcmAppConfig], PostForm] | None = None
     """How to fetch access tokens. None: HTTPS."""
     rng: Random | None = None
@@ -152,20 +159,42 @@ class Relay:
     def _add_lanes(self, rng: Random, seams: Seams) -> None:
         """A lane for each app, with its credentials: one provider token per team, one access token per app."""
         tokens = ProviderTokens()
-        connect, post = seams.connect or _connect_tls, seams.post or _post
+        connect = seams.connect or _connect_tls
+        resolve = seams.resolve or (no_lookup if seams.connect else look_up)
         for tenant in self._config.tenants:
             for app in tenant.apps:
                 access: AccessToken | None = None
+                quota: Quota | None = None
+                skew = Skew(app.name)
                 if isinstance(app, FcmAppConfig):
-                    access = AccessToken(app.account, post(app), self._clock, rng)
+                    access = AccessToken(app.account, self._post(app, seams, skew), self._clock, rng)
+                    quota = Quota(app.rate_per_minute)
                     provider: Provider = Fcm(app.account.project_id, access, *_address(app))
                 else:
                     token = tokens.of(app.team_id, app.key_id, app.key)
                     provider = Apns(app.topic, token, *_address(app))
-                lane = Lane(app.name, provider, self.journal, self.tables, self._clock, rng, self.dispatcher.touched)
-                self.pool.add(tenant.name, lane, connect(app), app.connections)
+                lane = Lane(
+                    app.name,
+                    provider,
+                    self.journal,
+                    self.tables,
+                    self._clock,
+                    rng,
+                    self.dispatcher.touched,
+                    quota,
+                    skew,
+                )
+                self.pool.add(tenant.name, lane, Dialer(app.name, connect(app), resolve), app.connections)
                 if access is not None:
                     self.pool.keep(partial(access.run, lane.nudge))
+                watched = _watched(app, lane, tokens, access, self._clock)
+                if watched is not None:
+                    self.pool.keep(watched.run)
+
+    def _post(self, app: FcmAppConfig, seams: Seams, skew: Skew) -> PostForm:
+        if seams.post is not None:
+            return seams.post(app)
+        return form_poster(app.ca_file, lambda date: skew.heard(date, self._clock.now()))
 
     def _open_token(self, flight: Flight) -> str:
         device, person = flight.device, flight.person
@@ -283,8 +312,39 @@ def _destination(tenant: str, app: AnyAppConfig) -> Destination:
     return Destination(tenant=tenant, app=app.name, provider="fcm", address=address, token_address=token_address)
 
 
-def _post(app: FcmAppConfig) -> PostForm:
-    return form_poster(app.ca_file)
+def _watched(
+    app: AnyAppConfig, lane: Lane, tokens: ProviderTokens, access: AccessToken | None, clock: Clock
+) -> Watched[Any] | None:
+    """What looks after the file of an app's credential; None when it does not come from a file."""
+    if isinstance(app, FcmAppConfig):
+        if app.account_file is None or access is None:
+            return None
+        return Watched(app.name, app.account_file, partial(_read_account, app), access.renew, clock)
+    if app.key_file is None:
+        return None
+
+    def take(found: tuple[str, bytes]) -> None:
+        token, provider = tokens.of(app.team_id, *found), lane.provider
+        assert isinstance(provider, Apns)
+        if provider.token is not token:
+            lane.renew(provider.with_token(token))
+            log.info("key_replaced", app=app.name)
+
+    return Watched(app.name, app.key_file, partial(_read_key, app), take, clock)
+
+
+def _read_key(app: AppConfig, path: Path) -> tuple[str, bytes]:
+    """(id, PEM) of an app's key. Raises ValueError, OSError."""
+    named = key_id_of(path)
+    if app.key_id_is_fixed and named not in (None, app.key_id):
+        raise ValueError("is named after another key than the configuration; leave out key_id there to rotate keys")
+    return app.key_id if app.key_id_is_fixed else named or app.key_id, read_provider_key(path)
+
+
+def _read_account(app: FcmAppConfig, path: Path) -> ServiceAccount:
+    """An app's account; where tokens come from stays as configured. Raises ValueError, OSError."""
+    account = read_service_account(path)
+    return replace(account, token_uri=app.account.token_uri) if app.token_uri_is_overridden else account
 
 
 def _connect_tls(app: AnyAppConfig) -> Connect:
@@ -293,8 +353,10 @@ def _connect_tls(app: AnyAppConfig) -> Connect:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["h2"])
 
-    async def connect(host: str, port: int) -> trio.abc.Stream:
-        return await connect_tls(host, port, context)
+    host, _ = _address(app)
+
+    async def connect(address: str, port: int) -> trio.abc.Stream:
+        return await connect_tls(host, port, context, address)
 
     return connect
 

@@ -29,11 +29,15 @@ class Apns:
         self.host = host
         self.port = port
         self._topic = topic
-        self._token = token
+        self.token = token
         self._at = float("nan")
         self._until = (b"", 0)
         """(provider token, five minutes) for which `_by_life` is good; looked at again at each new instant."""
         self._by_life: dict[int, tuple[bytes, ...]] = {}
+
+    def with_token(self, token: ProviderToken) -> Apns:
+        """The same app with another key, for connections that are opened from now on."""
+        return Apns(self._topic, token, self.host, self.port)
 
     def is_ready(self, now: float) -> bool:
         return True
@@ -43,7 +47,7 @@ class Apns:
         return Template(apns_constant(authority, self._topic), APNS_VARYING)
 
     def credential(self, now: float) -> bytes:
-        return self._token.bearer(now)
+        return self.token.bearer(now)
 
     def request(self, flight: Flight, token: str, now: float) -> Request:
         if now != self._at:
@@ -56,7 +60,7 @@ class Apns:
 
     def _turn_to(self, now: float) -> None:
         self._at = now
-        until = (self._token.bearer(now), int(now) // TICK)
+        until = (self.token.bearer(now), int(now) // TICK)
         if until != self._until:
             self._until, self._by_life = until, {}
 
@@ -66,7 +70,7 @@ class Apns:
 
     def credential_refused(self, now: float) -> str:
         self._at = float("nan")
-        return "" if self._token.expired(now) else "clock_is_wrong"
+        return "" if self.token.expired(now) else "clock_is_wrong"
 
 
 def _reason(body: bytes) -> tuple[str, float | None]:

@@ -48,6 +48,10 @@ class ProviderToken:
     def __repr__(self) -> str:
         return "<ProviderToken>"
 
+    def is_of(self, key: bytes) -> bool:
+        """Whether it is signed with this key (PEM)."""
+        return self._key.split() == key.split()
+
     def bearer(self, now: float) -> bytes:
         """Value of the `authorization` field. A clock stepped back by more than a life mints anew as well."""
         if self._is_over(now):
@@ -106,7 +110,10 @@ class ProviderTokens:
         self._tokens: dict[tuple[str, str], ProviderToken] = {}
 
     def of(self, team_id: str, key_id: str, key: bytes) -> ProviderToken:
+        """Raises ValueError when another key is known under this id: Apple gives every key an id of its own."""
         found = self._tokens.get((team_id, key_id))
         if found is None:
             found = self._tokens[(team_id, key_id)] = ProviderToken(team_id, key_id, key)
+        elif not found.is_of(key):
+            raise ValueError("is another key under the id of the one in use; name the file AuthKey_<key id>.p8")
         return found

@@ -43,6 +43,8 @@ class Health:
         self._brake = Brake()
         self._bugs = 0
         """Answers in a row that called our requests malformed."""
+        self._is_stopped = False
+        """The breaker was opened for a mistake of ours, last of all."""
         self._ahead = PAUSE
         """Most seconds by which the next probe can lie ahead."""
 
@@ -111,6 +113,7 @@ class Health:
         was_open = self._is_open()
         self._breaker.failed(1, reason, self._clock.now())
         if self._is_open() and not was_open:
+            self._is_stopped = False
             log.warning("lane_paused", app=self._app, reason=reason)
 
     def unknown(self) -> None:
@@ -122,6 +125,14 @@ class Health:
         if not self._is_open():
             log.error("lane_stopped", app=self._app, reason=reason, held=held)
         self._breaker.stop(reason, self._clock.now())
+        self._is_stopped = True
+
+    def mended(self) -> bool:
+        """What may have been wrong with us was replaced. True: the lane was stopped, and a probe may go at once."""
+        was_stopped = self._is_stopped and self._is_open()
+        if was_stopped:
+            self._breaker.pause(self._breaker.opened_for, self._clock.now())
+        return was_stopped
 
     def still_stopped(self, verdict: Verdict, reason: str) -> bool:
         """Whether this is the probe, saying again what has stopped the lane: then it is no news about a device."""
@@ -135,6 +146,7 @@ class Health:
         """The provider wants us to wait so long."""
         if not self._is_open():
             log.warning("lane_paused", app=self._app, reason=reason)
+        self._is_stopped = False
         self._ahead = max(PAUSE, seconds)
         self._breaker.pause(reason, self._clock.now() + seconds)
 

@@ -28,6 +28,8 @@ from relay.core.verdicts import Action, Scope
 from relay.lanes.health import PAUSE, Health
 from relay.lanes.provider import Judgement, Provider
 from relay.lanes.queue import Queue
+from relay.lanes.quota import Quota
+from relay.lanes.skew import Skew
 from relay.wire import Answer
 
 KINDS: Final = 100
@@ -55,6 +57,8 @@ class Carrier(Protocol):
         """It is kept for them, and can take one now."""
 
     def nudge(self) -> None: ...
+    def wear(self) -> None: ...
+    def retire(self, reason: str) -> None: ...
 
 
 class Settles(Protocol):
@@ -79,6 +83,8 @@ class LaneStatistics:
     """Last looks at the gate that said no."""
     state: State
     opened_for: str
+    clock_error: int
+    """Seconds by which our clock is ahead of the provider's; 0 while that is nothing."""
 
 
 class Lane:
@@ -93,6 +99,8 @@ class Lane:
         clock: Clock,
         rng: Random,
         touched: Callable[[Sequence[Person]], None],
+        quota: Quota | None = None,
+        skew: Skew | None = None,
     ) -> None:
         self.app = app
         self.provider = provider
@@ -105,6 +113,9 @@ class Lane:
         self._settles = settles
         self._rng = rng
         self._touched = touched
+        self._skew = skew or Skew(app)
+        self._quota = quota
+        """By trio's clock: what the provider counts happens on the wire, whatever a clock that is set says."""
         self._queue = Queue()
         self._suspects: list[tuple[Flight, Judgement]] = []
         self._accepted = 0
@@ -123,6 +134,19 @@ class Lane:
         for session in self.sessions:
             session.nudge()
 
+    def renew(self, provider: Provider) -> None:
+        """The credential was replaced: new connections carry the new one, and replace those that are open, in turn.
+
+        All at once when the lane stood still for the old one: the probe must not leave with that.
+        """
+        self.provider = provider
+        stood_still = self.health.mended()
+        for session in self.sessions:
+            if stood_still:
+                session.retire("key_replaced")
+            else:
+                session.wear()
+
     def drain(self) -> None:
         """Send nothing more; connections end when their answers are in."""
         self.draining.set()
@@ -132,18 +156,28 @@ class Lane:
 
     def available(self) -> int:
         """How many queued wakeups may go out now."""
+        if self._quota is not None and self._quota.held:
+            self._queue.add(self._quota.due(trio.current_time()))
         queued = self.queued
         if not queued or self.draining.is_set() or not self.provider.is_ready(self.clock.now()):
             return 0
         allowance = self.health.allowance()
+        if self._quota is not None:
+            queued = min(queued, self._quota.allowance(trio.current_time(), self._queue.urgent))
         return queued if allowance is None else min(allowance, queued)
 
     def take(self, limit: int, *, alarms: bool = True, others: bool = True) -> list[Flight]:
         """Up to `limit` wakeups of these kinds, alarms first."""
-        taken = self._queue.take(min(limit, self.available()), alarms=alarms, others=others)
-        if taken:
-            self.health.probing()
-        return taken
+        while (count := min(limit, self.available())) > 0:
+            flights = self._queue.take(count, alarms=alarms, others=others)
+            if not flights:
+                break
+            if self._quota is not None:
+                flights = self._quota.pass_on(flights, trio.current_time())
+            if flights:
+                self.health.probing()
+                return flights
+        return []
 
     def refuse(self, flights: Sequence[Flight]) -> None:
         """The last look said no: the devices are not in flight any more, the persons are worked out anew."""
@@ -176,8 +210,9 @@ class Lane:
             self.nudge()
         self._settles.settle_accepted(flights)
 
-    def answered(self, answers: Sequence[Answer], retire: Retire) -> None:
-        """Judge answers that were not 200. `retire` ends the connection they came on."""
+    def answered(self, answers: Sequence[Answer], retire: Retire, provider: Provider) -> None:
+        """Judge answers that were not 200. `retire` ends the connection they came on; `provider` is what it carries."""
+        outdated = provider is not self.provider
         settlements: list[Settlement] = []
         accepted: list[Flight] = []
         again: list[Flight] = []
@@ -186,9 +221,14 @@ class Lane:
         for answer in answers:
             flight = answer.tag
             assert isinstance(flight, Flight)
-            judgement = self.provider.judge(answer, self.clock.now())
+            judgement = provider.judge(answer, self.clock.now())
+            for name, value in answer.headers:
+                if name == b"date":
+                    self._skew.heard(value.decode("latin-1"), self.clock.now())
             self._count(judgement.reason)
             action = self.health.judge(judgement.verdict)
+            if outdated and action in _ACTS:
+                action = Action.RECONNECT  # about a key that was replaced: the new one is judged by its own answers
             if action is Action.ACCEPTED:
                 accepted.append(flight)
             elif self.health.still_stopped(judgement.verdict, judgement.reason):
@@ -234,7 +274,14 @@ class Lane:
 
     def pause(self, *, has_room: bool) -> float:
         """Seconds after which a connection with nothing to do should look again."""
-        return self.health.look_in(LOOK, may_probe=has_room and self.queued > 0)
+        pause = self.health.look_in(LOOK, may_probe=has_room and self.queued > 0)
+        if self._quota is not None and has_room:
+            now = trio.current_time()
+            pause = min(pause, max(0.0, self._quota.due_at - now))
+            wait = self._quota.wait(now) if self.queued else 0.0
+            if wait and self.health.allowance() is None:
+                pause = min(pause, wait)
+        return pause
 
     def judge_suspects(self) -> None:
         """Let the brake rule over the suspects held."""
@@ -267,9 +314,11 @@ class Lane:
         return sum(session.in_flight for session in self.sessions)
 
     def statistics(self) -> LaneStatistics:
+        held = self._quota.held if self._quota is not None else 0
         return LaneStatistics(
-            self.app, self.queued, self._queue.urgent, self.in_flight, len(self.sessions), self._accepted,
+            self.app, self.queued + held, self._queue.urgent, self.in_flight, len(self.sessions), self._accepted,
             dict(self._answers), self._refused, self.health.state, self.health.opened_for,
+            self._skew.error,
         )  # fmt: skip
 
     @property

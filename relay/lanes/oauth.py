@@ -4,6 +4,8 @@ A signed assertion is exchanged for a token of an hour (RFC 7523; Google, "Using
 applications"). One exchange at a time, five minutes before the token ends; while exchanges fail the old token stays in
 use for as long as it is good, and the pause between them grows from 1 s to 60 s. A token that FCM refuses is given up
 at once, but never more than once a minute: a refused token that is fresh means that the account is wrong.
+
+An account that replaces another must first earn a token: until it does, the one before goes on, and so does its token.
 """
 
 from __future__ import annotations
@@ -54,6 +56,8 @@ class AccessToken:
 
     def __init__(self, account: ServiceAccount, post: PostForm, clock: Clock, rng: Random) -> None:
         self._account = account
+        self._successor: ServiceAccount | None = None
+        """Has not earned a token yet."""
         self._post = post
         self._clock = clock
         self._rng = rng
@@ -70,6 +74,14 @@ class AccessToken:
     def bearer(self, now: float) -> bytes:
         """Value of the `authorization` field; empty when there is no token that is good now."""
         return self._bearer if now < self._ends_at else b""
+
+    def renew(self, account: ServiceAccount) -> None:
+        """Use another account of the project from now on, if it is given tokens. Raises ValueError."""
+        if account.project_id != self._account.project_id:
+            raise ValueError("belongs to another project")
+        if account != self._account:
+            self._successor = account
+            self._wanted.set()
 
     def refused(self, now: float) -> bool:
         """FCM did not take the token: get another. False: it is fresh, so another would be refused as well.
@@ -91,19 +103,30 @@ class AccessToken:
         task_status.started()
         wait = FIRST_WAIT
         while True:
-            if await self._exchange():
+            tried = self._successor
+            if await self._succeed() or await self._exchange(self._account):
                 wait = FIRST_WAIT
                 changed()
                 life = self._ends_at - self._made_at
-                await self._until(self._made_at + max(life - EARLY, life / 2))
+                if self._successor in (None, tried):  # else one came meanwhile
+                    await self._until(self._made_at + max(life - EARLY, life / 2))
             else:
                 await self._clock.sleep_until(self._clock.now() + wait * (0.5 + self._rng.random() / 2))
                 wait = min(wait * 2, LONGEST_WAIT)
 
-    async def _until(self, instant: float) -> None:
-        """Return at the instant, or when the token is refused."""
-        self._wanted = trio.Event()
+    async def _succeed(self) -> bool:
+        """Let the successor earn a token; from then on it is the account."""
+        successor = self._successor
+        if successor is None or not await self._exchange(successor):
+            return False
+        self._account = successor
+        if self._successor is successor:
+            self._successor = None
+        return True
 
+    async def _until(self, instant: float) -> None:
+        """Return at the instant, or when the token is refused or the account replaced."""
+        self._wanted = trio.Event()
         async with trio.open_nursery() as nursery:
 
             async def due() -> None:
@@ -114,21 +137,21 @@ class AccessToken:
             await self._wanted.wait()
             nursery.cancel_scope.cancel()
 
-    async def _exchange(self) -> bool:
+    async def _exchange(self, account: ServiceAccount) -> bool:
         """One exchange; False when it failed. Says why, by Google's own word."""
         now = self._clock.now()
         reason = "timeout"
         with trio.move_on_after(EXCHANGE):
             try:
-                form = {"grant_type": GRANT, "assertion": assertion(self._account, now)}
-                status, body = await self._post(self._account.token_uri, form)
+                form = {"grant_type": GRANT, "assertion": assertion(account, now)}
+                status, body = await self._post(account.token_uri, form)
             except OSError as error:
                 reason = type(error).__name__
             else:
                 if status == 200 and self.take(body, now):
                     return True
                 reason = _reason(status, body)
-        log.warning("token_exchange_failed", project=self._account.project_id, reason=reason)
+        log.warning("token_exchange_failed", project=account.project_id, reason=reason)
         return False
 
     def take(self, body: bytes, now: float) -> bool:

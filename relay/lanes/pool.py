@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from random import Random
 
 import trio
 
 from relay.core.flight import Flight
+from relay.lanes.dialer import Dialer
 from relay.lanes.lane import Lane, LaneStatistics
-from relay.lanes.link import Connect, Link
-from relay.lanes.session import OpenToken
+from relay.lanes.link import Link, Turns
+from relay.lanes.session import OpenToken, Session
 from relay.wire import OriginTrust
 
 LaneKey = tuple[str, str]
@@ -30,12 +32,14 @@ class Pool:
         self._links: list[Link] = []
         self._keepers: list[Keeper] = []
 
-    def add(self, tenant: str, lane: Lane, connect: Connect, connections: int) -> None:
-        """Add a lane with `connections` links; the last of several is for alarms. `connect` opens a stream."""
+    def add(self, tenant: str, lane: Lane, dialer: Dialer, connections: int) -> None:
+        """Add a lane with `connections` links; the last of several is for alarms. `dialer` opens streams."""
         self._lanes[(tenant, lane.app)] = lane
-        trust, turn = OriginTrust(), trio.Lock()
+        make = partial(Session, lane, open_token=self._open_token, trust=OriginTrust())
+        for_alarms = partial(make, for_alarms=True)
+        turns = Turns()
         self._links += [
-            Link(lane, connect, self._open_token, trust, turn, self._rng, for_alarms=0 < number == connections - 1)
+            Link(lane, dialer, for_alarms if 0 < number == connections - 1 else make, turns, self._rng)
             for number in range(connections)
         ]
 

@@ -73,9 +73,11 @@ class Session:
         """`for_alarms`: kept for alarms that would stand behind many, as long as the lane has another connection."""
         self._lane = lane
         self.is_for_alarms = for_alarms
+        self.provider = lane.provider
+        """As it was when the connection was opened: one connection carries the credentials of one key only (S8)."""
         self._open_token = open_token
         self._stream = stream
-        self._connection = Connection(lane.provider.template(), trust=trust)
+        self._connection = Connection(self.provider.template(), trust=trust)
         self._transport = Transport(stream, self._connection)
         self._changed = trio.Event()
         self._flying = trio.Event()
@@ -83,7 +85,14 @@ class Session:
         self._looks_at = float("inf")
         self.retired = trio.Event()
         """Set when nothing new may be opened here."""
+        self.worn = trio.Event()
+        """Set when another connection should take its place: retired, or of a key that was replaced."""
+        self.ready = trio.Event()
+        """Set when requests may be opened, or never will be."""
+        self.ended = trio.Event()
         self.was_useful = False
+        self.was_lost = False
+        """It ended otherwise than by agreement."""
         self._fitting = PER_WRITE
         self._ceiling = CEILING
         self._starved_at = float("inf")
@@ -105,25 +114,37 @@ class Session:
     def retire(self, reason: str) -> None:
         """Open nothing more; end when the answers are in."""
         self._reason = reason
-        self.retired.set()
+        self._retired()
         self._changed.set()
+
+    def wear(self) -> None:
+        """Ask for another connection to take the place of this one; until it is there, go on."""
+        self.worn.set()
+
+    def _retired(self) -> None:
+        self.retired.set()
+        self.worn.set()
+        self.ready.set()
 
     async def run(self) -> None:
         """Carry wakeups until retired or lost. What has no answer then is told to the lane as lost."""
         self._lane.sessions.add(self)
+        if self.provider is not self._lane.provider:
+            self.wear()  # the key was replaced before this task began
         try:
             async with trio.open_nursery() as nursery:
                 for part in (self._read, self._pump, self._watch):
                     nursery.start_soon(self._until_lost, part, nursery.cancel_scope)
         finally:
             self._lane.sessions.discard(self)
-            self.retired.set()
+            self._retired()
             self._judge(self._connection.cut())
             self._lane.lost(_flights(self._connection.lost()), self._reason)
             if trio.current_effective_deadline() == float("-inf"):
                 await trio.aclose_forcefully(self._stream)  # cancelled: no time for a goodbye
             else:
                 await self._transport.aclose()
+            self.ended.set()
 
     async def _until_lost(self, part: Callable[[], Awaitable[None]], scope: trio.CancelScope) -> None:
         """The first part that returns, or loses the connection, ends the others."""
@@ -131,6 +152,7 @@ class Session:
             await part()
         except ConnectionLost as error:
             self._reason = error.reason
+            self.was_lost = not self.retired.is_set()
             log.info("connection_ended", app=self._lane.app, reason=error.reason)
         scope.cancel()
 
@@ -153,7 +175,7 @@ class Session:
             self._ceiling = min(CEILING, self._ceiling + len(news.accepted))
             lane.accepted(news.accepted)  # type: ignore[arg-type]  # tags are flights: only this session sends here
         if news.answers:
-            lane.answered(news.answers, self.retire)
+            lane.answered(news.answers, self.retire, self.provider)
         if news.unprocessed:
             if news.goaway is None:
                 self._refused(len(news.unprocessed))
@@ -188,7 +210,7 @@ class Session:
                 continue
             await self._idle(has_room=self._room() > 0)
             lane.judge_suspects()
-        self.retired.set()
+        self._retired()
         with trio.move_on_after(ANSWER):
             while connection.open_streams:
                 self._changed = trio.Event()
@@ -230,7 +252,7 @@ class Session:
 
         A connection that slept through a renewal comes late to it, and soon after comes the next.
         """
-        credential = self._lane.provider.credential(now)
+        credential = self.provider.credential(now)
         if credential != self._credential:
             if now < self._renewed_at + RENEWALS_APART:
                 return False
@@ -244,6 +266,7 @@ class Session:
             while not (self._connection.is_ready or self._lane.draining.is_set()):
                 self._changed = trio.Event()
                 await self._changed.wait()
+            self.ready.set()
             return
         raise ConnectionLost("no_settings")
 
@@ -297,7 +320,7 @@ class Session:
 
     def _last_look(self, flights: list[Flight], now: float) -> tuple[list[Flight], list[Request]]:
         """Those that may leave, and their requests; the others go back. Nothing may come between this and the bytes."""
-        lane, open_token, request = self._lane, self._open_token, self._lane.provider.request
+        lane, open_token, request = self._lane, self._open_token, self.provider.request
         leaving: list[Flight] = []
         requests: list[Request] = []
         refused: list[Flight] = []

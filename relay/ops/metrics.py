@@ -84,6 +84,9 @@ class _Relay(Collector):
             "in_flight": GaugeMetricFamily("feierabend_lane_in_flight", "Wakeups without answer", labels=["app"]),
             "connections": GaugeMetricFamily("feierabend_lane_connections", "Open connections", labels=["app"]),
         }
+        clock = GaugeMetricFamily(
+            "feierabend_clock_error_seconds", "Our clock is ahead of the provider's; 0 within a minute", labels=["app"]
+        )
         up = GaugeMetricFamily("feierabend_lane_up", "1 when the lane may send", labels=["app"])
         answers = CounterMetricFamily("feierabend_lane_answers", "Answers by reason", labels=["app", "reason"])
         by_app: dict[str, list[LaneStatistics]] = {}
@@ -92,13 +95,14 @@ class _Relay(Collector):
         for app, lanes in sorted(by_app.items()):
             for name, gauge in gauges.items():
                 gauge.add_metric([app], sum(getattr(lane, name) for lane in lanes))
+            clock.add_metric([app], max((lane.clock_error for lane in lanes), key=abs))
             up.add_metric([app], float(all(lane.state == "closed" for lane in lanes)))
             reasons = Counter({"accepted": coarse(sum(lane.accepted for lane in lanes))})
             for lane in lanes:
                 reasons.update(lane.answers)
             for reason, count in sorted(reasons.items()):
                 answers.add_metric([app, reason], count)
-        yield from (*gauges.values(), up, answers)
+        yield from (*gauges.values(), clock, up, answers)
 
     def _inside(self) -> Iterator[Metric]:
         journal, store = self._sources.journal(), self._sources.store()

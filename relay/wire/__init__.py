@@ -8,9 +8,9 @@ from relay.wire.connection import Connection
 from relay.wire.errors import ConnectionLost, ErrorCode, WireError
 from relay.wire.hpack_trust import OriginTrust
 from relay.wire.template import Request, Template
-from relay.wire.transport import Transport, connect
+from relay.wire.transport import Transport, connect, resolve
 
 __all__ = [
     "Answer", "Connection", "ConnectionLost", "ErrorCode", "GoAway", "OriginTrust", "Received", "Request", "Template",
-    "Transport", "WireError", "connect",
+    "Transport", "WireError", "connect", "resolve",
 ]  # fmt: skip

@@ -134,12 +134,18 @@ class Transport:
                 return
 
 
-async def connect(host: str, port: int, context: ssl.SSLContext) -> trio.abc.Stream:
-    """TCP and TLS to a freshly resolved address, HTTP/2 agreed by ALPN. Raises OSError, ConnectionLost.
+async def resolve(host: str, port: int) -> list[str]:
+    """The addresses of a host, looked up now, in the order of the resolver. Raises OSError."""
+    found = await trio.socket.getaddrinfo(host, port, type=trio.socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
-    `context` must offer "h2".
+
+async def connect(host: str, port: int, context: ssl.SSLContext, address: str = "") -> trio.abc.Stream:
+    """TCP and TLS to a host, HTTP/2 agreed by ALPN. Raises OSError, ConnectionLost.
+
+    `context` must offer "h2". `address`: the one to connect to; without it the host is looked up.
     """
-    tcp = await trio.open_tcp_stream(host, port)
+    tcp = await trio.open_tcp_stream(address or host, port)
     for option, value in _OPTIONS:
         tcp.setsockopt(socket.IPPROTO_TCP, option, value)
     stream = trio.SSLStream(tcp, context, server_hostname=host, https_compatible=True)

@@ -13,7 +13,7 @@ import trio.testing
 from relay.clock import Clock
 from relay.config import AnyAppConfig, Config
 from relay.journal import inline
-from relay.lanes.link import Connect
+from relay.lanes.dialer import Connect
 from relay.service import Relay, Seams
 from relay.simulators.apns import FakeApns
 from relay.store.sqlite import SqliteStore

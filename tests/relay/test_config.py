@@ -182,6 +182,7 @@ def test_a_complete_configuration_becomes_values(folder: Path) -> None:
                         connections=4,
                         endpoint=Address("::1", 2197),
                         ca_file=folder / "ca.pem",
+                        key_file=folder / "keys/AuthKey.p8",
                     ),
                 ),
                 classes=(
@@ -234,6 +235,16 @@ def test_the_example_in_the_documentation_is_good(folder: Path) -> None:
     path = folder / "relay.toml"
     path.write_text(text)
     assert read(path).tenants[0].name == "example"
+
+
+def test_the_name_of_a_key_file_says_its_id_through_links_when_the_configuration_does_not(folder: Path) -> None:
+    (folder / "AuthKey_NEWKEY0001.p8").write_bytes(PROVIDER)
+    (folder / "keys/AuthKey.p8").unlink()
+    (folder / "keys/AuthKey.p8").symlink_to(folder / "AuthKey_NEWKEY0001.p8")
+    app = {name: value for name, value in APP.items() if name != "key_id"}
+    found = examine(content({"tenants": [{"name": "city", "apps": [app]}]}), folder).tenants[0].apps[0]
+    assert isinstance(found, AppConfig)
+    assert (found.key_id, found.key_id_is_fixed) == ("NEWKEY0001", False)
 
 
 def test_absolute_paths_stay(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

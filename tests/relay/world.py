@@ -150,6 +150,7 @@ class Line(trio.abc.Stream):
         self._flows = trio.Event()
         self._flows.set()
         self.muted = False
+        self.address = ""
         self.sent: list[bytes] = []
         """What each write handed over."""
         self.closed = False
@@ -199,6 +200,14 @@ class Network:
         self._nursery = nursery
         self.serve = dict(serve)
         self.reachable = True
+        self.addresses: list[str] = []
+        """What a lookup finds; when empty, the host's name."""
+        self.refusing: set[str] = set()
+        """Addresses that refuse."""
+        self.swallowing: set[str] = set()
+        """Addresses that do not answer."""
+        self.tried: list[str] = []
+        """The address of each attempt."""
         self.connect_seconds = 0.0
         self.attempts: list[float] = []
         """When each attempt to connect began, by trio's clock."""
@@ -210,18 +219,23 @@ class Network:
     def connect(self, app: AnyAppConfig) -> Callable[[str, int], Awaitable[trio.abc.Stream]]:
         return partial(self._connect, app.name)
 
-    async def _connect(self, app: str, _host: str, _port: int) -> trio.abc.Stream:
+    async def resolve(self, host: str, _port: int) -> list[str]:
+        return list(self.addresses) or [host]
+
+    async def _connect(self, app: str, address: str, _port: int) -> trio.abc.Stream:
         self.attempts.append(trio.current_time())
+        self.tried.append(address)
         self._in_progress += 1
         self.most_at_once = max(self.most_at_once, self._in_progress)
         try:
-            await trio.sleep(self.connect_seconds)
+            await trio.sleep(float("inf") if address in self.swallowing else self.connect_seconds)
         finally:
             self._in_progress -= 1
-        if not self.reachable:
+        if not self.reachable or address in self.refusing:
             raise ConnectionRefusedError
         near, far = trio.testing.memory_stream_pair()
         line = Line(near, far)
+        line.address = address
         self.lines.append(line)
         self._nursery.start_soon(self.serve[app], far)
         return line
@@ -505,10 +519,14 @@ async def world(
     serve: Mapping[str, Serve] | None = None,
     executor: Executor = inline,
     post: Callable[[FcmAppConfig], PostForm] | None = None,
+    keys: Mapping[str, TeamKey] = {},
     seed: int = 1,
     running: bool = True,
 ) -> AsyncIterator[World]:
-    """Without `tenants`: one, with one app. `clock`: the relay's, when it shall be wrong; the provider's never is."""
+    """Without `tenants`: one, with one app. `keys`: what Apple knows besides the usual one.
+
+    `clock`: the relay's, when it shall be wrong; the provider's never is.
+    """
     provider_clock = TrioClock(start)
     clock = clock or provider_clock
     config = configuration(
@@ -517,13 +535,13 @@ async def world(
     apps = [an_app for a_tenant in config.tenants for an_app in a_tenant.apps]
     topics = {a.topic for a in apps if isinstance(a, AppConfig)}
     fake = FakeApns(
-        {KEY_ID: TeamKey(team_id=TEAM_ID, key_id=KEY_ID, public_pem=signing_key()[1])}, topics,
+        {KEY_ID: TeamKey(team_id=TEAM_ID, key_id=KEY_ID, public_pem=signing_key()[1]), **keys}, topics,
         provider_clock.now, streams=streams,
     )  # fmt: skip
     store = store or MemoryStore()
     async with trio.open_nursery() as nursery:
         network = Network(nursery, {a.name: fake.serve_stream for a in apps} | dict(serve or {}))
-        seams = Seams(executor=executor, connect=network.connect, post=post, rng=Random(seed))
+        seams = Seams(executor=executor, connect=network.connect, resolve=network.resolve, post=post, rng=Random(seed))
         relay = Relay(config, store, clock, seams)
         made = World(
             relay, config, store, clock, fake, network, nursery, trio.Event(), trio.Event(), start, _seams=seams

@@ -214,11 +214,11 @@ async def test_a_spoilt_connection_is_replaced_and_the_wakeup_sent_again_at_once
     async with world() as w:
         await w.register("anna", "phone", "tablet")
         await w.post("anna")
-        await w.pass_time(HOUR)
+        await w.pass_time(HOUR / 2)
         w.fake.injections.answers = [(status, reason)]
         await w.post("anna")
         await w.pass_time(1)
-        assert w.rang("anna") == [0, 0, HOUR, HOUR]
+        assert w.rang("anna") == [0, 0, HOUR / 2, HOUR / 2]
         assert [entry.connection for entry in w.requests()][-1] == 2
         assert len(w.network.open_lines) == 1
         assert all(phone.attempt == 0 for phone in w.person("anna").phones)

@@ -481,9 +481,9 @@ async def test_an_idle_connection_is_pinged_and_stays() -> None:
     async with world(serve={APP: peer.serve}) as w:
         await w.register("anna")
         await w.post("anna")
-        await w.pass_time(3 * HOUR)
+        await w.pass_time(53 * 60)
         assert len(peer.talks) == 1
-        assert 3 <= peer.talks[0].pings <= 3 * 6
+        assert 3 <= peer.talks[0].pings <= 6
         await w.post("anna")
         await w.pass_time(1)
         assert [arrival.talk for arrival in peer.arrivals] == [0, 0]

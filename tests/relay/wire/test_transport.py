@@ -22,7 +22,7 @@ from trio.testing import (
     wait_all_tasks_blocked,
 )
 
-from relay.wire import Connection, ConnectionLost, Received, Request, Transport, connect
+from relay.wire import Connection, ConnectionLost, Received, Request, Transport, connect, resolve
 from relay.wire.transport import GOODBYE
 from tests.relay.wire import by_hand
 from tests.relay.wire.by_hand import OK, STREAMS
@@ -552,3 +552,28 @@ async def test_nobody_listening_is_an_os_error(authority: trustme.CA) -> None:
     await listeners[0].aclose()
     with pytest.raises(OSError, match=r"attempt|refused|connect"):
         await connect("127.0.0.1", port, client_context(authority))
+
+
+@pytest.mark.sockets
+async def test_an_address_is_connected_to_without_a_lookup_and_must_be_the_hosts(authority: trustme.CA) -> None:
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = listeners[0].socket.getsockname()[1]
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("push.invalid").configure_cert(context)
+    context.set_alpn_protocols(["h2"])
+    async with trio.open_nursery() as nursery:
+        await nursery.start(trio.serve_listeners, partial(echo_once, context), listeners)
+        stream = await connect("push.invalid", port, client_context(authority), "127.0.0.1")
+        await trio.aclose_forcefully(stream)
+        with pytest.raises(ConnectionLost) as lost:
+            await connect("other.invalid", port, client_context(authority), "127.0.0.1")
+        nursery.cancel_scope.cancel()
+    assert lost.value.reason == "tls_failed"
+
+
+@pytest.mark.sockets
+async def test_a_name_is_looked_up_for_all_its_addresses() -> None:
+    assert await resolve("127.0.0.1", 443) == ["127.0.0.1"]
+    assert {"127.0.0.1", "::1"} & set(await resolve("localhost", 443))
+    with pytest.raises(OSError, match=r"."):
+        await resolve("nobody.invalid", 443)
