@@ -35,13 +35,13 @@ Mutation = Callable[[bytes, Random], bytes]
 
 def kept(connection: Connection) -> int:
     """Bytes a peer has made us keep, apart from the tags: half a frame, half a block, answers begun, frames due."""
-    block = connection._block
+    block = connection._streams.block
     return (
         len(connection._buffer)
         + (len(block[2]) if block else 0)
         + sum(
             len(partial.body) + sum(len(name) + len(value) for name, value in partial.headers)
-            for partial in connection._partial.values()
+            for partial in connection._streams.partial.values()
         )
         + sum(map(len, connection._out))
     )

@@ -72,7 +72,7 @@ def opened(
 
 def at_stream(connection: Connection, stream: int) -> Connection:
     """As if billions of requests had been sent: the only way to see the last streams of a connection."""
-    connection._next_stream = stream
+    connection._streams.next = stream
     return connection
 
 
