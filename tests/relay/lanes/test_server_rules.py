@@ -13,9 +13,36 @@ import pytest
 from relay.core.breaker import State
 from relay.core.events import HOUR
 from relay.lanes.session import ANSWER, FEW, STARVED, Session
-from tests.relay.lanes.peer import Arrival, Peer, Talk
+from tests.relay.lanes.peer import REFUSED, Arrival, Peer, Talk
 from tests.relay.wire.scenes import at_stream
 from tests.relay.world import APP, World, token_of, virtual, world
+
+
+@virtual
+async def test_rule_07_a_refused_stream_is_not_processed_and_halves_what_may_be_open() -> None:
+    """It counts no attempt. Answers then raise the number again, one by one."""
+
+    async def reply(talk: Talk, arrival: Arrival) -> None:
+        if arrival.stream == 1:
+            await talk.answer(1)
+        elif len(talk.streams) == 1 + 40:
+            await talk.reset(arrival.stream, REFUSED)
+
+    peer = Peer(reply)
+    async with world(serve={APP: peer.serve}) as w:
+        users = await w.crowd(141)
+        await w.post(users[0])
+        await w.pass_time(1)
+        await w.post(*users[1:41])
+        await w.pass_time(1)
+        await w.alarm(*users[41:])
+        await w.pass_time(1)
+        (talk,) = peer.talks
+        assert len(talk.streams) == 1 + 40
+        await talk.answer(*talk.streams[1:20])
+        await w.pass_time(1)
+        assert len(talk.streams) == 1 + 40 + (20 + 19 - 20)
+        assert all(person.phones[0].attempt == 0 for person in map(w.person, users))
 
 
 @virtual

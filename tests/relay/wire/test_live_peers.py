@@ -150,6 +150,21 @@ async def test_node_ends_its_sessions_in_the_middle_and_nothing_is_lost_or_doubl
 
 
 @pytest.mark.needs("node")
+async def test_node_ends_a_session_without_a_word_and_what_was_open_is_sent_again(certificate: Certificate) -> None:
+    """Duplicates are those whose answer was cut off, and none is lost."""
+    async with node(certificate, goawayAfter=400, cut=True, delay=2) as (server, port):
+        async with relay_to(port, certificate, connections=1) as w:
+            await send(w, 900)
+            assert w.account == {"accepted": 900, "woken": 900}
+            unknown = sum(w.lane.answers.values())
+        found = await counted(server)
+    assert found["sessions"] >= 3
+    assert found["distinct"] == 900
+    assert 0 < unknown <= 100 * (found["sessions"] - 1)
+    assert found["requests"] - 900 <= unknown
+
+
+@pytest.mark.needs("node")
 async def test_errors_of_node_in_several_frames_are_read_among_thousands(certificate: Certificate) -> None:
     async with node(certificate, deadEvery=250) as (server, port):
         async with relay_to(port, certificate, connections=2) as w:

@@ -17,6 +17,7 @@ const {
   trailers = false, // after every answer
   goawayAfter = Infinity, // requests of one session after which it is ended in order
   warned = false, // ... with a first GOAWAY 2^31-1
+  cut = false, // ... not in order: the connection just ends, whatever is open
   changing = false, // MAX_CONCURRENT_STREAMS goes down, to 0 (with all windows) and up again all the time
   deadEvery = Infinity, // every so many requests: 410, its body in several DATA frames
 } = JSON.parse(wishes);
@@ -59,6 +60,7 @@ function reopen(session) {
 }
 
 function end(session) {
+  if (cut) return session.destroy();
   if (warned) session.goaway(http2.constants.NGHTTP2_NO_ERROR, 2 ** 31 - 1);
   setTimeout(() => session.destroyed || session.close(), warned ? 20 : 0);
 }
