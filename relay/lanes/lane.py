@@ -236,6 +236,8 @@ class Lane:
                 continue
             elif action in _FATES:
                 settlements.append(self._settlement(flight, judgement, _FATES[action]))
+            elif action is Action.SUSPECT and self.health.state is State.OPEN:
+                again.append(flight)  # it was under way when the lane was stopped for many like it: asked again later
             elif action is Action.SUSPECT:
                 suspects += 1
                 self._suspects.append((flight, judgement))

@@ -522,6 +522,25 @@ async def test_when_all_tokens_are_bad_the_lane_stops_and_none_is_dropped(reason
         assert _partings(w) == [(Parting.DEAD, reason)]
 
 
+@virtual
+async def test_what_was_under_way_when_the_lane_stopped_for_bad_tokens_is_not_dropped_either() -> None:
+    """Three late answers are few for a brake that has begun anew, and were once taken for three dead phones."""
+    async with world() as w:
+        users = await w.crowd(60)
+        await w.post(users[0])
+        await w.pass_time(10)
+        w.fake.registry.wrong_environment.update(token_of(user) for user in users)
+        w.fake.injections.delays = {token_of(user): 3.0 for user in users[1:4]}
+        await w.post(*users[1:])
+        await w.pass_time(2)
+        assert (w.lane.state, w.lane.in_flight) == (State.OPEN, 3)
+        await w.pass_time(60)
+        assert _partings(w) == []
+        w.fake.registry.wrong_environment.clear()
+        await w.pass_time(3 * PROBE)
+        assert w.account == {"accepted": 60, "woken": 60}
+
+
 # --- provider tokens
 
 
