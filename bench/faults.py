@@ -9,10 +9,9 @@ and the relay has to bring what is still pending.
 lost: users none of whose living phones was woken by the end. A phone is dead, and owed nothing, when its provider has
 said so by an answer that means just that; and not when everybody was told the same by mistake. duplicates: wakeups
 beyond the one. duplicates_allowed: requests that a fake accepted and whose answer cannot be known to have arrived.
-violations: what the fakes have to object to. recovery_s: the longest time from an end of the faults until every living phone
-that a provider has not refused for good was woken, and nothing was queued or in flight (after a slow mix everything is
-mended before the next one begins). Exits with 1 when there is a loss or a
-violation.
+violations: what the fakes have to object to. recovery_s: the longest time from an end of the faults until every living
+phone that a provider has not refused for good was woken, and nothing was queued or in flight; after a slow mix
+everything is mended before the next one begins. Exits with 1 when there is a loss or a violation.
 
     python -m bench.faults [--wakeups 100000] [--seed 1] [--slow | --no-slow] [--json]
 """
