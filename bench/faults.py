@@ -45,6 +45,8 @@ LASTS, LASTS_SLOW = 0.4, 20.0
 RECOVERY, RECOVERY_SLOW = 120.0, 900.0
 """Most seconds that are waited for the relay."""
 LOOK = 0.05
+FORGOTTEN = 90.0
+"""Seconds of quiet; longer than the first retries of any phone lie apart."""
 PIECE = 5_000
 """Users of one POST."""
 STREAMS = {"apns": 1000, "fcm": 100}
@@ -134,25 +136,35 @@ ca_file = "{fcm["ca"]}"
             yield node, Fakes(apns["control"], fcm["control"])
 
 
-def is_quiet(node: stage.Node) -> bool:
-    metrics = node.metrics()
-    waiting = [f'feierabend_lane_{what}{{app="{app}"}}' for what in ("queued", "in_flight") for app in _APPS]
-    return not any(metrics.get(name) for name in (*waiting, "feierabend_verdicts_waiting"))
-
-
 _APPS = (stage.APP, stage.ANDROID)
 
 
+def is_quiet(node: stage.Node) -> bool:
+    """Nothing is under way, and both lanes may send: what is still owed is retried later, or never."""
+    metrics = node.metrics()
+    waiting = [f'feierabend_lane_{what}{{app="{app}"}}' for what in ("queued", "in_flight") for app in _APPS]
+    up = all(metrics.get(f'feierabend_lane_up{{app="{app}"}}') for app in _APPS)
+    return up and not any(metrics.get(name) for name in (*waiting, "feierabend_verdicts_waiting"))
+
+
 def wait(node: stage.Node, fakes: Fakes, tokens: Sequence[str], longest: float) -> float:
-    """Seconds until nobody of these is owed a wakeup and the relay is quiet; at most so many."""
-    began = time.monotonic()
-    pause = LOOK
-    while (waited := time.monotonic() - began) < longest:
-        if is_quiet(node) and not fakes.phones().missing(tokens):
+    """Seconds until nobody of these is owed a wakeup and the relay is quiet; at most so many.
+
+    A relay that is quiet for long enough while somebody is owed one has forgotten them.
+    """
+    began = moved_at = time.monotonic()
+    pause, owed = LOOK, -1
+    while (now := time.monotonic()) - began < longest:
+        missing, quiet = len(fakes.phones().missing(tokens)), is_quiet(node)
+        if quiet and not missing:
+            break
+        if missing != owed or not quiet:
+            moved_at, owed = now, missing
+        if now - moved_at > FORGOTTEN:
             break
         time.sleep(pause)
         pause = min(2.0, pause * 1.2)
-    return waited
+    return time.monotonic() - began
 
 
 def post(client: Client, numbers: range) -> None:
