@@ -32,13 +32,15 @@
     key_id = "FGHIJ67890"
     key_file = "AuthKey_FGHIJ67890.p8"
     environment = "production"        # or "sandbox"
-    connections = 2
+    connections = 2                   # opened at the start; the last of them is for alarms
+    most_connections = 8              # as many as the queue and Apple's answer times ask for
 
     [[tenants.apps]]
     name = "android"
     provider = "fcm"
     service_account_file = "service-account.json"
     connections = 4                   # FCM takes 100 requests at a time on each
+    most_connections = 16
     rate_per_minute = 600000          # the project's quota; what other senders use of it, take off
 
     [[tenants.classes]]               # message, roster and alarm exist; name one to change it
@@ -146,6 +148,8 @@ class AppConfig:
     ca_file: Path | None
     key_file: Path | None = None
     """Looked at again once a minute; None: the key never changes."""
+    most_connections: int = 0
+    """Not more than `connections` when it is less."""
     key_id_is_fixed: bool = True
     """False: the name of the key file says the id, and may say another one day."""
 
@@ -163,6 +167,8 @@ class FcmAppConfig:
     ca_file: Path | None
     account_file: Path | None = None
     """Looked at again once a minute; None: the account never changes."""
+    most_connections: int = 0
+    """Not more than `connections` when it is less."""
     rate_per_minute: int = FCM_RATE
     """Most messages of the project in any minute."""
 
@@ -330,13 +336,14 @@ def _apns_app(
     key_id = given or named
     environment = table.get("environment", choice("production", "sandbox"), "production")
     connections = table.get("connections", whole(1, 64), 2)
+    most = table.get("most_connections", whole(1, 64), 8)
     key = _file(table, "key_file", folder / key_file, read_provider_key) if key_file else None
     if not (topic and team_id and key_id and key):
         return None
     return AppConfig(
         name=name, topic=topic, team_id=team_id, key_id=key_id, key=key, environment=environment,
         connections=connections, endpoint=endpoint, ca_file=ca_file, key_file=folder / key_file,
-        key_id_is_fixed=given is not None,
+        most_connections=most, key_id_is_fixed=given is not None,
     )  # fmt: skip
 
 
@@ -346,6 +353,7 @@ def _fcm_app(
     account_file = table.get("service_account_file", a_path, None)
     token_uri = table.get("token_uri", text(r"https://[!-~]{1,400}"), None, required=False)
     connections = table.get("connections", whole(1, 64), 4)
+    most = table.get("most_connections", whole(1, 64), 16)
     rate = table.get("rate_per_minute", whole(SMALLEST, 100_000_000), FCM_RATE)
     found = _file(table, "service_account_file", folder / account_file, read_service_account) if account_file else None
     if found is None:
@@ -354,7 +362,7 @@ def _fcm_app(
     return FcmAppConfig(
         name=name, account=account, connections=connections, endpoint=endpoint,
         token_uri_is_overridden=token_uri is not None, ca_file=ca_file, account_file=folder / account_file,
-        rate_per_minute=rate,
+        most_connections=most, rate_per_minute=rate,
     )  # fmt: skip
 
 

@@ -184,7 +184,8 @@ class Relay:
                     quota,
                     skew,
                 )
-                self.pool.add(tenant.name, lane, Dialer(app.name, connect(app), resolve), app.connections)
+                dialer = Dialer(app.name, connect(app), resolve)
+                self.pool.add(tenant.name, lane, dialer, app.connections, app.most_connections)
                 if access is not None:
                     self.pool.keep(partial(access.run, lane.nudge))
                 watched = _watched(app, lane, tokens, access, self._clock)

@@ -25,10 +25,12 @@ from relay.core.pacing import CONNECTION_RETRY, FIRST_RETRY, backoff
 from relay.core.people import Person
 from relay.core.tables import Tables
 from relay.core.verdicts import Action, Scope
+from relay.lanes import sizing
 from relay.lanes.health import PAUSE, Health
 from relay.lanes.provider import Judgement, Provider
 from relay.lanes.queue import Queue
 from relay.lanes.quota import Quota
+from relay.lanes.sizing import AnswerTime
 from relay.lanes.skew import Skew
 from relay.wire import Answer
 
@@ -52,6 +54,10 @@ class Carrier(Protocol):
 
     @property
     def in_flight(self) -> int: ...
+    @property
+    def streams(self) -> int:
+        """How many requests it can carry at a time."""
+
     @property
     def is_open_for_alarms(self) -> bool:
         """It is kept for them, and can take one now."""
@@ -110,6 +116,8 @@ class Lane:
         self.sessions: set[Carrier] = set()
         """Open connections; told when something is queued or may go again."""
         self.draining = trio.Event()
+        self.answer_time = AnswerTime()
+        self._wanting = trio.Event()
         self._settles = settles
         self._rng = rng
         self._touched = touched
@@ -127,7 +135,17 @@ class Lane:
     def send(self, flights: Iterable[Flight]) -> None:
         """Queue wakeups; alarms go first, also ones that are queued already and have become urgent."""
         self._queue.add(flights)
+        self._wanting.set()
         self.nudge()
+
+    async def wanting(self, longest: float | None) -> None:
+        """Return when something is queued, or the lane drains; after `longest` seconds also when it is not."""
+        if longest is not None:
+            with trio.move_on_after(longest):
+                await self.draining.wait()
+            return
+        self._wanting = trio.Event()
+        await self._wanting.wait()
 
     def nudge(self) -> None:
         """Something may go: tell the connections."""
@@ -150,6 +168,7 @@ class Lane:
     def drain(self) -> None:
         """Send nothing more; connections end when their answers are in."""
         self.draining.set()
+        self._wanting.set()
         self.nudge()
 
     # --- out
@@ -202,6 +221,10 @@ class Lane:
             self.health.probe_again()
             log.error("tokens_unreadable", app=self.app, count=len(flights))
             self._settles.settle([Settlement(flight, Fate.GIVE_UP, "unreadable") for flight in flights])
+
+    def answered_after(self, seconds: float) -> None:
+        """So long a wakeup was under way."""
+        self.answer_time.measured(seconds, load=self.in_flight / max(1, self.streams * len(self.sessions)))
 
     def accepted(self, flights: Sequence[Flight]) -> None:
         """The provider took these."""
@@ -314,6 +337,11 @@ class Lane:
     @property
     def in_flight(self) -> int:
         return sum(session.in_flight for session in self.sessions)
+
+    @property
+    def streams(self) -> int:
+        """How many requests a connection carries at a time; as many as one may open, where none is open."""
+        return max((session.streams for session in self.sessions), default=sizing.STREAMS)
 
     def statistics(self) -> LaneStatistics:
         held = self._quota.held if self._quota is not None else 0

@@ -74,9 +74,20 @@ class Link:
         self._turns = turns
         self._rng = rng
         self._wait = 0.0
+        self._dismissed = False
+        self._session: Session | None = None
+
+    def dismiss(self) -> None:
+        """It is not needed any more: carry nothing new, and end."""
+        self._dismissed = True
+        if self._session is not None:
+            self._session.retire("not_needed")
+
+    def _is_over(self) -> bool:
+        return self._dismissed or self._lane.draining.is_set()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Connect, carry, connect again; return when the lane drains and all answers are in."""
+        """Connect, carry, connect again; return when it is over, and all answers are in."""
         task_status.started()
         async with trio.open_nursery() as nursery:
             held = await self._next(nursery)
@@ -94,7 +105,7 @@ class Link:
                 await session.retired.wait()
 
     async def _replace(self, old: Session, nursery: trio.Nursery) -> _Held | None:
-        """The next connection, while the old one goes on until it is there; None when the lane drains."""
+        """The next connection, while the old one goes on until it is there; None when it is over."""
         while (held := await self._next(nursery)) is not None:
             await held.session.ready.wait()
             if old.retired.is_set() or not held.session.retired.is_set():
@@ -112,13 +123,14 @@ class Link:
             self._dialer.failed(held.address, "lost_soon")
 
     async def _next(self, nursery: trio.Nursery) -> _Held | None:
-        """Open the next connection, however long that takes; None when the lane drains."""
-        while not self._lane.draining.is_set():
+        """Open the next connection, however long that takes; None when it is over."""
+        while not self._is_over():
             await self._back_off()
             async with self._turns.connect:
-                dialled = None if self._lane.draining.is_set() else await self._dial()
+                dialled = None if self._is_over() else await self._dial()
             if dialled is not None:
                 held = _Held(self._make(dialled.stream), dialled.address, trio.current_time())
+                self._session = held.session
                 nursery.start_soon(self._carry, held)
                 return held
         return None

@@ -10,6 +10,7 @@ from random import Random
 import trio
 
 from relay.core.flight import Flight
+from relay.lanes.crew import Crew
 from relay.lanes.dialer import Dialer
 from relay.lanes.lane import Lane, LaneStatistics
 from relay.lanes.link import Link, Turns
@@ -29,19 +30,22 @@ class Pool:
         self._open_token = open_token
         self._rng = rng
         self._lanes: dict[LaneKey, Lane] = {}
-        self._links: list[Link] = []
+        self._crews: list[Crew] = []
         self._keepers: list[Keeper] = []
 
-    def add(self, tenant: str, lane: Lane, dialer: Dialer, connections: int) -> None:
-        """Add a lane with `connections` links; the last of several is for alarms. `dialer` opens streams."""
+    def add(self, tenant: str, lane: Lane, dialer: Dialer, connections: int, most: int = 0) -> None:
+        """Add a lane with `connections` links, or up to `most`; the last of the first is for alarms.
+
+        `dialer` opens streams.
+        """
         self._lanes[(tenant, lane.app)] = lane
-        make = partial(Session, lane, open_token=self._open_token, trust=OriginTrust())
-        for_alarms = partial(make, for_alarms=True)
         turns = Turns()
-        self._links += [
-            Link(lane, dialer, for_alarms if 0 < number == connections - 1 else make, turns, self._rng)
-            for number in range(connections)
-        ]
+        make = partial(Session, lane, open_token=self._open_token, trust=OriginTrust())
+        hire = partial(Link, lane, dialer, make, turns, self._rng)
+        links = [hire() for _ in range(connections)]
+        if connections > 1:
+            links[-1] = Link(lane, dialer, partial(make, for_alarms=True), turns, self._rng)
+        self._crews.append(Crew(lane, links, hire, most))
 
     def keep(self, keeper: Keeper) -> None:
         """Run this as long as the links run: it keeps a credential of theirs fresh."""
@@ -61,8 +65,8 @@ class Pool:
             for keeper in self._keepers:
                 await keepers.start(keeper)
             async with trio.open_nursery() as nursery:
-                for link in self._links:
-                    await nursery.start(link.run)
+                for crew in self._crews:
+                    await nursery.start(crew.run)
                 task_status.started()
             keepers.cancel_scope.cancel()
 

@@ -172,6 +172,9 @@ class Session:
         lane = self._lane
         if news.accepted:
             self.was_useful = True
+            first = news.accepted[0]
+            if isinstance(first, Flight):
+                lane.answered_after(self._heard_at - first.sent_at)
             self._ceiling = min(CEILING, self._ceiling + len(news.accepted))
             lane.accepted(news.accepted)  # type: ignore[arg-type]  # tags are flights: only this session sends here
         if news.answers:
@@ -242,6 +245,10 @@ class Session:
         """How many of them for others than alarms: the last ones are kept for those."""
         free = self._free()
         return free - (self.in_flight + free) // RESERVED
+
+    @property
+    def streams(self) -> int:
+        return self.in_flight + max(0, self._free())
 
     @property
     def is_open_for_alarms(self) -> bool:

@@ -24,6 +24,8 @@ WEIGHT: Final = 0.1
 """Of a new answer time in the running mean."""
 FULL: Final = 0.8
 """Part of the streams from which on a lane counts as full: its answer times say nothing then."""
+STREAMS: Final = 100
+"""Of a connection, where none has told yet."""
 UNMEASURED: Final = 0.1
 """Seconds to an answer, where none was measured yet."""
 

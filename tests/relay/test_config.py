@@ -180,6 +180,7 @@ def test_a_complete_configuration_becomes_values(folder: Path) -> None:
                         key=PROVIDER,
                         environment="sandbox",
                         connections=4,
+                        most_connections=8,
                         endpoint=Address("::1", 2197),
                         ca_file=folder / "ca.pem",
                         key_file=folder / "keys/AuthKey.p8",
@@ -331,8 +332,8 @@ A_CERTIFICATE = "tenants[0].apps[0].ca_file"
          "posts_seen"),
         ("tenants[0].keys[0].secret", "s", "is not known here; known are id, scopes, sha256"),
         ("tenants[0].apps[0].key", "k",
-         "is not known here; known are ca_file, connections, endpoint, environment, key_file, key_id, name, provider, "
-         "team_id, topic"),
+         "is not known here; known are ca_file, connections, endpoint, environment, key_file, key_id, "
+         "most_connections, name, provider, team_id, topic"),
         ("tenants[0].classes[0].prio", 1, "is not known here; known are cancellable, deadline_seconds, name, pierces, "
          "rate_per_hour, reasons, recipients, roles"),
         # missing
