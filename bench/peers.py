@@ -6,6 +6,8 @@
              finds answers by `apns-id`, so its sink repeats that
     httpx    AsyncClient(http2=True), given ready header fields and body: HTTP/2 and no more. No provider token, no
              verdict; that there was an answer is all that is looked at
+    h2load   where it is installed (Debian: nghttp2-client): a load generator in C. It repeats one request, so that all
+             of it, token and authorization too, is in the header table after the first; it reads statuses, no more
     fcm      our lane for FCM, measured the same way. A connection takes 100 requests at a time, as Google's do; the
              access token is there at once. All answers are good: the sink says only Apple's way that somebody is dead
     pyfcm    `notify` in threads, each with its connection and its access token before the clock starts. Raises for a
@@ -25,8 +27,12 @@ import asyncio
 import json
 import os
 import random
+import re
+import resource
+import shutil
 import ssl
 import statistics
+import subprocess
 import tempfile
 import threading
 import time
@@ -136,6 +142,27 @@ async def httpx_as_shipped(port: int, ca: Path, count: int, rng: random.Random) 
         return Sent(count, time.perf_counter() - began, time.process_time() - cpu)
 
 
+def h2load(place: Round) -> Sent:
+    body = place.folder / "body"
+    body.write_text(json.dumps(MESSAGE, separators=(",", ":")))
+    with stage.sink(place.folder, "--dead-every", "0") as (port, _ca):
+        fields = {"authorization": "bearer " + "e" * 180, "apns-topic": stage.TOPIC, "apns-push-type": "alert",
+                  "apns-priority": "10", "apns-expiration": "1760000000"}  # fmt: skip
+        headers = [part for name, value in fields.items() for part in ("-H", f"{name}: {value}")]
+        count, connections = str(place.options.h2load), str(APNS_CONNECTIONS)
+        url = f"https://127.0.0.1:{port}/3/device/{stage.apns_token(place.rng)}"
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        command = ["h2load", "-n", count, "-c", connections, "-m", "500", "-d", str(body), *headers, url]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    rate = re.search(r"([0-9.]+) req/s", said)
+    succeeded = re.search(r"(\d+) succeeded", said)
+    if rate is None or succeeded is None or succeeded[1] != count:
+        raise SystemExit(f"h2load did not get all its answers: {said}")
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Sent(place.options.h2load, place.options.h2load / float(rate[1]), cpu)
+
+
 def pyfcm(place: Round) -> Sent:
     with (
         stage.fake("fcm", place.folder) as said,
@@ -170,10 +197,17 @@ CONTENDERS: dict[str, Callable[[Round], Sent]] = {
     "apns": our_apns,
     "aioapns": aioapns,
     "httpx": httpx_http2,
+    "h2load": h2load,
     "fcm": our_fcm,
     "pyfcm": pyfcm,
 }
-RATIOS = {"apns_ratio_aioapns": ("apns", "aioapns"), "fcm_ratio_pyfcm": ("fcm", "pyfcm")}
+NEEDS = {"h2load": "h2load"}
+"""Contender → program that may be missing."""
+RATIOS = {
+    "apns_ratio_aioapns": ("apns", "aioapns"),
+    "apns_ratio_h2load": ("apns", "h2load"),
+    "fcm_ratio_pyfcm": ("fcm", "pyfcm"),
+}
 
 
 def figures(sent: dict[str, list[Sent]]) -> dict[str, object]:
@@ -182,6 +216,8 @@ def figures(sent: dict[str, list[Sent]]) -> dict[str, object]:
         f"{n}_per_s": round(statistics.median(s.per_s for s in all_)) for n, all_ in sent.items()
     }
     for name, (ours, theirs) in RATIOS.items():
+        if theirs not in sent:
+            continue
         ratios = [our.per_s / their.per_s for our, their in zip(sent[ours], sent[theirs], strict=True)]
         told[name] = round(statistics.median(ratios), 1)
     for name, all_ in sent.items():
@@ -194,6 +230,7 @@ def main() -> None:
     parser.add_argument("--wakeups", type=int, default=30_000, help="through each of our lanes")
     parser.add_argument("--aioapns", type=int, default=4_000, help="wakeups through aioapns")
     parser.add_argument("--httpx", type=int, default=2_000, help="through httpx")
+    parser.add_argument("--h2load", type=int, default=100_000, help="through h2load")
     parser.add_argument("--pyfcm", type=int, default=1_000, help="through pyfcm")
     parser.add_argument("--threads", type=int, default=8, help="for pyfcm")
     parser.add_argument("--runs", type=int, default=3)
@@ -203,9 +240,10 @@ def main() -> None:
     logs.configure(time.time)
     process.prepare()
     rng = random.Random(options.seed)
-    sent: dict[str, list[Sent]] = {name: [] for name in CONTENDERS}
+    there = {name: play for name, play in CONTENDERS.items() if name not in NEEDS or shutil.which(NEEDS[name])}
+    sent: dict[str, list[Sent]] = {name: [] for name in there}
     for _ in range(options.runs):
-        for name, contender in CONTENDERS.items():
+        for name, contender in there.items():
             with tempfile.TemporaryDirectory() as folder:
                 sent[name].append(contender(Round(Path(folder), options, rng)))
     counts = {name: getattr(options, name) for name in ("runs", "wakeups", "aioapns", "httpx", "pyfcm", "threads")}

@@ -67,7 +67,20 @@ def test_send() -> None:
 
 
 def test_peers() -> None:
-    counts = ("--wakeups", "300", "--aioapns", "50", "--httpx", "30", "--pyfcm", "20", "--threads", "2")
+    counts = (
+        "--wakeups",
+        "300",
+        "--aioapns",
+        "50",
+        "--httpx",
+        "30",
+        "--h2load",
+        "500",
+        "--pyfcm",
+        "20",
+        "--threads",
+        "2",
+    )
     figures = ran("peers", *counts, "--runs", "1")
     for name in ("apns", "aioapns", "httpx", "fcm", "pyfcm"):
         assert figures[f"{name}_per_s"] > 0
