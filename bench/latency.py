@@ -49,7 +49,7 @@ APART = 20.0
 TURNS = 3
 """Events of a user; the fourth one would find a hold of 60 s."""
 ALARM_USERS = 500
-PREPARATION = 3
+PREPARATION = 6
 """Seconds before the end of the rest, and one for each 1,000 users: everything is put up then, and the events come."""
 
 

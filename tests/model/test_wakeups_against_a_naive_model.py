@@ -270,4 +270,4 @@ def _own(index: int, device: int) -> int:
 
 
 TestWakeups = Wakeups.TestCase
-TestWakeups.settings = settings(max_examples=300, stateful_step_count=50)
+TestWakeups.settings = settings(max_examples=150, stateful_step_count=50)
