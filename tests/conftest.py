@@ -11,6 +11,7 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+from relay import process
 from tests.needs import require
 
 _SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -27,3 +28,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for mark in item.iter_markers("needs"):
         for program in mark.args:
             require(program, os.environ)
+
+
+def pytest_collection_finish() -> None:
+    """Seven thousand tests are many objects, and none of them is garbage: the collector need not look at them again."""
+    process.settle()
