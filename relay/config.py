@@ -32,7 +32,7 @@
     key_id = "FGHIJ67890"
     key_file = "AuthKey_FGHIJ67890.p8"
     environment = "production"        # or "sandbox"
-    connections = 2                   # opened at the start; the last of them is for alarms
+    connections = 2                   # opened at the start; of several one is kept for alarms
     most_connections = 8              # as many as the queue and Apple's answer times ask for
 
     [[tenants.apps]]

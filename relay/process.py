@@ -25,7 +25,7 @@ def prepare() -> None:
 
 
 def settle() -> None:
-    """Everything is loaded: the collector need not look at what is alive now again (a second for a million devices)."""
+    """Everything is loaded: the collector need not look at what is alive now again."""
     gc.collect()
     gc.freeze()
 

@@ -6,7 +6,8 @@ alarms first, and then one request of each tenant in turn: a tenant that floods 
 bounded too: beyond it the door says 429. Where there are several tenants, none may fill more than three quarters of it,
 so the others are still let in; alarms have twice the room.
 
-Requests of one tenant keep their order, so what somebody was answered for is never overtaken by what he did before.
+Alarms apart, requests of one tenant leave in their order. Within a batch events are drafted before edits; who needs one
+after the other waits for the answer to the first.
 """
 
 from __future__ import annotations

@@ -41,8 +41,11 @@ class Crew:
                 await nursery.start(link.run)
             task_status.started()
             while not self._lane.draining.is_set():
-                await self._lane.wanting(LOOK if self._has_hired or self._lane.queued else None)
+                if not (self._has_hired or self._lane.queued):
+                    await self._lane.wanting()
                 self._look(nursery, trio.current_time())
+                with trio.move_on_after(LOOK):
+                    await self._lane.draining.wait()
 
     @property
     def _has_hired(self) -> bool:

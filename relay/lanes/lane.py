@@ -138,12 +138,8 @@ class Lane:
         self._wanting.set()
         self.nudge()
 
-    async def wanting(self, longest: float | None) -> None:
-        """Return when something is queued, or the lane drains; after `longest` seconds also when it is not."""
-        if longest is not None:
-            with trio.move_on_after(longest):
-                await self.draining.wait()
-            return
+    async def wanting(self) -> None:
+        """Return when something is queued from now on, or the lane drains."""
         self._wanting = trio.Event()
         await self._wanting.wait()
 
@@ -240,7 +236,7 @@ class Lane:
         accepted: list[Flight] = []
         again: list[Flight] = []
         last: list[Flight] = []
-        suspects = 0
+        suspects = unjudged = 0
         for answer in answers:
             flight = answer.tag
             assert isinstance(flight, Flight)
@@ -261,6 +257,7 @@ class Lane:
                 settlements.append(self._settlement(flight, judgement, _FATES[action]))
             elif action is Action.SUSPECT and self.health.state is State.OPEN:
                 again.append(flight)  # it was under way when the lane was stopped for many like it: asked again later
+                unjudged += 1
             elif action is Action.SUSPECT:
                 suspects += 1
                 self._suspects.append((flight, judgement))
@@ -271,7 +268,7 @@ class Lane:
                 self.health.failed(judgement.reason)
             elif action in _REACHED and self.health.recovered():
                 self.nudge()
-        self.health.saw(len(answers) - len(accepted) - len(last) - suspects, suspects)
+        self.health.saw(len(answers) - len(accepted) - len(last) - unjudged - suspects, suspects)
         self.again(again)
         self.send(last)
         if accepted:

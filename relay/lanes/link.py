@@ -112,6 +112,7 @@ class Link:
                 old.retire("replaced")
                 return held
             self._learn(held)
+        old.retire("not_needed")
         return None
 
     def _learn(self, held: _Held) -> None:
