@@ -241,6 +241,7 @@ def _run(main_task: Callable[[], Any]) -> Any:  # noqa: ANN401 (what the task re
     """Run trio; return what the task does. Say what failed in one line, unless it is a fault of the program."""
     import trio
 
+    from relay.client import RelayFailure
     from relay.core.errors import RelayError
 
     def fail(error: BaseException) -> NoReturn:
@@ -249,7 +250,7 @@ def _run(main_task: Callable[[], Any]) -> Any:  # noqa: ANN401 (what the task re
 
     try:
         return trio.run(main_task)
-    except* (RelayError, OSError) as group:
+    except* (RelayError, RelayFailure, OSError) as group:
         errors: list[BaseException] = list(group.exceptions)
         while errors and isinstance(errors[0], BaseExceptionGroup):
             errors = list(errors[0].exceptions)

@@ -24,19 +24,45 @@ from relay.simulators.oauth_server import OauthServer
 from relay.simulators.provider_token import TeamKey
 
 HOST: Final = "127.0.0.1"
+ROLE, REASON = "dispatch", "incident"
+"""Who may send alarms, and what for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
-    """`config`: the file to start a relay with. Its tenant `dev` has the apps `ios` and `android`.
-
-    Beside it lie `ca.pem`, `AuthKey.p8` and `service-account.json`, for other clients.
-    """
+class Providers:
+    """Simulated Apple and Google. `ca.pem`, `AuthKey.p8` and `service-account.json` lie in their folder."""
 
     apns: FakeApns
     fcm: FakeFcm
     oauth: FakeOauth
     apns_port: int
+    fcm_port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installation:
+    """What a configuration says; what is not told here is as usual. `backend`, `settings`: digests of API keys."""
+
+    name: str
+    """Of the tenant, and of the database."""
+    backend: str
+    settings: str
+    apns_port: int
+    fcm_port: int
+    ca_file: str = "ca.pem"
+    port: int = 0
+    """Of the event door; 0: any."""
+    jitter: int = 300
+    connections: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """`config`: the file to start a relay with. Its tenant `dev` has the apps `ios` and `android`."""
+
+    apns: FakeApns
+    fcm: FakeFcm
+    oauth: FakeOauth
     fcm_port: int
     config: Path
 
@@ -54,29 +80,41 @@ class Script:
     fcm_journal: Journal = field(default_factory=Journal)
 
 
-async def put_up(nursery: trio.Nursery, folder: Path, script: Script) -> Stage:
-    """Serve both providers in the background, and write keys, certificate and configuration into `folder`."""
+async def providers(
+    nursery: trio.Nursery, folder: Path, now: Callable[[], float], apns_journal: Journal, fcm_journal: Journal
+) -> Providers:
+    """Serve both in the background, and write their credentials and certificate into `folder`."""
     authority = Authority(HOST)
     signing, public = provider_key()
     team = TeamKey(team_id=TEAM_ID, key_id=KEY_ID, public_pem=public)
-    apns = FakeApns({KEY_ID: team}, {TOPIC}, script.now, journal=script.apns_journal)
+    apns = FakeApns({KEY_ID: team}, {TOPIC}, now, journal=apns_journal)
     private, public = account_key()
     account = Account(client_email=ACCOUNT, key_id=ACCOUNT_KEY_ID, public_pem=public)
-    oauth = FakeOauth([account], script.now, journal=script.fcm_journal)
-    fcm = FakeFcm(PROJECT, oauth.is_good, script.now, journal=script.fcm_journal)
+    oauth = FakeOauth([account], now, journal=fcm_journal)
+    fcm = FakeFcm(PROJECT, oauth.is_good, now, journal=fcm_journal)
     apns_port = await _listen(nursery, authority.server_context(), apns.serve_stream)
     fcm_port = await _listen(nursery, authority.server_context("h2", "http/1.1"), fcm.serve_stream)
     token_port = await _listen(nursery, authority.server_context("http/1.1"), OauthServer(oauth).serve_stream)
     oauth.token_uri = f"https://{HOST}:{token_port}/token"
-    masters = folder / "master"
-    masters.touch(0o600)
-    masters.write_text("0:" + "A" * 43 + "=\n")
     (folder / "ca.pem").write_bytes(authority.pem)
     (folder / "AuthKey.p8").write_bytes(signing)
     (folder / "service-account.json").write_text(account_file(account, PROJECT, private, oauth.token_uri))
+    return Providers(apns=apns, fcm=fcm, oauth=oauth, apns_port=apns_port, fcm_port=fcm_port)
+
+
+async def put_up(nursery: trio.Nursery, folder: Path, script: Script) -> Stage:
+    """Both providers, and a configuration that leads to them."""
+    made = await providers(nursery, folder, script.now, script.apns_journal, script.fcm_journal)
+    masters = folder / "master"
+    masters.touch(0o600)
+    masters.write_text("0:" + "A" * 43 + "=\n")
     config = folder / "feierabend.toml"
-    config.write_text(_configuration(script, apns_port, fcm_port))
-    return Stage(apns=apns, fcm=fcm, oauth=oauth, apns_port=apns_port, fcm_port=fcm_port, config=config)
+    installation = Installation(
+        name="dev", backend=script.backend, settings=script.settings, apns_port=made.apns_port, fcm_port=made.fcm_port,
+        port=script.port, jitter=0,
+    )  # fmt: skip
+    config.write_text(configuration(installation))
+    return Stage(apns=made.apns, fcm=made.fcm, oauth=made.oauth, fcm_port=made.fcm_port, config=config)
 
 
 async def _listen(
@@ -92,27 +130,29 @@ async def _listen(
     return port
 
 
-def _configuration(script: Script, apns_port: int, fcm_port: int) -> str:
+def configuration(installation: Installation) -> str:
+    """The text of a configuration file that lies beside the providers' credentials and a master key."""
+    it = installation
     return f"""
 [store]
-path = "dev.db"
+path = "{it.name}.db"
 key_file = "master"
 [door]
-listen = ["{HOST}:{script.port}"]
+listen = ["{HOST}:{it.port}"]
 [ops]
 listen = ["{HOST}:0"]
 [shutdown]
 grace_seconds = 5
 [[tenants]]
-name = "dev"
-jitter_seconds = 0
+name = "{it.name}"
+jitter_seconds = {it.jitter}
 [[tenants.keys]]
 id = "backend"
-sha256 = "{script.backend}"
+sha256 = "{it.backend}"
 scopes = ["events", "alarms", "devices"]
 [[tenants.keys]]
 id = "settings"
-sha256 = "{script.settings}"
+sha256 = "{it.settings}"
 scopes = ["rest"]
 [[tenants.apps]]
 name = "ios"
@@ -120,18 +160,18 @@ topic = "{TOPIC}"
 team_id = "{TEAM_ID}"
 key_id = "{KEY_ID}"
 key_file = "AuthKey.p8"
-endpoint = "{HOST}:{apns_port}"
-ca_file = "ca.pem"
-connections = 1
+endpoint = "{HOST}:{it.apns_port}"
+ca_file = "{it.ca_file}"
+connections = {it.connections}
 [[tenants.apps]]
 name = "android"
 provider = "fcm"
 service_account_file = "service-account.json"
-endpoint = "{HOST}:{fcm_port}"
-ca_file = "ca.pem"
-connections = 1
+endpoint = "{HOST}:{it.fcm_port}"
+ca_file = "{it.ca_file}"
+connections = {it.connections}
 [[tenants.classes]]
 name = "alarm"
-roles = ["dispatch"]
-reasons = ["incident"]
+roles = ["{ROLE}"]
+reasons = ["{REASON}"]
 """

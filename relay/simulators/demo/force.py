@@ -17,13 +17,12 @@ from typing import Final
 
 import trio
 
-from relay.client import wake
-from relay.clock import WallClock
+from relay.clock import Clock
 from relay.core.errors import RelayError
-from relay.simulators.demo.doorway import Doorway
 from relay.simulators.demo.ledger import ALARM
-from relay.simulators.demo.stage import REASON, ROLE, Backstage, Providers, Simulators, Stage
-from relay.simulators.world import ENDS, Officer
+from relay.simulators.demo.stage import Backstage, Destinations, Stage
+from relay.simulators.stage import REASON, ROLE
+from relay.simulators.world import Officer
 
 MOST_RECIPIENTS: Final = 25_000
 """Of one alarm; the door takes no more."""
@@ -89,15 +88,13 @@ async def _run(command: Sequence[str], task_status: trio.TaskStatus[trio.Process
     await trio.run_process(command, stdout=subprocess.PIPE, check=False, task_status=task_status)
 
 
-async def wake_force(folder: Path, stage: Stage, simulators: Simulators, officers: Sequence[Officer]) -> Woken:
-    """Start the relay anew at 07:00, post the alarm, wait until it is booked. Raises RelayError, OSError."""
-    clock = WallClock(ENDS - WallClock().now())
-    simulators.oauth.now = clock.now
+async def wake_force(folder: Path, stage: Stage, clock: Clock, officers: Sequence[Officer]) -> Woken:
+    """Start the relay anew, post the alarm, wait until it is booked. Raises RelayError, RelayFailure, OSError."""
     async with sink(folder / "sink") as running:
         said = await running.listening()
         port = int(said["listening"].rpartition(":")[2])
-        providers = Providers(port, port, _both(folder / "both.pem", simulators.providers.ca_file, Path(said["ca"])))
-        async with stage.relay(clock, providers) as backstage:
+        both = _both(folder / "both.pem", folder / "ca.pem", Path(said["ca"]))
+        async with stage.relay(clock, Destinations(port, port, both)) as backstage:
             await _until(backstage, lambda: all(lane.connections for lane in backstage.relay.pool.statistics()))
             seconds, accepted = await _post(stage, backstage, officers)
             balance = backstage.balances()
@@ -113,16 +110,14 @@ def _both(path: Path, tokens: Path, sink_ca: Path) -> Path:
 
 async def _post(stage: Stage, backstage: Backstage, officers: Sequence[Officer]) -> tuple[float, int]:
     """(seconds until everything was booked, notices accepted)."""
-    door = await Doorway.open(backstage.door, stage.backend)
     names = [officer.id for officer in officers]
-    began, accepted = trio.current_time(), 0
-    for first in range(0, len(names), MOST_RECIPIENTS):
-        taken = await door.send(wake(names[first : first + MOST_RECIPIENTS], ALARM, role=ROLE, reason=REASON))
-        accepted += taken["accepted"]
-    await _until(backstage, lambda: not backstage.account(ALARM).pending)
-    seconds = trio.current_time() - began
-    await door.aclose()
-    return seconds, accepted
+    async with backstage.client(stage.backend) as client:
+        began, accepted = trio.current_time(), 0
+        for first in range(0, len(names), MOST_RECIPIENTS):
+            taken = await client.wake(names[first : first + MOST_RECIPIENTS], ALARM, role=ROLE, reason=REASON)
+            accepted += taken.accepted
+        await _until(backstage, lambda: not backstage.account(ALARM).pending)
+        return trio.current_time() - began, accepted
 
 
 async def _until(backstage: Backstage, is_done: Callable[[], bool]) -> None:

@@ -18,11 +18,12 @@ from typing import Final
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from relay.client import Call, wake_many
+from relay.client import AsyncClient, Call, wake_many
 from relay.simulators.demo.doorway import Doorway
 from relay.simulators.demo.ledger import ALARM, Ledger
-from relay.simulators.demo.stage import REASON, ROLE, Backstage, Stage
+from relay.simulators.demo.stage import Backstage, Stage
 from relay.simulators.demo.stepped import SteppedClock
+from relay.simulators.stage import REASON, ROLE
 from relay.simulators.world import ENDS, Moment, Officer, World
 
 TICK: Final = 10.0
@@ -37,16 +38,15 @@ PATIENCE: Final = 0.25
 """Seconds of real time. With every task blocked and no thread at work, nothing comes any more by itself."""
 LOOK: Final = 0.001
 """Seconds between two looks at what cannot be waited for."""
-_APPS: Final = {"apns": "apns", "fcm": "fcm", "none": None}
+_APPS: Final = {"apns": "ios", "fcm": "android", "none": None}
 
 
 async def register(world: World, stage: Stage, backstage: Backstage) -> None:
-    """Everybody's devices, in bulk; everybody's rest, one document each. Raises Unanswered."""
-    door = await Doorway.open(backstage.door, stage.backend)
+    """Everybody's devices, in bulk; everybody's rest, one document each. Raises RelayFailure, Unanswered."""
     officers = world.officers
-    for first in range(0, len(officers), USERS):
-        await door.send(_devices(officers[first : first + USERS]))
-    await door.aclose()
+    async with backstage.client(stage.backend) as client:
+        for first in range(0, len(officers), USERS):
+            await client.put_devices({o.id: _devices_of(o) for o in officers[first : first + USERS]})
     calls = [Call("PUT", f"/v1/users/{o.id}/rest", o.document) for o in officers if o.document is not None]
     async with trio.open_nursery() as nursery:
         for first in range(CONNECTIONS):
@@ -59,16 +59,12 @@ async def _put(stage: Stage, backstage: Backstage, calls: Sequence[Call]) -> Non
     await door.aclose()
 
 
-def _devices(officers: Sequence[Officer]) -> Call:
-    return Call("PUT", "/v1/devices", {"users": {officer.id: _devices_of(officer) for officer in officers}})
-
-
-def _devices_of(officer: Officer) -> dict[str, object]:
-    listed: dict[str, object] = {}
+def _devices_of(officer: Officer) -> dict[str, dict[str, object]]:
+    listed: dict[str, dict[str, object]] = {}
     for phone in officer.phones:
         body = {"platform": phone.platform, "app": _APPS[phone.platform], "token": phone.token or None}
         listed[phone.id] = {name: value for name, value in body.items() if value is not None}
-    return {"devices": listed}
+    return listed
 
 
 class Arrivals:
@@ -111,13 +107,13 @@ class Night:
         self._is_stuck = False
         """Something is left that waits for the clock."""
 
-    async def play(self, door: Doorway) -> None:
-        """From 21:00 to 07:00. Raises Unanswered."""
+    async def play(self, client: AsyncClient) -> None:
+        """From 21:00 to 07:00. Raises RelayFailure."""
         coming = Coming(self._world.night())
         await self._settle()
         while (instant := self._next(coming.t)) <= ENDS:
-            await self._step(instant, coming.until(instant), door)
-        await self._step(ENDS, [], door)
+            await self._step(instant, coming.until(instant), client)
+        await self._step(ENDS, [], client)
 
     def _next(self, written_at: float) -> float:
         """The next step: where anything happens, at least one tick on."""
@@ -127,11 +123,11 @@ class Night:
             return happens
         return max(math.ceil(happens / TICK), math.floor(now / TICK) + 1) * TICK
 
-    async def _step(self, instant: float, moments: Sequence[Moment], door: Doorway) -> None:
+    async def _step(self, instant: float, moments: Sequence[Moment], client: AsyncClient) -> None:
         self.steps += 1
         self._clock.set(instant)
         if moments:
-            await door.send(self._call(moments))
+            await client.send(self._call(moments))
             for moment in moments:
                 self._ledger.posted(instant, moment.event_class, moment.recipients)
         self._clock.release()

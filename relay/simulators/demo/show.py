@@ -10,16 +10,17 @@ from typing import Final
 
 import trio
 
+from relay.clock import WallClock
 from relay.ops import logs
 from relay.process import watch_signals
-from relay.simulators.demo.doorway import Doorway
 from relay.simulators.demo.force import wake_force
 from relay.simulators.demo.ledger import Ledger
 from relay.simulators.demo.night import Arrivals, Night, register
 from relay.simulators.demo.report import Report
-from relay.simulators.demo.stage import Simulators, Stage
+from relay.simulators.demo.stage import Destinations, Stage, Telling
 from relay.simulators.demo.stepped import SteppedClock
 from relay.simulators.demo.view import View
+from relay.simulators.stage import providers
 from relay.simulators.world import BEGINS, ENDS, World
 
 OFFICERS: Final = 23_000
@@ -59,13 +60,15 @@ async def _show(folder: Path, officers: int, seed: int, view: View, keep: Callab
     world, clock, arrivals = World(seed=seed, officers=officers), SteppedClock(BEGINS), Arrivals()
     logs.configure(clock.now, keep)
     async with trio.open_nursery() as nursery:
-        simulators, stage = Simulators(folder, clock, arrivals.seen), Stage(folder, seed)
-        await nursery.start(simulators.run)
-        judged = await play_night(world, clock, stage, simulators, arrivals, view)
-        for breach, count in simulators.journal.violations.items():
+        stage, journal = Stage(folder, seed), Telling(arrivals.seen)
+        simulators = await providers(nursery, folder, clock.now, journal, journal)
+        destinations = Destinations(simulators.apns_port, simulators.fcm_port, folder / "ca.pem")
+        judged = await play_night(world, clock, stage, destinations, arrivals, view)
+        for breach, count in journal.violations.items():
             view.say(f"The simulators object: {breach} ({count:,} times).")
         view.say("Waking the force, in real time.")
-        woken = await wake_force(folder, stage, simulators, world.officers)
+        simulators.oauth.now = (morning := WallClock(ENDS - WallClock().now())).now
+        woken = await wake_force(folder, stage, morning, world.officers)
         nursery.cancel_scope.cancel()
     ledger, devices = judged.ledger, world.devices()
     report = Report(
@@ -87,18 +90,17 @@ async def _show(folder: Path, officers: int, seed: int, view: View, keep: Callab
 
 
 async def play_night(
-    world: World, clock: SteppedClock, stage: Stage, simulators: Simulators, arrivals: Arrivals, view: View
+    world: World, clock: SteppedClock, stage: Stage, destinations: Destinations, arrivals: Arrivals, view: View
 ) -> Judgement:
     """Register everybody, play the night, judge it."""
     ledger = Ledger(world.officers)
-    async with stage.relay(clock, simulators.providers) as backstage:
+    async with stage.relay(clock, destinations) as backstage:
         view.say(f"Registering {len(world.officers):,} officers with {world.devices():,} phones.")
         began = trio.current_time()
         await register(world, stage, backstage)
         view.say(f"Registered in {trio.current_time() - began:.1f} s. The night begins.")
-        door = await Doorway.open(backstage.door, stage.backend)
         night = Night(world, ledger, clock, backstage, arrivals, lambda t: view.show(t, ledger))
-        await night.play(door)
-        await door.aclose()
+        async with backstage.client(stage.backend) as client:
+            await night.play(client)
         agree = backstage.balances() and ledger.agrees(backstage.books()) and not ledger.strangers
     return Judgement(ledger, ledger.lost(ENDS), agree)

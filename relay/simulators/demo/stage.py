@@ -1,4 +1,4 @@
-"""The stage of the demo: throw-away keys, a configuration, strict fakes of APNs and FCM, and the relay between them.
+"""The stage of the demo: throw-away keys, a configuration, and the relay, between the simulators of ../stage.py.
 
 Everything but Apple, Google and the passing of time is real: HTTP doors, the SQLite file, TLS, HTTP/2, OAuth. All of it
 lives in one process and one trio loop, so that the driver can tell when nothing is under way (`Backstage.is_quiet`).
@@ -7,8 +7,7 @@ lives in one process and one trio loop, so that the driver can tell when nothing
 from __future__ import annotations
 
 import base64
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +17,7 @@ from typing import Final
 
 import trio
 
+from relay.client import AsyncClient
 from relay.clock import Clock
 from relay.cold_http import form_poster
 from relay.config import FcmAppConfig, read
@@ -26,27 +26,20 @@ from relay.doors.keys import new_key
 from relay.journal import Executor, in_thread
 from relay.lanes.oauth import PostForm
 from relay.service import Relay, Seams
-from relay.simulators.apns import FakeApns
-from relay.simulators.certificates import Authority, account_key, provider_key
-from relay.simulators.commands import ACCOUNT, ACCOUNT_KEY_ID, KEY_ID, PROJECT, TEAM_ID, TOPIC
-from relay.simulators.fcm import FakeFcm
 from relay.simulators.journal import Entry, Journal
-from relay.simulators.oauth import Account as ServiceAccount
-from relay.simulators.oauth import FakeOauth
-from relay.simulators.oauth_server import OauthServer
-from relay.simulators.provider_token import TeamKey
+from relay.simulators.stage import Installation, configuration
 from relay.store.sqlite import SqliteStore
 
-HOST: Final = "127.0.0.1"
 TENANT: Final = "demo"
-ROLE, REASON = "dispatch", "incident"
+PATIENCE: Final = 60.0
+"""Seconds for an answer of the door; one to 25,000 recipients takes half a second."""
 Seen = Callable[[float, str, bool], None]
 """(instant, token, accepted): a request arrived at a simulator."""
 
 
 @dataclass(frozen=True, slots=True)
-class Providers:
-    """Where an app's requests go, and the certificates to trust."""
+class Destinations:
+    """Where requests go, and the certificates to trust."""
 
     apns: int
     fcm: int
@@ -64,54 +57,6 @@ class Telling(Journal):
     def add(self, entry: Entry) -> None:
         self.requests += 1
         self._seen(entry.t, entry.token, entry.status == 200)
-
-
-class Simulators:
-    """Fakes of APNs, FCM and Google's token endpoint, on ports of their own, by one clock."""
-
-    def __init__(self, folder: Path, clock: Clock, seen: Seen) -> None:
-        self._authority = Authority(HOST)
-        self.folder = folder
-        self.journal = Telling(seen)
-        (folder / "ca.pem").write_bytes(self._authority.pem)
-        private, public = provider_key()
-        (folder / "AuthKey.p8").write_bytes(private)
-        keys = {KEY_ID: TeamKey(team_id=TEAM_ID, key_id=KEY_ID, public_pem=public)}
-        self.apns = FakeApns(keys, {TOPIC}, clock.now, journal=self.journal)
-        self._account_key, public = account_key()
-        account = ServiceAccount(client_email=ACCOUNT, key_id=ACCOUNT_KEY_ID, public_pem=public)
-        self.oauth = FakeOauth([account], clock.now, journal=self.journal)
-        self.fcm = FakeFcm(PROJECT, self.oauth.is_good, clock.now, journal=self.journal)
-        self.providers = Providers(0, 0, folder / "ca.pem")
-
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Serve until cancelled."""
-        async with trio.open_nursery() as nursery:
-            apns = await self._listen(nursery, self.apns.serve_stream)
-            fcm = await self._listen(nursery, self.fcm.serve_stream)
-            tokens = await self._listen(nursery, OauthServer(self.oauth).serve_stream, "http/1.1")
-            self.oauth.token_uri = f"https://{HOST}:{tokens}/token"
-            self.providers = Providers(apns, fcm, self.folder / "ca.pem")
-            self._write_account()
-            task_status.started()
-
-    async def _listen(
-        self, nursery: trio.Nursery, serve: Callable[[trio.abc.Stream], Awaitable[None]], protocol: str = "h2"
-    ) -> int:
-        context = self._authority.server_context(protocol)
-        listeners = await trio.open_ssl_over_tcp_listeners(0, context, host=HOST, https_compatible=True)
-        await nursery.start(trio.serve_listeners, serve, listeners)
-        inner = listeners[0].transport_listener
-        assert isinstance(inner, trio.SocketListener)
-        port: int = inner.socket.getsockname()[1]
-        return port
-
-    def _write_account(self) -> None:
-        content = {
-            "type": "service_account", "project_id": PROJECT, "private_key_id": ACCOUNT_KEY_ID,
-            "private_key": self._account_key.decode(), "client_email": ACCOUNT, "token_uri": self.oauth.token_uri,
-        }  # fmt: skip
-        (self.folder / "service-account.json").write_text(json.dumps(content))
 
 
 class Errands:
@@ -164,6 +109,11 @@ class Backstage:
     clock: Clock
     door: tuple[str, int]
 
+    def client(self, key: str) -> AsyncClient:
+        """What a backend uses."""
+        host, port = self.door
+        return AsyncClient(f"http://{host}:{port}", key, trust_env=False, timeout=PATIENCE)
+
     def is_quiet(self) -> bool:
         """Nothing due is unsent, nothing is in flight, and all answers are booked."""
         relay = self.relay
@@ -207,10 +157,10 @@ class Stage:
         masters.write_text(f"0:{base64.b64encode(self._rng.randbytes(32)).decode()}\n")
 
     @asynccontextmanager
-    async def relay(self, clock: Clock, providers: Providers) -> AsyncIterator[Backstage]:
+    async def relay(self, clock: Clock, destinations: Destinations) -> AsyncIterator[Backstage]:
         """Run the relay for as long as the body; then drain it. Raises RelayError, OSError."""
         path = self._folder / "feierabend.toml"
-        path.write_text(self._configuration(providers))
+        path.write_text(configuration(self._installation(destinations)))
         errands = Errands()
         config = read(path)
         store = SqliteStore(config.store.path)
@@ -224,42 +174,8 @@ class Stage:
         finally:
             store.close()
 
-    def _configuration(self, providers: Providers) -> str:
-        return f"""
-[store]
-path = "demo.db"
-key_file = "master"
-[door]
-listen = ["{HOST}:0"]
-[ops]
-listen = ["{HOST}:0"]
-[[tenants]]
-name = "{TENANT}"
-[[tenants.keys]]
-id = "backend"
-sha256 = "{self._backend_digest}"
-scopes = ["events", "alarms", "devices"]
-[[tenants.keys]]
-id = "settings"
-sha256 = "{self._settings_digest}"
-scopes = ["rest"]
-[[tenants.apps]]
-name = "apns"
-topic = "{TOPIC}"
-team_id = "{TEAM_ID}"
-key_id = "{KEY_ID}"
-key_file = "AuthKey.p8"
-endpoint = "{HOST}:{providers.apns}"
-ca_file = "{providers.ca_file}"
-[[tenants.apps]]
-name = "fcm"
-provider = "fcm"
-service_account_file = "service-account.json"
-endpoint = "{HOST}:{providers.fcm}"
-ca_file = "{providers.ca_file}"
-connections = 2
-[[tenants.classes]]
-name = "alarm"
-roles = ["{ROLE}"]
-reasons = ["{REASON}"]
-"""
+    def _installation(self, destinations: Destinations) -> Installation:
+        return Installation(
+            name=TENANT, backend=self._backend_digest, settings=self._settings_digest, apns_port=destinations.apns,
+            fcm_port=destinations.fcm, ca_file=str(destinations.ca_file), connections=2,
+        )  # fmt: skip

@@ -27,7 +27,7 @@ async def answering(stream: trio.abc.Stream, pieces: Sequence[bytes]) -> bytes:
 async def test_a_request_carries_the_key_the_headers_and_the_body(nursery: trio.Nursery) -> None:
     ours, theirs = memory_stream_pair()
     door = Doorway(ours, "backend.secret")
-    nursery.start_soon(door.send, wake(["u1"], "alarm", role="r", reason="x", idempotency_key="once"))
+    nursery.start_soon(door.send_all, [wake(["u1"], "alarm", role="r", reason="x", idempotency_key="once")])
     head, _, body = bytes(await theirs.receive_some(1 << 20)).partition(b"\r\n\r\n")
     assert head.split(b"\r\n") == [
         b"POST /v1/events HTTP/1.1", b"host: relay", b"content-type: application/json", b"idempotency-key: once",
@@ -66,7 +66,7 @@ async def test_a_refusal_is_an_error_that_says_what_was_refused() -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(answering, theirs, [refusal])
         with pytest.raises(Unanswered, match="422"):
-            await Doorway(ours, "k").send(Call("PUT", "/a", {}))
+            await Doorway(ours, "k").send_all([Call("PUT", "/a", {})])
 
 
 async def test_a_connection_that_ends_is_an_error() -> None:
@@ -79,4 +79,4 @@ async def test_a_connection_that_ends_is_an_error() -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(end)
         with pytest.raises(Unanswered, match="closed"):
-            await Doorway(ours, "k").send(Call("GET", "/a"))
+            await Doorway(ours, "k").send_all([Call("GET", "/a")])

@@ -20,11 +20,12 @@ from relay.simulators.demo.ledger import Ledger
 from relay.simulators.demo.night import MOST_RECIPIENTS, Arrivals, Coming
 from relay.simulators.demo.report import Report
 from relay.simulators.demo.show import Judgement, play_night
-from relay.simulators.demo.stage import Simulators, Stage
+from relay.simulators.demo.stage import Destinations, Stage, Telling
 from relay.simulators.demo.stepped import SteppedClock
+from relay.simulators.stage import Providers, providers
 from relay.simulators.world import BEGINS, INCIDENT, Moment, World, at
 
-Shown = Callable[[float, Simulators], None]
+Shown = Callable[[float, Providers], None]
 
 
 def moments(*sizes: int) -> Iterator[Moment]:
@@ -64,14 +65,15 @@ class Silent:
     def end(self, report: Report) -> None: ...
 
 
-async def judged(folder: Path, shown: Shown = lambda _t, _simulators: None) -> tuple[Judgement, Simulators]:
+async def judged(folder: Path, shown: Shown = lambda _t, _simulators: None) -> tuple[Judgement, Providers]:
     """Play a small night to its end."""
     world, clock, arrivals = World(seed=1, officers=200), SteppedClock(BEGINS), Arrivals()
-    simulators, stage = Simulators(folder, clock, arrivals.seen), Stage(folder, 1)
+    stage, journal = Stage(folder, 1), Telling(arrivals.seen)
     async with trio.open_nursery() as nursery:
-        await nursery.start(simulators.run)
+        simulators = await providers(nursery, folder, clock.now, journal, journal)
+        destinations = Destinations(simulators.apns_port, simulators.fcm_port, folder / "ca.pem")
         view = Silent(lambda t: shown(t, simulators))
-        judgement = await play_night(world, clock, stage, simulators, arrivals, view)
+        judgement = await play_night(world, clock, stage, destinations, arrivals, view)
         nursery.cancel_scope.cancel()
     return judgement, simulators
 
@@ -86,7 +88,7 @@ async def test_a_night_ends_with_nobody_woken_in_rest_and_nothing_lost(tmp_path:
     assert ledger.deferred > 100
     assert ledger.alarms == 20
     assert simulators.oauth.counts.fetches > 9  # a token of an hour is renewed all night
-    assert not simulators.journal.violations
+    assert not simulators.apns.journal.violations
 
 
 @pytest.mark.sockets
@@ -115,7 +117,7 @@ async def test_the_night_goes_on_while_a_lane_is_paused(tmp_path: Path, monkeypa
     monkeypatch.setattr(night, "PATIENCE", 0.02)
     trouble = [(503, "ServiceUnavailable")] * 12
 
-    def fail(t: float, simulators: Simulators) -> None:
+    def fail(t: float, simulators: Providers) -> None:
         if t >= at(INCIDENT - 5) and trouble:
             simulators.apns.injections.answers.extend(trouble)
             trouble.clear()
@@ -130,7 +132,7 @@ async def test_the_night_goes_on_while_a_lane_is_paused(tmp_path: Path, monkeypa
 async def test_connections_that_are_cut_in_the_night_cost_nothing(tmp_path: Path) -> None:
     left = [at(23 * 60), at(30 * 60 + 2)]
 
-    def cut(t: float, simulators: Simulators) -> None:
+    def cut(t: float, simulators: Providers) -> None:
         if left and t >= left[0]:
             left.pop(0)
             simulators.apns.cut()
