@@ -11,7 +11,9 @@ said so by an answer that means just that; and not when everybody was told the s
 beyond the one. duplicates_allowed: requests that a fake accepted and whose answer cannot be known to have arrived.
 violations: what the fakes have to object to. recovery_s: the longest time from an end of the faults until every living
 phone that a provider has not refused for good was woken, and nothing was queued or in flight; after a slow mix
-everything is mended before the next one begins. Exits with 1 when there is a loss or a violation.
+everything is mended before the next one begins. phones_missing: living phones, not refused for good, that were not
+woken, though their users perhaps were, at the other provider. Exits with 1 when somebody is lost, a phone is missing or
+a rule was violated.
 
     python -m bench.faults [--wakeups 100000] [--seed 1] [--slow | --no-slow] [--json]
 """
@@ -254,7 +256,7 @@ def main() -> None:
         figures = {"wakeups": options.wakeups, "mixes": len(mixes), **judged(fakes.phones(), fakes.journals(), tokens)}
         figures |= {"recovery_s": round(recovery, 1), "seconds": round(time.monotonic() - began, 1)}
     say({**figures, **surroundings(options.seed)}, as_json=options.json)
-    if figures["lost"] or figures["violations"]:
+    if figures["lost"] or figures["phones_missing"] or figures["violations"]:
         raise SystemExit(1)
 
 

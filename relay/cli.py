@@ -203,7 +203,8 @@ def demo(officers: int | None, seed: int, *, quick: bool, as_json: bool) -> None
 
 
 def _read(path: Path) -> Any:  # noqa: ANN401 (the type is imported lazily)
-    from relay.config import ConfigError, read
+    from relay.config import ConfigError
+    from relay.config_file import read
 
     try:
         return read(path)

@@ -35,6 +35,7 @@ RANKS = {
     "relay.engine": 4,
     "relay.ops": 4,
     "relay.config": 4,
+    "relay.config_file": 5,
     "relay.init": 4,
     "relay.service": 5,
     "relay.simulators.dev": 6,

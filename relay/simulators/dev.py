@@ -22,7 +22,7 @@ import trio
 
 from relay import service
 from relay.clock import WallClock
-from relay.config import read
+from relay.config_file import read
 from relay.core.errors import RelayError
 from relay.doors.keys import new_key
 from relay.ops import logs

@@ -65,8 +65,7 @@ NOTE_PURGED: Final = (
 def packed(pairs: Iterable[Row]) -> tuple[bytes, str]:
     """Rows end to end, and the list that cuts them out again. Raises StoreError for a record that does not fit.
 
-    In the order of their keys: neighbours lie on one page, which is then found and copied into the log once (a quarter
-    less work for 1,000 rows of 30,000).
+    In the order of their keys: neighbours lie on one page, which is then found and copied into the log once.
     """
     parts: list[bytes] = []
     cuts: list[int] = []

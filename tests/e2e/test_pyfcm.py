@@ -26,7 +26,7 @@ from pyfcm.errors import (
 
 from relay import service
 from relay.clock import WallClock
-from relay.config import read
+from relay.config_file import read
 from relay.core import verdicts
 from relay.core.verdicts import Action
 from relay.doors.keys import new_key

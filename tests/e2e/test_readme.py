@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from relay.config import read
+from relay.config_file import read
 from relay.simulators.certificates import provider_key
 from tests.e2e.processes import running
 

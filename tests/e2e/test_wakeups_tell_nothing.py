@@ -12,7 +12,7 @@ import trio
 from trio.testing import MockClock
 
 from relay.clock import TrioClock
-from relay.config import read
+from relay.config_file import read
 from relay.core.life import LADDER
 from relay.simulators.apns import FakeApns
 from relay.simulators.certificates import Authority, provider_key

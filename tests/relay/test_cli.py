@@ -20,7 +20,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from relay.cli import main
-from relay.config import read_masters
+from relay.config_reader import read_masters
 from relay.simulators.certificates import Authority, provider_key
 from relay.store.sqlite import SqliteStore
 from schedules import TZDATA

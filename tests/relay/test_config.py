@@ -35,9 +35,8 @@ from relay.config import (
     KeyConfig,
     StoreConfig,
     TenantConfig,
-    examine,
-    read,
 )
+from relay.config_file import examine, read
 from relay.config_reader import MasterKeys, an_address, read_masters
 from relay.core.events import DEFAULT_CLASSES, EventClass
 from relay.doors.keys import Scope

@@ -22,7 +22,8 @@ from click.testing import CliRunner, Result
 
 from relay.cli import main
 from relay.client import AsyncClient
-from relay.config import AppConfig, Config, ConfigError, FcmAppConfig, examine, read
+from relay.config import AppConfig, Config, ConfigError, FcmAppConfig
+from relay.config_file import examine, read
 from relay.config_reader import read_masters
 from relay.doors.keys import Scope, digest_of
 from relay.simulators.certificates import Authority, account_key, provider_key

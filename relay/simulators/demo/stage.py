@@ -20,7 +20,8 @@ import trio
 from relay.client import AsyncClient
 from relay.clock import Clock
 from relay.cold_http import form_poster
-from relay.config import FcmAppConfig, read
+from relay.config import FcmAppConfig
+from relay.config_file import read
 from relay.core.books import Account
 from relay.doors.keys import new_key
 from relay.journal import Executor, in_thread

@@ -1,0 +1,297 @@
+"""From a TOML file to the values of config.py: what each setting may be, and what they may not be together.
+
+One pass over the whole: each table is read by a function of its own, which notes what is wrong and goes on, so that an
+operator sees everything at once. What a single value may be stands in config_reader.py. Nobody needs this module to use
+a configuration, only to read one.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from relay.config import (
+    FCM_RATE,
+    Address,
+    AnyAppConfig,
+    AppConfig,
+    Config,
+    ConfigError,
+    DoorConfig,
+    FcmAppConfig,
+    KeyConfig,
+    StoreConfig,
+    TenantConfig,
+)
+from relay.config_reader import (
+    Table,
+    a_path,
+    an_address,
+    choice,
+    flag,
+    key_id_of,
+    number,
+    read_certificates,
+    read_masters,
+    read_provider_key,
+    read_service_account,
+    strings,
+    text,
+    whole,
+)
+from relay.core.errors import Problem
+from relay.core.events import DEFAULT_CLASSES, EventClass
+from relay.doors.keys import KEY_ID, Scope
+from relay.lanes.quota import SMALLEST
+
+
+def read(path: Path) -> Config:
+    """Read a configuration. Raises ConfigError with everything that is wrong."""
+    try:
+        content = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError((Problem(str(path), f"cannot be read: {error.strerror}"),)) from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigError((Problem(str(path), f"is not TOML: {error}"),)) from None
+    return examine(content, path.absolute().parent)
+
+
+def examine(content: Mapping[str, object], folder: Path) -> Config:
+    """Values from what a TOML file holds; `folder` is where its paths begin. Raises ConfigError."""
+    problems: list[Problem] = []
+    root = Table(content, "", problems)
+    config = _config(root, folder)
+    root.done()
+    if problems or config is None:
+        raise ConfigError(tuple(problems))
+    return config
+
+
+def _config(root: Table, folder: Path) -> Config | None:
+    store = _store(root.table("store"), folder)
+    door_table = root.table("door")
+    door = DoorConfig(
+        _addresses(door_table, ("127.0.0.1:8080",)),
+        door_table.get("max_connections", whole(1, 100_000), 1_000),
+        door_table.get("max_body_bytes", whole(1_024, 2**26), 4 * 2**20),
+    )
+    door_table.done()
+    ops_table = root.table("ops")
+    ops = _addresses(ops_table, ("127.0.0.1:9090",))
+    ops_table.done()
+    for address in set(door.listen) & set(ops):
+        if address.port:
+            ops_table.fault("listen", f"has {address}, which is the door's")
+    shutdown = root.table("shutdown")
+    grace = shutdown.get("grace_seconds", number(0, 3600), 10.0)
+    shutdown.done()
+    tenants = [_tenant(table, folder) for table in root.tables("tenants", least=1)]
+    _across(root, [tenant for tenant in tenants if tenant])
+    if store is None or None in tenants:
+        return None
+    return Config(store, door, ops, grace, tuple(t for t in tenants if t))
+
+
+def _across(root: Table, tenants: list[TenantConfig]) -> None:
+    """What each tenant may say, and all of them together may not."""
+    _unique(root, "tenants", [tenant.name for tenant in tenants])
+    keys = [key for tenant in tenants for key in tenant.keys]
+    _unique(root, "tenants.keys", [key.id for key in keys])
+    for digest in sorted({key.digest for key in keys}):
+        same = sorted({key.id for key in keys if key.digest == digest})
+        if len(same) > 1:
+            root.fault("tenants.keys", f"has one secret for {' and '.join(same)}; a secret belongs to one key")
+    apps = {(a.team_id, a.key_id, a.key) for tenant in tenants for a in tenant.apps if isinstance(a, AppConfig)}
+    for name in _twice(f"{key_id} of the team {team_id}" for team_id, key_id, _ in apps):
+        root.fault("tenants.apps", f"has two different keys that are both called {name}")
+
+
+def _store(table: Table, folder: Path) -> StoreConfig | None:
+    path = table.get("path", a_path, None)
+    key_file = table.get("key_file", a_path, None)
+    table.done()
+    if path and not (folder / path).parent.is_dir():
+        table.fault("path", "lies in a folder that does not exist")
+    if path and (folder / path).is_dir():
+        table.fault("path", "is a folder")
+    if path and key_file and (folder / path).resolve() == (folder / key_file).resolve():
+        table.fault("path", "is the key file; the database is another file, best on another device")
+    masters = _file(table, "key_file", folder / key_file, read_masters) if key_file else None
+    if path is None or masters is None:
+        return None
+    return StoreConfig(folder / path, folder / key_file, masters)
+
+
+def _tenant(table: Table, folder: Path) -> TenantConfig | None:
+    name = table.get("name", text(r"[a-z0-9][a-z0-9_-]{0,39}"), None)
+    tenant = TenantConfig(
+        name=name or "",
+        posts_seen=table.get("posts_seen", flag, False),
+        device_limit=table.get("device_limit", whole(1, 20), 3),
+        evict=table.get("device_overflow", choice("evict", "refuse"), "evict") == "evict",
+        jitter_seconds=table.get("jitter_seconds", number(0, 3600), 300.0),
+        keys=tuple(key for item in table.tables("keys") if (key := _key(item)) is not None),
+        apps=tuple(app for item in table.tables("apps") if (app := _app(item, folder)) is not None),
+        classes=_classes(table),
+    )
+    table.done()
+    _unique(table, "apps", [app.name for app in tenant.apps])
+    for name in _twice(_where(app) for app in tenant.apps):
+        table.fault("apps", f"has {name} under two names; a phone would be woken twice")
+    return tenant if name else None
+
+
+def _key(table: Table) -> KeyConfig | None:
+    key_id = table.get("id", text(KEY_ID.pattern), None)
+    digest = table.get("sha256", text(r"[0-9a-f]{64}"), None)
+    scopes = frozenset(Scope(name) for name in table.get("scopes", strings(*Scope, least=1), None) or ())
+    if {Scope.EVENTS, Scope.REST} <= scopes:
+        table.fault("scopes", "may not hold both events and rest: who writes to people must not see when they rest")
+    if Scope.ALARMS in scopes and Scope.EVENTS not in scopes:
+        table.fault("scopes", "has alarms without events: alarms are events, sent by the same request")
+    table.done()
+    return KeyConfig(key_id, bytes.fromhex(digest), scopes) if key_id and digest else None
+
+
+def _where(app: AnyAppConfig) -> str:
+    """What an app wakes, in words."""
+    if isinstance(app, FcmAppConfig):
+        return f"the project {app.account.project_id} at {app.endpoint or 'FCM'}"
+    return f"{app.topic} at {app.endpoint or app.environment}"
+
+
+def _app(table: Table, folder: Path) -> AnyAppConfig | None:
+    read = _APPS[table.get("provider", choice(*_APPS), "apns")]
+    name = table.get("name", text(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"), None)
+    endpoint = table.get("endpoint", an_address, None, required=False)
+    ca_file = table.get("ca_file", a_path, None, required=False)
+    ca_path = _file(table, "ca_file", folder / ca_file, read_certificates) if ca_file else None
+    if endpoint and endpoint[1] == 0:
+        table.fault("endpoint", "must name a port")
+    app = read(table, folder, name or "", Address(*endpoint) if endpoint else None, ca_path)
+    table.done()
+    return app if name else None
+
+
+def _apns_app(
+    table: Table, folder: Path, name: str, endpoint: Address | None, ca_file: Path | None
+) -> AnyAppConfig | None:
+    topic = table.get("topic", text(r"[A-Za-z0-9.-]{1,255}"), None)
+    team_id = table.get("team_id", text(r"[A-Z0-9]{10}"), None)
+    key_file = table.get("key_file", a_path, None)
+    named = key_id_of(folder / key_file) if key_file else None
+    given = table.get("key_id", text(r"[A-Z0-9]{10}"), None, required=named is None)
+    key_id = given or named
+    environment = table.get("environment", choice("production", "sandbox"), "production")
+    connections = table.get("connections", whole(1, 64), 2)
+    most = table.get("most_connections", whole(1, 64), 8)
+    key = _file(table, "key_file", folder / key_file, read_provider_key) if key_file else None
+    if not (topic and team_id and key_id and key):
+        return None
+    return AppConfig(
+        name=name, topic=topic, team_id=team_id, key_id=key_id, key=key, environment=environment,
+        connections=connections, endpoint=endpoint, ca_file=ca_file, key_file=folder / key_file,
+        most_connections=most, key_id_is_fixed=given is not None,
+    )  # fmt: skip
+
+
+def _fcm_app(
+    table: Table, folder: Path, name: str, endpoint: Address | None, ca_file: Path | None
+) -> AnyAppConfig | None:
+    account_file = table.get("service_account_file", a_path, None)
+    token_uri = table.get("token_uri", text(r"https://[!-~]{1,400}"), None, required=False)
+    connections = table.get("connections", whole(1, 64), 4)
+    most = table.get("most_connections", whole(1, 64), 16)
+    rate = table.get("rate_per_minute", whole(SMALLEST, 100_000_000), FCM_RATE)
+    found = _file(table, "service_account_file", folder / account_file, read_service_account) if account_file else None
+    if found is None:
+        return None
+    account = replace(found, token_uri=token_uri or found.token_uri)
+    return FcmAppConfig(
+        name=name, account=account, connections=connections, endpoint=endpoint,
+        token_uri_is_overridden=token_uri is not None, ca_file=ca_file, account_file=folder / account_file,
+        most_connections=most, rate_per_minute=rate,
+    )  # fmt: skip
+
+
+_APPS: Final = {"apns": _apns_app, "fcm": _fcm_app}
+"""Provider → the reader of what only its apps have."""
+
+
+_CLASS_FIELDS: Final[Mapping[str, tuple[str, Callable[[object], Any]]]] = {
+    "pierces": ("pierces", flag),
+    "cancellable": ("cancellable", flag),
+    "deadline_seconds": ("deadline", number(60, 28 * 86400)),
+    "roles": ("roles", strings()),
+    "reasons": ("reasons", strings()),
+    "recipients": ("recipients", whole(1, 25_000)),
+    "rate_per_hour": ("rate_per_hour", whole(1, 100_000)),
+}
+
+
+def _classes(tenant: Table) -> tuple[EventClass, ...]:
+    """The default classes, changed and joined by what the tenant names."""
+    classes = {event_class.name: event_class for event_class in DEFAULT_CLASSES}
+    named: list[str] = []
+    for table in tenant.tables("classes"):
+        name = table.get("name", text(r"[a-z][a-z0-9_]{0,31}"), None)
+        given: dict[str, Any] = {}
+        for key, (attribute, check) in _CLASS_FIELDS.items():
+            value = table.get(key, check, None, required=False)
+            if value is not None:
+                given[attribute] = frozenset(value) if isinstance(value, tuple) else value
+        table.done()
+        if name:
+            named.append(name)
+            classes[name] = _class(table, classes.get(name, EventClass(name=name)), given)
+    _unique(tenant, "classes", named)
+    return tuple(classes.values())
+
+
+def _class(table: Table, default: EventClass, given: dict[str, Any]) -> EventClass:
+    """A class that pierces rest is never cancelled, and only such a class has roles, reasons and a rate."""
+    if given.get("pierces"):
+        given.setdefault("cancellable", False)
+    event_class = replace(default, **given)
+    if event_class.pierces and event_class.cancellable:
+        table.fault("cancellable", "must be false in a class that pierces rest: an alarm is not taken back by reading")
+    for name in ("roles", "reasons", "rate_per_hour"):
+        if name in given and not event_class.pierces:
+            table.fault(name, "belongs to classes that pierce rest; this one does not")
+    return event_class
+
+
+def _addresses(table: Table, default: tuple[str, ...]) -> tuple[Address, ...]:
+    given = table.get("listen", strings(least=1), default)
+    found: list[Address] = []
+    for index, value in enumerate(given):
+        try:
+            found.append(Address(*an_address(value)))
+        except ValueError as error:
+            table.fault(f"listen[{index}]", str(error))
+    _unique(table, "listen", [str(address) for address in found if address.port])
+    return tuple(found)
+
+
+def _file(table: Table, name: str, path: Path, reader: Callable[[Path], Any]) -> Any:  # noqa: ANN401
+    """What a file holds; a fault when it cannot be read."""
+    try:
+        return reader(path)
+    except OSError as error:
+        table.fault(name, f"cannot be read: {error.strerror}")
+    except ValueError as error:
+        table.fault(name, str(error))
+    return None
+
+
+def _unique(table: Table, path: str, names: Iterable[str]) -> None:
+    for name in _twice(names):
+        table.fault(path, f"has {name} twice")
+
+
+def _twice(names: Iterable[str]) -> list[str]:
+    return sorted(name for name, count in Counter(names).items() if count > 1)
