@@ -6,7 +6,19 @@ import ast
 import sys
 from pathlib import Path
 
-NOT_SCRIPTS = {"__init__", "__main__", "corpus", "door", "mixes", "report", "running", "scene", "stage", "stamps"}
+NOT_SCRIPTS = {
+    "__init__",
+    "__main__",
+    "contest",
+    "corpus",
+    "door",
+    "mixes",
+    "report",
+    "running",
+    "scene",
+    "stage",
+    "stamps",
+}
 
 for path in sorted(Path(__file__).parent.glob("*.py")):
     if path.stem not in NOT_SCRIPTS:

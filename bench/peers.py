@@ -1,123 +1,102 @@
-"""What others reach as shipped: aioapns, httpx over HTTP/2 and pyfcm, beside our lanes, in turns in the same run.
+"""What others reach as shipped, side by side: aioapns, httpx over HTTP/2, h2load and pyfcm.
 
-    apns     our lane for APNs, as in bench.send: from the first look at the due slots to the last verdict booked. Every
-             1,000th answer is 410; each is judged, committed and in the books, which must balance
-    aioapns  sends, and reads answers. Keeps nothing: what to do about a 410 or a lost connection is its caller's. It
-             finds answers by `apns-id`, so its sink repeats that
-    httpx    AsyncClient(http2=True), given ready header fields and body: HTTP/2 and no more. No provider token, no
-             verdict; that there was an answer is all that is looked at
-    h2load   where it is installed (Debian: nghttp2-client): a load generator in C. It repeats one request, so that all
-             of it, token and authorization too, is in the header table after the first; it reads statuses, no more
-    fcm      our lane for FCM, measured the same way. A connection takes 100 requests at a time, as Google's do; the
-             access token is there at once. All answers are good: the sink says only Apple's way that somebody is dead
-    pyfcm    `notify` in threads, each with its connection and its access token before the clock starts. Raises for a
-             bad answer; keeps nothing. It speaks HTTP/1.1, which the sink does not: it plays against the strict fake,
-             which checks all it reads. So compare CPU seconds rather than rates: the fake's are not among them
+    aioapns   sends, and reads answers. Keeps nothing: what to do about a 410 or a lost connection is its caller's. It
+              finds answers by `apns-id`, so its sink repeats that
+    httpx     AsyncClient(http2=True), given ready header fields and body: HTTP/2 and no more. No provider token, no
+              verdict; that there was an answer is all that is looked at
+    h2load    where it is installed (Debian: nghttp2-client): a load generator in C. It repeats one request, so that all
+              of it, token and authorization too, is in the header table after the first; it reads statuses, no more
+    h2load_nghttpd
+              the same against nghttpd (nghttp2-server) instead of our sink: C against C
+    pyfcm     `notify` in threads, each with its connection and its access token before the clock starts. Raises for a
+              bad answer; keeps nothing. It speaks HTTP/1.1, which the sink does not: it plays against the strict fake,
+              which checks all it reads. So compare CPU seconds rather than rates: the fake's are not among them
 
-All but the last send to the fast sink. Each has this process to itself in its turn. The garbage collector is set as for
-the relay, which helps the others too.
+Where nothing else is said, they send to the fast sink. bench.send sets our lanes beside them.
 
-    python -m bench.peers [--wakeups 30000] [--runs 3] [--json]
+    python -m bench.peers [--runs 3] [--aioapns 4000] [--h2load 0] [--json]
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
+import contextlib
 import json
 import os
 import random
 import re
 import resource
-import shutil
+import socket
 import ssl
-import statistics
 import subprocess
-import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from unittest.mock import patch
 from uuid import UUID
 
-import httpx
-import trio
+import httpx as httpx_client
+import trustme
+from aioapns import APNs, NotificationRequest, PushType
+from aioapns.connection import APNsKeyConnectionPool, APNsTLSClientProtocol
 from pyfcm import FCMNotification
 
-from bench import stage
-from bench.report import say, surroundings
-from bench.send import IN_FLIGHT, MESSAGE, Sent, aioapns_as_shipped, apns_app, configuration, measure
-from relay import process
-from relay.config import Address, FcmAppConfig
-from relay.core.devices import Platform
-from relay.lanes.oauth import PostForm, ServiceAccount
-from relay.ops import logs
-from relay.service import Seams
-from relay.simulators.certificates import account_key
-from relay.simulators.commands import ACCOUNT, ACCOUNT_KEY_ID, PROJECT
+from bench import contest, stage
+from bench.contest import Contender, Sent, Turn
+from relay.simulators.certificates import provider_key
+from relay.simulators.commands import PROJECT
 
-APNS_CONNECTIONS, FCM_CONNECTIONS = 2, 4
-"""Defaults of the configuration."""
-FCM_STREAMS = 100
-WAKEUP: dict[str, Any] = {"data_payload": {"w": ""}, "android_config": {"priority": "HIGH", "ttl": "604800s"}}
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """What every contender gets."""
-
-    folder: Path
-    options: argparse.Namespace
-    rng: random.Random
+MESSAGE: Final = {"aps": {"alert": {"loc-key": "W"}, "mutable-content": 1}}
+"""What others send to Apple."""
+WAKEUP: Final[dict[str, Any]] = {"data_payload": {"w": ""}, "android_config": {"priority": "HIGH", "ttl": "604800s"}}
+"""And to Google."""
+IN_FLIGHT: Final = 200
+"""Requests they are given at a time."""
+THREADS: Final = 8
+"""For pyfcm, which sends one at a time in each."""
+CONNECTIONS: Final = 2
+"""Of h2load, as many as our lane has."""
 
 
-def filled(place: Round, platform: Platform) -> Path:
-    """A store in which three phones each of many users wait for a wakeup."""
-    wakeups = place.options.wakeups
-    path = place.folder / f"{platform}.db"
-    tokens = stage.new_tokens(stage.phones(-(-wakeups // 3), wakeups), place.rng, platform)
-    stage.fill(path, tokens, pending=True)
-    return path
+def aioapns(turn: Turn) -> Sent:
+    with stage.sink(turn.folder, "--echo-ids") as (port, ca):
+        return asyncio.run(aioapns_as_shipped(port, ca, turn.wakeups, turn.rng))
 
 
-def our_apns(place: Round) -> Sent:
-    path = filled(place, Platform.APNS)
-    with stage.sink(place.folder) as (port, ca):
-        return trio.run(measure, configuration(path, apns_app(port, ca, APNS_CONNECTIONS)))
+async def aioapns_as_shipped(port: int, ca_file: Path, count: int, rng: random.Random) -> Sent:
+    """Through aioapns, as many in flight as its pool takes."""
+
+    class Protocol(APNsTLSClientProtocol):
+        APNS_SERVER = "127.0.0.1"
+        APNS_PORT = port
+
+    context = ssl.create_default_context(cafile=str(ca_file))
+    context.set_alpn_protocols(["h2"])
+    private, _ = provider_key()
+    client = APNs(key=private.decode(), key_id=stage.KEY, team_id=stage.TEAM, topic=stage.TOPIC, ssl_context=context)
+    pool = client.pool
+    assert isinstance(pool, APNsKeyConnectionPool)
+    pool.protocol_class = Protocol
+
+    async def send(requests: list[NotificationRequest]) -> None:
+        for request in requests:
+            await client.send_notification(request)
+
+    requests = [
+        NotificationRequest(device_token=stage.apns_token(rng), message=MESSAGE, push_type=PushType.ALERT)
+        for _ in range(count)
+    ]
+    began, cpu = time.perf_counter(), time.process_time()
+    await asyncio.gather(*(send(requests[i::IN_FLIGHT]) for i in range(IN_FLIGHT)))
+    return Sent(count, time.perf_counter() - began, time.process_time() - cpu)
 
 
-def our_fcm(place: Round) -> Sent:
-    path = filled(place, Platform.FCM)
-    account = ServiceAccount(PROJECT, ACCOUNT, account_key()[0].decode(), ACCOUNT_KEY_ID, "https://127.0.0.1:1/token")
-    with stage.sink(place.folder, "--streams", str(FCM_STREAMS), "--dead-every", "0") as (port, ca):
-        app = FcmAppConfig(
-            name=stage.ANDROID, account=account, connections=FCM_CONNECTIONS,
-            endpoint=Address("127.0.0.1", port), token_uri_is_overridden=True, ca_file=ca,
-        )  # fmt: skip
-        return trio.run(measure, configuration(path, app), Seams(post=token_at_once))
-
-
-def token_at_once(_app: FcmAppConfig) -> PostForm:
-    """Access tokens, as long as Google's, from nowhere."""
-
-    async def post(_uri: str, _form: dict[str, str]) -> tuple[int, bytes]:
-        return 200, json.dumps({"access_token": "ya29." + "a" * 219, "expires_in": 3599}).encode()
-
-    return post
-
-
-def aioapns(place: Round) -> Sent:
-    with stage.sink(place.folder, "--echo-ids") as (port, ca):
-        return asyncio.run(aioapns_as_shipped(port, ca, place.options.aioapns, place.rng))
-
-
-def httpx_http2(place: Round) -> Sent:
-    with stage.sink(place.folder) as (port, ca):
-        return asyncio.run(httpx_as_shipped(port, ca, place.options.httpx, place.rng))
+def httpx(turn: Turn) -> Sent:
+    with stage.sink(turn.folder) as (port, ca):
+        return asyncio.run(httpx_as_shipped(port, ca, turn.wakeups, turn.rng))
 
 
 async def httpx_as_shipped(port: int, ca: Path, count: int, rng: random.Random) -> Sent:
@@ -130,47 +109,85 @@ async def httpx_as_shipped(port: int, ca: Path, count: int, rng: random.Random) 
     requests = [(stage.apns_token(rng), str(UUID(bytes=rng.randbytes(16)))) for _ in range(count)]
     context = ssl.create_default_context(cafile=str(ca))
 
-    async def send(client: httpx.AsyncClient, mine: list[tuple[str, str]]) -> None:
+    async def send(client: httpx_client.AsyncClient, mine: list[tuple[str, str]]) -> None:
         for token, request_id in mine:
             answer = await client.post(f"/3/device/{token}", content=body, headers={**same, "apns-id": request_id})
             assert answer.http_version == "HTTP/2"
 
     base = f"https://127.0.0.1:{port}"
-    async with httpx.AsyncClient(http2=True, verify=context, base_url=base, trust_env=False) as client:
+    async with httpx_client.AsyncClient(http2=True, verify=context, base_url=base, trust_env=False) as client:
         began, cpu = time.perf_counter(), time.process_time()
         await asyncio.gather(*(send(client, requests[i::IN_FLIGHT]) for i in range(IN_FLIGHT)))
         return Sent(count, time.perf_counter() - began, time.process_time() - cpu)
 
 
-def h2load(place: Round) -> Sent:
-    body = place.folder / "body"
+def h2load(turn: Turn) -> Sent:
+    with stage.sink(turn.folder, "--dead-every", "0") as (port, _ca):
+        return h2load_as_shipped(port, turn)
+
+
+def h2load_nghttpd(turn: Turn) -> Sent:
+    with nghttpd(turn.folder) as (port, _ca):
+        return h2load_as_shipped(port, turn)
+
+
+@contextlib.contextmanager
+def nghttpd(folder: Path) -> Iterator[tuple[int, Path]]:
+    """A server in C that answers 200 and repeats the body: (port, CA file)."""
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost", "127.0.0.1")
+    ca, key, chain = folder / "ca.pem", folder / "key.pem", folder / "chain.pem"
+    authority.cert_pem.write_to_path(ca)
+    certificate.private_key_pem.write_to_path(key)
+    for part in certificate.cert_chain_pems:
+        part.write_to_path(chain, append=True)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = ["nghttpd", "--address=127.0.0.1", "--echo-upload", str(port), str(key), str(chain)]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        while not _listens(port):
+            if server.poll() is not None:
+                raise SystemExit("nghttpd did not start")
+            time.sleep(0.02)
+        yield port, ca
+    finally:
+        server.terminate()
+        server.wait(10)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def h2load_as_shipped(port: int, turn: Turn) -> Sent:
+    body = turn.folder / "body"
     body.write_text(json.dumps(MESSAGE, separators=(",", ":")))
-    with stage.sink(place.folder, "--dead-every", "0") as (port, _ca):
-        fields = {"authorization": "bearer " + "e" * 180, "apns-topic": stage.TOPIC, "apns-push-type": "alert",
-                  "apns-priority": "10", "apns-expiration": "1760000000"}  # fmt: skip
-        headers = [part for name, value in fields.items() for part in ("-H", f"{name}: {value}")]
-        count, connections = str(place.options.h2load), str(APNS_CONNECTIONS)
-        url = f"https://127.0.0.1:{port}/3/device/{stage.apns_token(place.rng)}"
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        command = ["h2load", "-n", count, "-c", connections, "-m", "500", "-d", str(body), *headers, url]
-        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    rate = re.search(r"([0-9.]+) req/s", said)
-    succeeded = re.search(r"(\d+) succeeded", said)
-    if rate is None or succeeded is None or succeeded[1] != count:
-        raise SystemExit(f"h2load did not get all its answers: {said}")
+    fields = {"authorization": "bearer " + "e" * 180, "apns-topic": stage.TOPIC, "apns-push-type": "alert",
+              "apns-priority": "10", "apns-expiration": "1760000000"}  # fmt: skip
+    headers = [part for name, value in fields.items() for part in ("-H", f"{name}: {value}")]
+    url = f"https://127.0.0.1:{port}/3/device/{stage.apns_token(turn.rng)}"
+    command = ["h2load", "-n", str(turn.wakeups), "-c", str(CONNECTIONS), "-m", "500", "-d", str(body), *headers, url]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    process = subprocess.run(command, capture_output=True, text=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    rate = re.search(r"([0-9.]+) req/s", process.stdout)
+    succeeded = re.search(r"(\d+) succeeded", process.stdout)
+    if rate is None or succeeded is None or int(succeeded[1]) != turn.wakeups:
+        raise SystemExit(f"h2load did not get all its answers: {process.stdout}")
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Sent(place.options.h2load, place.options.h2load / float(rate[1]), cpu)
+    return Sent(turn.wakeups, turn.wakeups / float(rate[1]), cpu)
 
 
-def pyfcm(place: Round) -> Sent:
+def pyfcm(turn: Turn) -> Sent:
     with (
-        stage.fake("fcm", place.folder) as said,
+        stage.fake("fcm", turn.folder) as said,
         patch.dict(os.environ, {"REQUESTS_CA_BUNDLE": said["ca"]}),
     ):
         client = FCMNotification(service_account_file=said["service_account"], project_id=PROJECT)
         client.FCM_END_POINT_BASE = f"https://{said['listening']}/v1/projects"
-        return pyfcm_as_shipped(client, place.options.pyfcm, place.options.threads, place.rng)
+        return pyfcm_as_shipped(client, turn.wakeups, THREADS, turn.rng)
 
 
 def pyfcm_as_shipped(client: FCMNotification, count: int, threads: int, rng: random.Random) -> Sent:
@@ -193,62 +210,14 @@ def pyfcm_as_shipped(client: FCMNotification, count: int, threads: int, rng: ran
         return Sent(count, time.perf_counter() - began, time.process_time() - cpu)
 
 
-CONTENDERS: dict[str, Callable[[Round], Sent]] = {
-    "apns": our_apns,
-    "aioapns": aioapns,
-    "httpx": httpx_http2,
-    "h2load": h2load,
-    "fcm": our_fcm,
-    "pyfcm": pyfcm,
+CONTENDERS = {
+    "aioapns": Contender(aioapns, 6_000),
+    "httpx": Contender(httpx, 2_000),
+    "h2load": Contender(h2load, 100_000, needs=("h2load",)),
+    "h2load_nghttpd": Contender(h2load_nghttpd, 200_000, needs=("h2load", "nghttpd")),
+    "pyfcm": Contender(pyfcm, 1_000),
 }
-NEEDS = {"h2load": "h2load"}
-"""Contender → program that may be missing."""
-RATIOS = {
-    "apns_ratio_aioapns": ("apns", "aioapns"),
-    "apns_ratio_h2load": ("apns", "h2load"),
-    "fcm_ratio_pyfcm": ("fcm", "pyfcm"),
-}
-
-
-def figures(sent: dict[str, list[Sent]]) -> dict[str, object]:
-    """Medians over the rounds; a ratio is that of two who took turns in one round."""
-    told: dict[str, object] = {
-        f"{n}_per_s": round(statistics.median(s.per_s for s in all_)) for n, all_ in sent.items()
-    }
-    for name, (ours, theirs) in RATIOS.items():
-        if theirs not in sent:
-            continue
-        ratios = [our.per_s / their.per_s for our, their in zip(sent[ours], sent[theirs], strict=True)]
-        told[name] = round(statistics.median(ratios), 1)
-    for name, all_ in sent.items():
-        told[f"{name}_cpu_s_per_10000"] = round(statistics.median(s.cpu_s_per_10000 for s in all_), 3)
-    return told
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--wakeups", type=int, default=30_000, help="through each of our lanes")
-    parser.add_argument("--aioapns", type=int, default=4_000, help="wakeups through aioapns")
-    parser.add_argument("--httpx", type=int, default=2_000, help="through httpx")
-    parser.add_argument("--h2load", type=int, default=100_000, help="through h2load")
-    parser.add_argument("--pyfcm", type=int, default=1_000, help="through pyfcm")
-    parser.add_argument("--threads", type=int, default=8, help="for pyfcm")
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--json", action="store_true", help="last line: one JSON object")
-    options = parser.parse_args()
-    logs.configure(time.time)
-    process.prepare()
-    rng = random.Random(options.seed)
-    there = {name: play for name, play in CONTENDERS.items() if name not in NEEDS or shutil.which(NEEDS[name])}
-    sent: dict[str, list[Sent]] = {name: [] for name in there}
-    for _ in range(options.runs):
-        for name, contender in there.items():
-            with tempfile.TemporaryDirectory() as folder:
-                sent[name].append(contender(Round(Path(folder), options, rng)))
-    counts = {name: getattr(options, name) for name in ("runs", "wakeups", "aioapns", "httpx", "pyfcm", "threads")}
-    say({**counts, **figures(sent), **surroundings(options.seed)}, as_json=options.json)
-
+RATIOS = {"aioapns_ratio_httpx": ("aioapns", "httpx"), "h2load_ratio_aioapns": ("h2load", "aioapns")}
 
 if __name__ == "__main__":
-    main()
+    contest.run(__doc__, CONTENDERS, RATIOS, runs=3)

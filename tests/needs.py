@@ -13,7 +13,7 @@ from typing import Final
 
 import pytest
 
-PACKAGES: Final = {"nghttpd": "nghttp2-server", "node": "nodejs"}
+PACKAGES: Final = {"h2load": "nghttp2-client", "nghttpd": "nghttp2-server", "node": "nodejs"}
 """Program → the Debian package that has it."""
 
 

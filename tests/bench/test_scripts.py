@@ -17,6 +17,7 @@ from relay.core.devices import Platform
 
 pytestmark = pytest.mark.processes
 SURROUNDINGS = {"cpu", "kernel", "python", "fsyncs_per_s", "commit", "seed"}
+FEW = ("--apns=300", "--fcm=300", "--aioapns=50", "--httpx=30", "--pyfcm=20")
 LATENCY = ("--seconds", "1", "--rate", "50", "--users", "200", "--release-seconds", "1")
 
 
@@ -61,32 +62,43 @@ def test_restart() -> None:
 
 
 def test_send() -> None:
-    figures = ran("send", "--wakeups", "300", "--runs", "1", "--aioapns", "50")
-    assert figures["apns_per_s"] > 0
-    assert figures["aioapns_per_s"] > 0
+    """Our lanes beside those who are there in any environment."""
+    figures = ran("send", "--runs=1", *FEW, "--apns-nghttpd=0", "--h2load=0", "--h2load-nghttpd=0")
+    for name in ("apns", "fcm", "aioapns", "httpx", "pyfcm"):
+        assert figures[f"{name}_per_s"] > 0
+        assert figures[f"{name}_cpu_s_per_10000"] > 0
+    for ratio in ("apns_ratio_aioapns", "apns_ratio_httpx", "fcm_ratio_pyfcm"):
+        assert figures[ratio] > 0
 
 
-def test_peers() -> None:
-    counts = (
-        "--wakeups",
-        "300",
+@pytest.mark.needs("h2load", "nghttpd")
+def test_send_beside_c() -> None:
+    counts = ("--apns=300", "--apns-nghttpd=300", "--h2load=500", "--h2load-nghttpd=500")
+    figures = ran("send", "--runs=1", *counts, "--fcm=0", "--aioapns=0", "--httpx=0", "--pyfcm=0")
+    for name in ("apns", "apns_nghttpd", "h2load", "h2load_nghttpd"):
+        assert figures[f"{name}_per_s"] > 0
+    assert figures["apns_ratio_h2load"] > 0
+
+
+def test_peers_alone() -> None:
+    figures = ran(
+        "peers",
+        "--runs",
+        "2",
         "--aioapns",
         "50",
         "--httpx",
         "30",
         "--h2load",
-        "500",
+        "0",
+        "--h2load-nghttpd",
+        "0",
         "--pyfcm",
-        "20",
-        "--threads",
-        "2",
+        "0",
     )
-    figures = ran("peers", *counts, "--runs", "1")
-    for name in ("apns", "aioapns", "httpx", "fcm", "pyfcm"):
-        assert figures[f"{name}_per_s"] > 0
-        assert figures[f"{name}_cpu_s_per_10000"] > 0
-    assert figures["apns_ratio_aioapns"] > 0
-    assert figures["fcm_ratio_pyfcm"] > 0
+    assert figures["aioapns_ratio_httpx"] > 0
+    assert len(figures["aioapns_per_s_all"]) == 2
+    assert "pyfcm_per_s" not in figures, "left out"
 
 
 def test_the_tokens_are_as_long_as_real_ones() -> None:
