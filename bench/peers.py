@@ -22,6 +22,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import random
 import re
@@ -31,7 +32,7 @@ import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
@@ -67,7 +68,8 @@ def aioapns(turn: Turn) -> Sent:
 
 
 async def aioapns_as_shipped(port: int, ca_file: Path, count: int, rng: random.Random) -> Sent:
-    """Through aioapns, as many in flight as its pool takes."""
+    """Through aioapns, as many in flight as its pool takes. What it says of each 410 would cost it a write each."""
+    logging.getLogger("aioapns").addHandler(logging.NullHandler())
 
     class Protocol(APNsTLSClientProtocol):
         APNS_SERVER = "127.0.0.1"
@@ -123,17 +125,18 @@ async def httpx_as_shipped(port: int, ca: Path, count: int, rng: random.Random) 
 
 def h2load(turn: Turn) -> Sent:
     with stage.sink(turn.folder, "--dead-every", "0") as (port, _ca):
-        return h2load_as_shipped(port, turn)
+        return h2load_as_shipped(port, stage.apns_token(turn.rng), turn)
 
 
 def h2load_nghttpd(turn: Turn) -> Sent:
-    with nghttpd(turn.folder) as (port, _ca):
-        return h2load_as_shipped(port, turn)
+    token = stage.apns_token(turn.rng)
+    with nghttpd(turn.folder, [token]) as (port, _ca):
+        return h2load_as_shipped(port, token, turn)
 
 
 @contextlib.contextmanager
-def nghttpd(folder: Path) -> Iterator[tuple[int, Path]]:
-    """A server in C that answers 200 and repeats the body: (port, CA file)."""
+def nghttpd(folder: Path, tokens: Iterable[str]) -> Iterator[tuple[int, Path]]:
+    """A server in C, which answers 200 for the tokens that have a file, and an empty body: (port, CA file)."""
     authority = trustme.CA()
     certificate = authority.issue_cert("localhost", "127.0.0.1")
     ca, key, chain = folder / "ca.pem", folder / "key.pem", folder / "chain.pem"
@@ -141,9 +144,14 @@ def nghttpd(folder: Path) -> Iterator[tuple[int, Path]]:
     certificate.private_key_pem.write_to_path(key)
     for part in certificate.cert_chain_pems:
         part.write_to_path(chain, append=True)
+    root = folder / "root"
+    devices = root / "3/device"
+    devices.mkdir(parents=True)
+    for token in tokens:
+        (devices / token).touch()
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = ["nghttpd", "--address=127.0.0.1", "--echo-upload", str(port), str(key), str(chain)]
+    command = ["nghttpd", "--address=127.0.0.1", f"--htdocs={root}", str(port), str(key), str(chain)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
         while not _listens(port):
@@ -161,13 +169,13 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def h2load_as_shipped(port: int, turn: Turn) -> Sent:
+def h2load_as_shipped(port: int, token: str, turn: Turn) -> Sent:
     body = turn.folder / "body"
     body.write_text(json.dumps(MESSAGE, separators=(",", ":")))
     fields = {"authorization": "bearer " + "e" * 180, "apns-topic": stage.TOPIC, "apns-push-type": "alert",
               "apns-priority": "10", "apns-expiration": "1760000000"}  # fmt: skip
     headers = [part for name, value in fields.items() for part in ("-H", f"{name}: {value}")]
-    url = f"https://127.0.0.1:{port}/3/device/{stage.apns_token(turn.rng)}"
+    url = f"https://127.0.0.1:{port}/3/device/{token}"
     command = ["h2load", "-n", str(turn.wakeups), "-c", str(CONNECTIONS), "-m", "500", "-d", str(body), *headers, url]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     process = subprocess.run(command, capture_output=True, text=True, check=True)

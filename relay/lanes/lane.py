@@ -178,7 +178,7 @@ class Lane:
             return 0
         allowance = self.health.allowance()
         if self._quota is not None:
-            queued = min(queued, self._quota.allowance(trio.current_time(), self._queue.urgent))
+            queued = min(queued, self._quota.allowance(trio.current_time(), queued, self._queue.urgent))
         return queued if allowance is None else min(allowance, queued)
 
     def take(self, limit: int, *, alarms: bool = True, others: bool = True) -> list[Flight]:
@@ -300,7 +300,7 @@ class Lane:
         if self._quota is not None and has_room:
             now = trio.current_time()
             pause = min(pause, max(0.0, self._quota.due_at - now))
-            wait = self._quota.wait(now) if self.queued else 0.0
+            wait = self._quota.wait(now, self.queued) if self.queued else 0.0
             if wait and self.health.allowance() is None:
                 pause = min(pause, wait)
         return pause

@@ -15,7 +15,7 @@ from relay.core.people import Person
 from relay.core.private import DeviceKey, TokenHash, UserKey
 from relay.core.pseudonym import Pseudonyms
 from relay.core.tenants import Tenant
-from relay.lanes.quota import DEVICE_BURST, PER_DEVICE, ROOMY, Quota
+from relay.lanes.quota import DEVICE_BURST, PER_DEVICE, ROOMY, SHORTEST, SMALLEST, WORTH_IT, Quota
 from tests.relay.lanes.google import Google, android
 from tests.relay.world import CLASSES, app, tenant, virtual, world
 
@@ -45,7 +45,7 @@ def test_no_minute_has_more_than_the_project_may_send(steps: list[tuple[float, i
     sent: list[float] = []
     for pause, wanted in steps:
         now += pause
-        count = min(quota.allowance(now, 0), wanted)
+        count = min(quota.allowance(now, wanted), wanted)
         for number in range(count):
             sent += [now] * len(quota.pass_on([flight(len(sent) + number)], now))
     assert most_within(sent, MINUTE) <= 6_000
@@ -60,7 +60,7 @@ def test_a_device_never_gets_more_than_240_a_minute_and_5000_an_hour(pauses: lis
         now += pauses[step % len(pauses)]
         if now > 3 * HOUR:
             break
-        quota.allowance(now, 0)
+        quota.allowance(now, 1)
         wanted = [flight()] if not quota.held else quota.due(now)
         sent += [now] * len(quota.pass_on(wanted, now))
     assert most_within(sent, MINUTE) <= 240
@@ -69,7 +69,7 @@ def test_a_device_never_gets_more_than_240_a_minute_and_5000_an_hour(pauses: lis
 
 def test_a_held_wakeup_is_due_when_one_more_may_leave() -> None:
     quota = Quota(600_000)
-    quota.allowance(0.0, 0)
+    quota.allowance(0.0, 1)
     assert len(quota.pass_on([flight() for _ in range(DEVICE_BURST)], 0.0)) == DEVICE_BURST
     late = flight()
     assert quota.pass_on([late, flight(1)], 0.0) != [late]
@@ -81,18 +81,35 @@ def test_a_held_wakeup_is_due_when_one_more_may_leave() -> None:
 
 def test_alarms_find_a_twentieth_of_the_bucket_that_the_others_leave() -> None:
     quota = Quota(60_000)
-    assert quota.allowance(0.0, 0) == 950
+    assert quota.allowance(0.0, 2_000) == 950
     quota.pass_on([flight(n) for n in range(950)], 0.0)
-    assert quota.allowance(0.0, 0) == 0
-    assert quota.wait(0.0) > 0
-    assert quota.allowance(0.0, 20) == 20
-    assert quota.allowance(0.0, 80) == 50
+    assert quota.allowance(0.0, 2_000) == 0
+    assert quota.wait(0.0, 2_000) > 0
+    assert quota.allowance(0.0, 2_000, urgent=20) == 20
+    assert quota.allowance(0.0, 2_000, urgent=80) == 50
+
+
+@given(st.integers(SMALLEST, 10**7), st.integers(1, 5_000), st.floats(0.0, 1e9))
+def test_an_empty_bucket_is_asked_again_when_it_holds_a_write_or_all_that_wait(
+    rate: int, waiting: int, began: float
+) -> None:
+    """So a release is no trickle, a single one does not wait for others, and the wait that is told is long enough."""
+    quota = Quota(rate)
+    quota.pass_on([flight(n) for n in range(quota.allowance(began, 10**9))], began)
+    now, waits = began, 0
+    while (wait := quota.wait(now, waiting)) > 0:
+        assert quota.allowance(now, waiting) == 0
+        now += wait
+        waits += 1
+    assert waits <= 3
+    assert quota.allowance(now, waiting) >= min(waiting, WORTH_IT, int(rate / 120))
+    assert now - began <= 1.0 + waits * SHORTEST
 
 
 def test_what_is_known_of_devices_is_forgotten_when_it_does_not_matter_any_more() -> None:
     quota = Quota(6_000_000)
     for second in range(100):
-        quota.allowance(float(second), 0)
+        quota.allowance(float(second), 1)
         quota.pass_on([flight(second * 1_000 + n) for n in range(1_000)], float(second))
         assert quota.devices <= 2 * ROOMY + 1_000
 
