@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from schedules.errors import Problem, RuleError
-from schedules.rules import Rules, parse
+from schedules.rules import RestKind, Rules, Wake, parse
 from schedules.table import NoRest, Rest, RestTable, compile_table
 from schedules.walltime import TZDATA
 
 __all__ = [
-    "TZDATA", "NoRest", "Problem", "Rest", "RestState", "RestTable", "RuleError", "Rules", "compile_table", "parse",
-    "state",
+    "TZDATA", "NoRest", "Problem", "Rest", "RestKind", "RestState", "RestTable", "RuleError", "Rules", "Wake",
+    "compile_table", "parse", "state",
 ]  # fmt: skip
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -18,6 +18,9 @@ from typing import Final
 
 from croniter import CroniterError, croniter
 
+from schedules.errors import Fault, Text
+from schedules.walltime import FIRST_DAY, LAST_DAY
+
 LONGEST: Final = 64
 REACH_DAYS: Final = 400
 """An expression must match within so many days of any day."""
@@ -26,8 +29,27 @@ _LIST: Final = r"\d{1,2}(?:-\d{1,2})?(?:,\d{1,2}(?:-\d{1,2})?)*"
 _GRAMMAR: Final = re.compile(rf"(\d{{1,2}}) (\d{{1,2}}) (\*|{_LIST}) (\*|{_LIST}) (\*|{_LIST})", re.ASCII)
 _EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
 _LIMITS: Final = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
-_FIELDS: Final = ("minute", "hour", "day", "month", "weekday")
+_FIELDS: Final = (
+    Text("minute", "Minute"), Text("hour", "Stunde"), Text("day", "Tag"), Text("month", "Monat"),
+    Text("weekday", "Wochentag"),
+)  # fmt: skip
 _WEEKDAY: Final = 4
+
+_LONG: Final = Text("is longer than {most} characters", "ist länger als {most} Zeichen")
+_FORM: Final = Text(
+    "must have five fields: one minute, one hour, and for day, month and weekday * or numbers like 1,3-5",
+    "muss fünf Felder haben: eine Minute, eine Stunde, und für Tag, Monat und Wochentag * oder Zahlen wie 1,3-5",
+)
+_NEVER: Final = Text("is not an expression that can ever match", "ist kein Ausdruck, der je zutreffen kann")
+_OUTSIDE: Final = Text("has a {field} outside {low}-{high}", "hat im Feld {field} etwas außerhalb von {low}-{high}")
+_EQUAL: Final = Text(
+    "has a {field} range with equal ends; write the single value",
+    "hat im Feld {field} einen Bereich mit gleichen Enden; schreiben Sie den einzelnen Wert",
+)
+_BACKWARDS: Final = Text(
+    "has a {field} range that runs backwards", "hat im Feld {field} einen rückwärts laufenden Bereich"
+)
+_FAR: Final = Text("never matches within {days} days", "trifft innerhalb von {days} Tagen nie zu")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +65,7 @@ class Cron:
     def starts(self, first: int, last: int) -> Iterator[int]:
         """Wall times of the starts on the days `first`..`last` (days since 1970-01-01, both included)."""
         offset = self.hour * 3600 + self.minute * 60
-        for day in range(first, last + 1):
+        for day in range(max(first, FIRST_DAY), min(last, LAST_DAY) + 1):
             if self.matches(day):
                 yield day * 86400 + offset
 
@@ -63,21 +85,19 @@ class Cron:
 
 @lru_cache(maxsize=4096)
 def parse(text: str) -> Cron:
-    """Read an expression. Raises ValueError with a sentence. Remembered: most people use the same few."""
+    """Read an expression. Raises Fault, a ValueError with a sentence. Remembered: most people use the same few."""
     if len(text) > LONGEST:
-        raise ValueError(f"is longer than {LONGEST} characters")
+        raise Fault(_LONG.filled(most=LONGEST))
     stripped = text.strip(" ")
     match = _GRAMMAR.fullmatch(stripped)
     if match is None:
-        raise ValueError(
-            "must have five fields: one minute, one hour, and for day, month and weekday * or numbers like 1,3-5"
-        )
+        raise Fault(_FORM)
     for index, field in enumerate(match.groups()):
         _check_field(index, field)
     try:
         expanded, _ = croniter.expand(stripped, strict=True)
     except (CroniterError, ValueError, KeyError):
-        raise ValueError("is not an expression that can ever match") from None
+        raise Fault(_NEVER) from None
     sets = [None if values == ["*"] else frozenset(int(value) for value in values) for values in expanded]
     minute, hour, days, months, weekdays = sets
     assert minute is not None
@@ -89,18 +109,23 @@ def parse(text: str) -> Cron:
 
 def _check_field(index: int, field: str) -> None:
     low, high = _LIMITS[index]
+    name = _FIELDS[index]
     for part in () if field == "*" else field.split(","):
         ends = [int(end) for end in part.split("-")]
         if any(not low <= end <= high for end in ends):
-            raise ValueError(f"has a {_FIELDS[index]} outside {low}-{high}")
+            raise Fault(_of(_OUTSIDE, name).filled(low=low, high=high))
         if len(ends) == 2 and (ends[0] == ends[1] or (index == _WEEKDAY and ends[0] % 7 == ends[1] % 7)):
-            raise ValueError(f"has a {_FIELDS[index]} range with equal ends; write the single value")
+            raise Fault(_of(_EQUAL, name))
         if len(ends) == 2 and ends[0] > ends[1] and index != _WEEKDAY:
-            raise ValueError(f"has a {_FIELDS[index]} range that runs backwards")
+            raise Fault(_of(_BACKWARDS, name))
+
+
+def _of(text: Text, field: Text) -> Text:
+    return Text(text.english.replace("{field}", field.english), text.german.replace("{field}", field.german))
 
 
 def _check_reach(cron: Cron) -> None:
     """29 February apart, what matches at all matches within 400 days; what does not is refused."""
     start = date(2026, 1, 1).toordinal() - _EPOCH_ORDINAL
     if not any(cron.matches(day) for day in range(start, start + REACH_DAYS)):
-        raise ValueError(f"never matches within {REACH_DAYS} days")
+        raise Fault(_FAR.filled(days=REACH_DAYS))

@@ -1,8 +1,19 @@
-"""What is wrong with a rest document: every fault, each with a path and a sentence."""
+"""What is wrong with a rest document: every fault, each with a path and a sentence in English and in German."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Text(NamedTuple):
+    """A sentence in both languages, perhaps with places to fill. It never holds a value of somebody's."""
+
+    english: str
+    german: str
+
+    def filled(self, **values: object) -> Text:
+        return Text(self.english.format(**values), self.german.format(**values))
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,6 +22,11 @@ class Problem:
 
     path: str
     sentence: str
+    german: str
+
+    @classmethod
+    def of(cls, path: str, text: Text) -> Problem:
+        return cls(path, text.english, text.german)
 
 
 class RuleError(ValueError):
@@ -19,3 +35,11 @@ class RuleError(ValueError):
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__("; ".join(f"{p.path}: {p.sentence}" for p in problems))
         self.problems = problems
+
+
+class Fault(ValueError):
+    """A single value that cannot be read, before anybody knows where it stands."""
+
+    def __init__(self, text: Text) -> None:
+        super().__init__(text.english)
+        self.text = text

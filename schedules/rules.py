@@ -1,9 +1,10 @@
-"""What an officer can say: a document, checked whole, into frozen values.
+"""What an officer can say: a document, checked whole, into frozen values. README.md describes the document.
 
     {"timezone": "Europe/Berlin",
-     "windows":   [{"kind": "cron", "start": "0 22 * * *", "duration_minutes": 480},
-                   {"kind": "once", "start": "2026-12-21T00:00", "end": "2027-01-04T00:00"}],
-     "overrides": [{"kind": "reachable", "start": "2026-11-24T18:00", "end": "2026-11-25T08:00"}]}
+     "windows":   [{"kind": "weekly", "start": "22:00", "end": "06:00"},
+                   {"kind": "dates", "from": "2026-12-21", "to": "2027-01-03"}],
+     "overrides": [{"kind": "reachable", "start": "2026-11-24T18:00", "end": "2026-11-25T08:00"}],
+     "devices":   {"tablet": {"wake": "never"}}}
 
 Every fault is listed with its path, not only the first; unknown fields are faults. (A window of an unknown kind is one
 fault: which fields it should have, nobody knows.) Kinds are a table (`_WINDOWS`): a new kind is one function and one
@@ -13,38 +14,76 @@ that a change of the zone's rules moves them along.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Final, TypeVar
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
 
 from schedules import cron
 from schedules.cron import Cron
-from schedules.errors import Problem, RuleError
-from schedules.walltime import Zone, wall_of, zone
+from schedules.cycle import DAY, Cycle, Shift
+from schedules.errors import Fault, RuleError, Text
+from schedules.holidays import LAENDER, is_holiday
+from schedules.reader import Edge, Reader, Span
+from schedules.walltime import Zone, zone
 
 MAX_WINDOWS: Final = 30
 MAX_OVERRIDES: Final = 50
 MAX_MINUTES: Final = 20_160
 """Longest recurring window (14 days); longer absences are `once`."""
+MAX_ROW: Final = 126
+"""Days of a cycle: eighteen weeks."""
+MAX_SWAPS: Final = 200
+MAX_SHIFTS: Final = 20
+MAX_LEAD: Final = 720
+"""Minutes kept free before and after duty."""
+MAX_DEVICES: Final = 20
+MAX_CLASSES: Final = 20
+FREE: Final = "-"
+"""In a cycle's row and swaps: no duty."""
 DEFAULT_ZONE: Final = "Europe/Berlin"
 
-_CLOCK: Final = r"(?:[01]\d|2[0-3]):[0-5]\d"
-_ISO: Final = re.compile(rf"(\d{{4}})-\d\d-\d\dT{_CLOCK}(?::[0-5]\d)?(?:Z|[+-]{_CLOCK})?", re.ASCII)
-"""Narrow, because versions of Python differ in what else they read: 24:00, +01:99."""
-_YEARS: Final = (2000, 2199)
-_LABEL: Final = 200
+_TEXT: Final = Text("must be a text", "muss ein Text sein")
+_SPAN: Final = Text("must differ from start", "muss sich vom Beginn unterscheiden")
+_START: Final = Text("must be earlier than 24:00", "muss vor 24:00 liegen")
+_WEEKDAYS: Final = Text(
+    "must be different whole numbers from 1, Monday, to 7, Sunday",
+    "müssen verschiedene ganze Zahlen von 1, Montag, bis 7, Sonntag sein",
+)
+_ZONE: Final = Text(
+    "must be the name of a time zone, like Europe/Berlin", "muss der Name einer Zeitzone sein, wie Europe/Berlin"
+)
+_NO_SHIFT: Final = Text(
+    'must be the name of a shift of this cycle, or "-" for a free day',
+    "muss der Name einer Schicht dieses Rhythmus sein, oder „-“ für einen freien Tag",
+)
+_RESERVED: Final = Text('must not be called "-": that is a free day', "darf nicht „-“ heißen: das ist ein freier Tag")
+_NO_DUTY: Final = Text(
+    "must hold a duty: a row of free days only is no cycle",
+    "muss einen Dienst enthalten: eine Reihe nur freier Tage ist kein Rhythmus",
+)
+_TWICE: Final = Text("is the date of another entry too", "ist auch das Datum eines anderen Eintrags")
 
-T = TypeVar("T")
+
+class RestKind(StrEnum):
+    """What a rest is for. Classes of events may be configured to pierce some kinds and not others."""
+
+    NIGHT = "night"
+    FREE = "free"
+    LEAVE = "leave"
+    SICK = "sick"
+    OFF = "off"
+    """Of overrides: "off duty now"."""
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
-    """A point in time: an instant, or a wall time of the document's zone. Seconds since 1970."""
+class Wake(StrEnum):
+    """What a device does in rest."""
 
-    at: int
-    is_wall: bool
+    FOLLOW = "follow"
+    NEVER = "never"
+    """Is woken by alarms only, in rest or not."""
+    ALWAYS = "always"
+    """Is woken in rest too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,141 +93,70 @@ class Recurring:
     cron: Cron
     minutes: int
 
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """From one edge to another, once."""
-
-    start: Edge
-    end: Edge
+    def walls(self, first: int, last: int) -> Iterator[tuple[int, int]]:
+        """Windows, in wall times (seconds), that touch these days."""
+        seconds = self.minutes * 60
+        for wall in self.cron.starts(first - -(-seconds // DAY), last):
+            yield wall, wall + seconds
 
 
 @dataclass(frozen=True, slots=True)
+class OnHolidays:
+    """On each public holiday of a Land, from `start` on, in minutes of the day."""
+
+    land: str
+    start: int
+    minutes: int
+
+    def walls(self, first: int, last: int) -> Iterator[tuple[int, int]]:
+        for day in range(first - 1, last + 1):
+            if is_holiday(self.land, day):
+                start = day * DAY + self.start * 60
+                yield start, start + self.minutes * 60
+
+
+Repeating = Recurring | OnHolidays | Cycle
+"""Windows without an end: those that tables share."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Window:
+    """When, what for, and how its owner calls it. No `repr`: rules are personal."""
+
+    times: Repeating | Span
+    kind: RestKind
+    label: str
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Override:
     """Rest or reachable, once; reachable beats everything (R7)."""
 
     rests: bool
     span: Span
+    classes: frozenset[str] | None
+    """Only for events of these classes; None: for all."""
+    label: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Rules:
+    """Its `repr` tells how much there is, and nothing of it: rules are personal."""
+
     zone: Zone
-    windows: tuple[Recurring | Span, ...]
+    windows: tuple[Window, ...]
     overrides: tuple[Override, ...]
+    wakes: Mapping[str, Wake] = field(default_factory=dict, hash=False)
+    """By device, as the backend calls it; the others follow."""
 
-
-class _Reader:
-    """Collects faults while reading."""
-
-    def __init__(self) -> None:
-        self.problems: list[Problem] = []
-        self.zone: Zone | None = None
-
-    def fault(self, path: str, sentence: str) -> None:
-        self.problems.append(Problem(path, sentence))
-
-    def members(
-        self, value: object, path: str, required: frozenset[str], optional: frozenset[str]
-    ) -> Mapping[str, object]:
-        """The value as an object with known members; faults for the rest."""
-        if not isinstance(value, Mapping):
-            self.fault(path or "document", "must be an object")
-            return {}
-        prefix = f"{path}." if path else ""
-        for name in value:
-            if not isinstance(name, str) or name not in required | optional:
-                known = ", ".join(sorted(required | optional))
-                self.fault(f"{prefix}{_shown(name)}", f"is not known here; known are {known}")
-        for name in sorted(required - value.keys()):
-            self.fault(f"{prefix}{name}", "is missing")
-        return value
-
-    def items(self, value: object, path: str, most: int) -> Sequence[object]:
-        if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
-            self.fault(path, "must be a list")
-            return ()
-        if len(value) > most:
-            self.fault(path, f"has more than {most} entries")
-            return ()
-        return value
-
-    def label(self, value: Mapping[str, object], path: str) -> None:
-        for name in ("id", "label"):
-            text = value.get(name, "")
-            if not isinstance(text, str) or len(text) > _LABEL:
-                self.fault(f"{path}.{name}", f"must be a text of at most {_LABEL} characters")
-
-    def edge(self, value: Mapping[str, object], name: str, path: str) -> Edge | None:
-        """A time; None when missing or faulty."""
-        if name not in value:
-            return None
-        text = value[name]
-        match = _ISO.fullmatch(text) if isinstance(text, str) else None
-        if match is None or not isinstance(text, str):
-            self.fault(f"{path}.{name}", "must be a time like 2026-12-21T18:00, or with an offset like …+01:00 or …Z")
-            return None
-        if not _YEARS[0] <= int(match[1]) <= _YEARS[1]:
-            self.fault(f"{path}.{name}", f"must lie in the years {_YEARS[0]} to {_YEARS[1]}")
-            return None
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            self.fault(f"{path}.{name}", "is not a date and time that exists in the calendar")
-            return None
-        if moment.tzinfo is None:
-            return Edge(wall_of(moment), is_wall=True)
-        return Edge(int(moment.astimezone(UTC).timestamp()), is_wall=False)
-
-    def span(self, value: Mapping[str, object], path: str) -> Span | None:
-        start, end = self.edge(value, "start", path), self.edge(value, "end", path)
-        if start is None or end is None:
-            return None
-        if self._is_empty(start, end):
-            self.fault(f"{path}.end", "must be later than start")
-            return None
-        return Span(start, end)
-
-    def _is_empty(self, start: Edge, end: Edge) -> bool:
-        """Whether nothing lies between; not known, hence False, for wall times when the zone is a fault."""
-        if self.zone is None:
-            return not (start.is_wall or end.is_wall) and start.at >= end.at
-        return instant(start, self.zone.opens) >= instant(end, self.zone.closes)
-
-    def cron(self, value: Mapping[str, object], path: str) -> Cron | None:
-        """The starts of a window; None when missing or faulty."""
-        if "start" not in value:
-            return None
-        text = value["start"]
-        if not isinstance(text, str):
-            self.fault(f"{path}.start", "must be a text")
-            return None
-        try:
-            return cron.parse(text)
-        except ValueError as error:
-            self.fault(f"{path}.start", str(error))
-            return None
-
-    def minutes(self, value: Mapping[str, object], path: str) -> int | None:
-        """The length of a window; None when missing or faulty."""
-        if "duration_minutes" not in value:
-            return None
-        minutes = value["duration_minutes"]
-        if not isinstance(minutes, int) or isinstance(minutes, bool) or not 1 <= minutes <= MAX_MINUTES:
-            self.fault(f"{path}.duration_minutes", f"must be a whole number from 1 to {MAX_MINUTES}")
-            return None
-        return minutes
-
-
-def instant(edge: Edge, resolve: Callable[[int], int]) -> int:
-    """The instant of an edge; `resolve` is `Zone.opens` or `Zone.closes`."""
-    return resolve(edge.at) if edge.is_wall else edge.at
+    def __repr__(self) -> str:
+        return f"<Rules: {len(self.windows)} windows, {len(self.overrides)} overrides>"
 
 
 def parse(document: Mapping[str, object]) -> Rules:
     """Read a document. Raises RuleError with every fault."""
-    reader = _Reader()
-    known = reader.members(document, "", frozenset(), frozenset({"timezone", "windows", "overrides"}))
+    reader = Reader()
+    known = reader.members(document, "", frozenset(), frozenset({"timezone", "windows", "overrides", "devices"}))
     _read_zone(reader, known.get("timezone", DEFAULT_ZONE))
     windows = [
         _read_window(reader, item, f"windows[{i}]")
@@ -198,67 +166,204 @@ def parse(document: Mapping[str, object]) -> Rules:
         _read_override(reader, item, f"overrides[{i}]")
         for i, item in enumerate(reader.items(known.get("overrides", ()), "overrides", MAX_OVERRIDES))
     ]
+    wakes = _read_devices(reader, known.get("devices", {}))
     if reader.problems or reader.zone is None:
         raise RuleError(tuple(reader.problems))
-    return Rules(reader.zone, tuple(w for w in windows if w), tuple(o for o in overrides if o))
+    return Rules(reader.zone, tuple(w for w in windows if w), tuple(o for o in overrides if o), wakes)
 
 
-def _read_zone(reader: _Reader, name: object) -> None:
+def _read_zone(reader: Reader, name: object) -> None:
     try:
         reader.zone = zone(name) if isinstance(name, str) else None
     except KeyError:
         reader.zone = None
     if reader.zone is None:
-        reader.fault("timezone", "must be the name of a time zone, like Europe/Berlin")
+        reader.fault("timezone", _ZONE)
 
 
-def _read_window(reader: _Reader, value: object, path: str) -> Recurring | Span | None:
-    read = _kind(reader, value, path, _WINDOWS)
-    return read(reader, value, path) if read is not None else None
+def _read_window(reader: Reader, value: object, path: str) -> Window | None:
+    form = reader.kind(value, path, _WINDOWS)
+    if form is None:
+        return None
+    window = reader.members(value, path, form.required | {"kind"}, form.optional | {"id", "label", "rest"})
+    times = form.read(reader, window, path)
+    kind: RestKind | None = form.default
+    if "rest" in window:
+        kind = reader.one_of(window["rest"], f"{path}.rest", _KINDS)
+    label = _label(reader, window, path)
+    return Window(times, kind, label) if times is not None and kind is not None else None
 
 
-def _read_recurring(reader: _Reader, value: object, path: str) -> Recurring | None:
-    window = reader.members(value, path, frozenset({"kind", "start", "duration_minutes"}), frozenset({"id", "label"}))
-    reader.label(window, path)
-    starts, minutes = reader.cron(window, path), reader.minutes(window, path)
+def _label(reader: Reader, value: Mapping[str, object], path: str) -> str:
+    reader.words(value.get("id", ""), f"{path}.id")
+    return reader.words(value.get("label", ""), f"{path}.label")
+
+
+def _read_cron(reader: Reader, window: Mapping[str, object], path: str) -> Recurring | None:
+    starts: Cron | None = None
+    text = window.get("start", "")
+    if not isinstance(text, str):
+        reader.fault(f"{path}.start", _TEXT)
+    elif "start" in window:
+        try:
+            starts = cron.parse(text)
+        except Fault as fault:
+            reader.fault(f"{path}.start", fault.text)
+    minutes = None
+    if "duration_minutes" in window:
+        minutes = reader.whole(window["duration_minutes"], f"{path}.duration_minutes", 1, MAX_MINUTES)
     return Recurring(starts, minutes) if starts is not None and minutes is not None else None
 
 
-def _read_once(reader: _Reader, value: object, path: str) -> Span | None:
-    window = reader.members(value, path, frozenset({"kind", "start", "end"}), frozenset({"id", "label"}))
-    reader.label(window, path)
+def _read_weekly(reader: Reader, window: Mapping[str, object], path: str) -> Recurring | None:
+    times = _times_of_day(reader, window, path)
+    weekdays = _weekdays(reader, window["days"], f"{path}.days") if "days" in window else frozenset(range(7))
+    if times is None or weekdays is None:
+        return None
+    start, minutes = times
+    return Recurring(Cron(start % 60, start // 60, None, None, None if len(weekdays) == 7 else weekdays), minutes)
+
+
+def _weekdays(reader: Reader, value: object, path: str) -> frozenset[int] | None:
+    """Weekdays as cron counts them, 0 is Sunday."""
+    days = reader.items(value, path, 7, least=1)
+    if len(set(map(repr, days))) < len(days) or not all(type(d) is int and 1 <= d <= 7 for d in days):
+        reader.fault(path, _WEEKDAYS)
+        return None
+    return frozenset(int(str(day)) % 7 for day in days) or None
+
+
+def _times_of_day(
+    reader: Reader, value: Mapping[str, object], path: str, *, whole_day: bool = False
+) -> tuple[int, int] | None:
+    """Start, and minutes until the end, which is on the next day when it is not later than the start."""
+    start = reader.clock(value["start"], f"{path}.start") if "start" in value else None
+    end = reader.clock(value["end"], f"{path}.end") if "end" in value else None
+    if start == 1440:
+        reader.fault(f"{path}.start", _START)
+        return None
+    if start is None or end is None:
+        return None
+    if start == end and not whole_day:
+        reader.fault(f"{path}.end", _SPAN)
+        return None
+    return start, end - start if end > start else end - start + 1440
+
+
+def _read_holidays(reader: Reader, window: Mapping[str, object], path: str) -> OnHolidays | None:
+    times = _times_of_day(reader, {"start": "00:00", "end": "24:00", **window}, path)
+    land = reader.one_of(window["land"], f"{path}.land", {code: code for code in LAENDER}) if "land" in window else None
+    return OnHolidays(land, *times) if land is not None and times is not None else None
+
+
+def _read_once(reader: Reader, window: Mapping[str, object], path: str) -> Span | None:
     return reader.span(window, path)
 
 
-def _read_override(reader: _Reader, value: object, path: str) -> Override | None:
-    rests = _kind(reader, value, path, _OVERRIDES)
+def _read_dates(reader: Reader, window: Mapping[str, object], path: str) -> Span | None:
+    first, last = reader.days(window, "from", "to", path)
+    if first is None or last is None:
+        return None
+    return Span(Edge(first * DAY, is_wall=True), Edge((last + 1) * DAY, is_wall=True))
+
+
+def _read_cycle(reader: Reader, window: Mapping[str, object], path: str) -> Cycle | None:
+    faults = len(reader.problems)
+    anchor = reader.day(window["anchor"], f"{path}.anchor") if "anchor" in window else None
+    shifts: dict[str, Shift | None] = {FREE: None}
+    for place, name, value in reader.named(window.get("shifts", {}), f"{path}.shifts", MAX_SHIFTS):
+        shifts[name] = _read_shift(reader, value, place, name)
+    row = [
+        _shift(reader, name, f"{path}.days[{i}]", shifts)
+        for i, name in enumerate(reader.items(window.get("days", ()), f"{path}.days", MAX_ROW))
+    ]
+    if len(reader.problems) == faults and not any(row):
+        reader.fault(f"{path}.days", _NO_DUTY)
+    swaps = _read_swaps(reader, window.get("swaps", ()), f"{path}.swaps", shifts)
+    lead, lag = (
+        reader.whole(window.get(name, 0), f"{path}.{name}", 0, MAX_LEAD) for name in ("lead_minutes", "lag_minutes")
+    )
+    first, last = reader.days(window, "from", "to", path)
+    if len(reader.problems) > faults or anchor is None or lead is None or lag is None:
+        return None
+    return Cycle(anchor, tuple(row), swaps, lead, lag, first, last)
+
+
+def _read_shift(reader: Reader, value: object, path: str, name: str) -> Shift | None:
+    shift = reader.members(value, path, frozenset({"start", "end"}), frozenset())
+    if name == FREE:
+        reader.fault(path, _RESERVED)
+    times = _times_of_day(reader, shift, path, whole_day=True)
+    return Shift(*times) if times is not None else None
+
+
+def _shift(reader: Reader, name: object, path: str, shifts: Mapping[str, Shift | None]) -> Shift | None:
+    if not isinstance(name, str) or name not in shifts:
+        reader.fault(path, _NO_SHIFT)
+        return None
+    return shifts[name]
+
+
+def _read_swaps(
+    reader: Reader, value: object, path: str, shifts: Mapping[str, Shift | None]
+) -> tuple[tuple[int, Shift | None], ...]:
+    swaps: dict[int, Shift | None] = {}
+    for i, item in enumerate(reader.items(value, path, MAX_SWAPS)):
+        swap = reader.members(item, f"{path}[{i}]", frozenset({"date", "shift"}), frozenset())
+        day = reader.day(swap["date"], f"{path}[{i}].date") if "date" in swap else None
+        shift = _shift(reader, swap["shift"], f"{path}[{i}].shift", shifts) if "shift" in swap else None
+        if day in swaps:
+            reader.fault(f"{path}[{i}].date", _TWICE)
+        if day is not None:
+            swaps[day] = shift
+    return tuple(sorted(swaps.items(), key=lambda swap: swap[0]))
+
+
+def _read_override(reader: Reader, value: object, path: str) -> Override | None:
+    rests = reader.kind(value, path, _OVERRIDES)
     if not isinstance(value, Mapping):
         return None
-    override = reader.members(value, path, frozenset({"start", "end"}), frozenset({"kind", "id", "label"}))
-    reader.label(override, path)
+    override = reader.members(value, path, frozenset({"start", "end"}), frozenset({"kind", "id", "label", "classes"}))
+    label = _label(reader, override, path)
+    classes = None
+    if "classes" in override:
+        names = reader.items(override["classes"], f"{path}.classes", MAX_CLASSES, least=1)
+        classes = frozenset(reader.words(name, f"{path}.classes[{i}]") for i, name in enumerate(names))
     span = reader.span(override, path)
-    return Override(rests, span) if rests is not None and span is not None else None
+    return Override(rests, span, classes, label) if rests is not None and span is not None else None
 
 
-def _kind(reader: _Reader, value: object, path: str, table: Mapping[str, T]) -> T | None:
-    """The table's entry for the value's kind; None, and a fault, when it has none."""
-    if not isinstance(value, Mapping):
-        reader.fault(path, "must be an object")
-        return None
-    kind = value.get("kind")
-    found = table.get(kind) if isinstance(kind, str) else None
-    if found is None:
-        reader.fault(f"{path}.kind", f"must be one of {', '.join(table)}")
-    return found
+def _read_devices(reader: Reader, value: object) -> dict[str, Wake]:
+    wakes: dict[str, Wake] = {}
+    for path, name, entry in reader.named(value, "devices", MAX_DEVICES):
+        device = reader.members(entry, path, frozenset({"wake"}), frozenset())
+        wake = reader.one_of(device["wake"], f"{path}.wake", _WAKES) if "wake" in device else None
+        if wake is not None and wake is not Wake.FOLLOW:
+            wakes[name] = wake
+    return wakes
 
 
-def _shown(name: object) -> str:
-    """A member's name as it may stand in a path: names are the writer's, so only plain short ones are repeated."""
-    return name if isinstance(name, str) and name.isidentifier() and len(name) <= 40 else "(other)"
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """A kind of window: its members beside those that all have, and what it is for unless it says so."""
+
+    read: Callable[[Reader, Mapping[str, object], str], Repeating | Span | None]
+    default: RestKind
+    required: frozenset[str]
+    optional: frozenset[str] = frozenset()
 
 
-_WINDOWS: Final[Mapping[str, Callable[[_Reader, object, str], Recurring | Span | None]]] = {
-    "cron": _read_recurring,
-    "once": _read_once,
-}
+_WINDOWS: Final[Mapping[str, _Form]] = {
+    "weekly": _Form(_read_weekly, RestKind.NIGHT, frozenset({"start", "end"}), frozenset({"days"})),
+    "cron": _Form(_read_cron, RestKind.NIGHT, frozenset({"start", "duration_minutes"})),
+    "cycle": _Form(
+        _read_cycle, RestKind.FREE, frozenset({"anchor", "days", "shifts"}),
+        frozenset({"swaps", "lead_minutes", "lag_minutes", "from", "to"}),
+    ),
+    "holidays": _Form(_read_holidays, RestKind.FREE, frozenset({"land"}), frozenset({"start", "end"})),
+    "once": _Form(_read_once, RestKind.LEAVE, frozenset({"start", "end"})),
+    "dates": _Form(_read_dates, RestKind.LEAVE, frozenset({"from", "to"})),
+}  # fmt: skip
 _OVERRIDES: Final[Mapping[str, bool]] = {"rest": True, "reachable": False}
+_KINDS: Final[Mapping[str, RestKind]] = {kind.value: kind for kind in RestKind if kind is not RestKind.OFF}
+_WAKES: Final[Mapping[str, Wake]] = {wake.value: wake for wake in Wake}

@@ -6,19 +6,22 @@ to know what lies beyond the horizon (a rest that reaches its end, a next rest t
 extended once, to 400 days; a rest that does not end there is endless.
 
     rest = (windows ∪ overrides of kind rest) \\ overrides of kind reachable          (R7)
+
+Classes of events may see less rest: a class pierces kinds of windows by configuration, and an override may be for some
+classes only. `for_class` gives the table that a class sees; for nearly all people and classes that is the same one.
 """
 
 from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from datetime import date
 from functools import lru_cache
 from typing import Final, NamedTuple
 
 from schedules.intervals import Interval, merge, subtract
-from schedules.rules import Recurring, Rules, Span, instant
-from schedules.walltime import Zone
+from schedules.reader import Span, instant
+from schedules.rules import Override, Repeating, RestKind, Rules, Window
+from schedules.walltime import FIRST_DAY, LAST_DAY, Zone
 
 DAY: Final = 86_400
 BEFORE: Final = 1
@@ -28,9 +31,6 @@ FAR: Final = 400
 """Days to which an answer looks ahead, counted from the instant asked about, so that every table says the same."""
 FRESH: Final = 7 * DAY
 """Seconds after which a table should be made anew."""
-_EPOCH: Final = date(1970, 1, 1)
-_CALENDAR: Final = ((date.min - _EPOCH).days + 2, (date.max - _EPOCH).days - 16)
-"""First and last day with a window: Python's calendar less the longest window and offset."""
 
 
 class Rest(NamedTuple):
@@ -43,24 +43,68 @@ class Rest(NamedTuple):
     """Start of the next rest; None when resting, or when none lies within 400 days."""
 
 
+class View(NamedTuple):
+    """Which rules count for a class of events."""
+
+    pierced: frozenset[RestKind] = frozenset()
+    """Windows of these kinds are no rest."""
+    event_class: str = ""
+    """Overrides for this class count, beside those for all."""
+
+    def counts(self, rule: Window | Override) -> bool:
+        if isinstance(rule, Window):
+            return rule.kind not in self.pierced
+        if rule.rests and RestKind.OFF in self.pierced:
+            return False
+        return rule.classes is None or self.event_class in rule.classes
+
+
+_ALL: Final = View()
+
+
+class Reason(NamedTuple):
+    """A rule that holds at an instant: its path, and the rule."""
+
+    path: str
+    rule: Window | Override
+
+
 class RestTable:
     """Compiled rest of one set of rules. Answers for any instant; fast within the horizon."""
 
-    __slots__ = ("_ends", "_far", "_from", "_rules", "_starts", "_to", "stale_at")
+    __slots__ = ("_ends", "_far", "_from", "_rules", "_starts", "_to", "_view", "_views", "is_uniform", "stale_at")
 
-    def __init__(self, rules: Rules, first: int, last: int, stale_at: float) -> None:
+    def __init__(self, rules: Rules, first: int, last: int, stale_at: float, view: View = _ALL) -> None:
         self._rules = rules
+        self._view = view
         self._from = first * DAY
         self._to = (last + 1) * DAY
         self.stale_at = stale_at
         self._far: RestTable | None = None
-        self._starts, self._ends = _edges(rules, first, last)
+        self._views: dict[View, RestTable] | None = None
+        self.is_uniform = all(override.classes is None for override in rules.overrides)
+        """Classes that pierce nothing see the same rest."""
+        self._starts, self._ends = _edges(rules, first, last, view)
+
+    def for_class(self, name: str, pierced: frozenset[RestKind] = frozenset()) -> RestTable:
+        """The table as this class sees it, which pierces rest of these kinds. Made once."""
+        named = any(o.classes is not None and name in o.classes for o in self._rules.overrides)
+        view = View(pierced & _kinds(self._rules), name if named else "")
+        if view == _ALL:
+            return self
+        if self._views is None:
+            self._views = {}
+        table = self._views.get(view)
+        if table is None:
+            first, last = self._from // DAY, self._to // DAY - 1
+            table = self._views[view] = RestTable(self._rules, first, last, self.stale_at, view)
+        return table
 
     def at(self, now: float) -> Rest:
         """The state at `now` (UTC seconds, floored to the second, R1)."""
         second = int(now // 1)
         if not self._from <= second < self._to:
-            return _around(self._rules, second).at(second)
+            return _around(self._rules, second, self._view).at(second)
         index = bisect_right(self._starts, second)
         if index and second < (end := self._ends[index - 1]):
             return Rest(True, end, None) if end < self._to else self._far_end(second)
@@ -70,14 +114,26 @@ class RestTable:
 
     def reasons(self, now: float) -> tuple[str, ...]:
         """Paths of the rules that make the state: `windows[0]`, `overrides[2]`; empty when nothing applies."""
+        return tuple(reason.path for reason in self.holding(now))
+
+    def holding(self, now: float) -> tuple[Reason, ...]:
+        """The rules that make the state: windows, then overrides. If an override `reachable` holds, only those."""
         second = int(now // 1)
-        rules = self._rules
-        overrides = [(i, o.rests) for i, o in enumerate(rules.overrides) if _holds(rules, o.span, second)]
-        opened = tuple(f"overrides[{i}]" for i, rests in overrides if not rests)
+        rules, counts = self._rules, self._view.counts
+        overrides = [
+            Reason(f"overrides[{i}]", override)
+            for i, override in enumerate(rules.overrides)
+            if counts(override) and _holds(rules.zone, override.span, second)
+        ]
+        opened = tuple(reason for reason in overrides if isinstance(reason.rule, Override) and not reason.rule.rests)
         if opened:
             return opened
-        windows = tuple(f"windows[{i}]" for i, w in enumerate(rules.windows) if _holds(rules, w, second))
-        return windows + tuple(f"overrides[{i}]" for i, _ in overrides)
+        windows = (
+            Reason(f"windows[{i}]", window)
+            for i, window in enumerate(rules.windows)
+            if counts(window) and _holds(rules.zone, window.times, second)
+        )
+        return (*windows, *overrides)
 
     def _far_end(self, second: int) -> Rest:
         far = self._extended(second)
@@ -95,7 +151,7 @@ class RestTable:
         """This table to 400 days after its own horizon; made once."""
         if self._far is None:
             first, last = self._from // DAY, self._to // DAY + FAR
-            self._far = RestTable(self._rules, first, last, self.stale_at)
+            self._far = RestTable(self._rules, first, last, self.stale_at, self._view)
         return self._far
 
 
@@ -104,11 +160,18 @@ class NoRest:
 
     __slots__ = ()
     stale_at: Final = float("inf")
+    is_uniform: Final = True
+
+    def for_class(self, name: str, pierced: frozenset[RestKind] = frozenset()) -> NoRest:
+        return self
 
     def at(self, now: float) -> Rest:
         return _REACHABLE
 
     def reasons(self, now: float) -> tuple[str, ...]:
+        return ()
+
+    def holding(self, now: float) -> tuple[Reason, ...]:
         return ()
 
 
@@ -123,19 +186,27 @@ def compile_table(rules: Rules, now: float) -> RestTable | NoRest:
     return RestTable(rules, day - BEFORE, day + AHEAD, now + FRESH)
 
 
-def _around(rules: Rules, second: int) -> RestTable:
+def _around(rules: Rules, second: int, view: View) -> RestTable:
     """Table for one question outside a horizon."""
     day = second // DAY
-    return RestTable(rules, day - BEFORE, day + AHEAD, float(second))
+    return RestTable(rules, day - BEFORE, day + AHEAD, float(second), view)
 
 
-def _edges(rules: Rules, first: int, last: int) -> tuple[array[int], array[int]]:
+def _kinds(rules: Rules) -> frozenset[RestKind]:
+    """What a class could pierce in these rules."""
+    off = {RestKind.OFF} if any(override.rests for override in rules.overrides) else set()
+    return frozenset({window.kind for window in rules.windows} | off)
+
+
+def _edges(rules: Rules, first: int, last: int, view: View) -> tuple[array[int], array[int]]:
     """Starts and ends of the merged rest whose occurrences touch the days first..last."""
-    windows = tuple(w for w in rules.windows if isinstance(w, Recurring))
-    shared = _recurring(rules.zone, windows, first, last) if windows else _NONE
-    own = [_resolve(rules.zone, w) for w in rules.windows if isinstance(w, Span)]
-    own += [_resolve(rules.zone, o.span) for o in rules.overrides if o.rests]
-    holes = [_resolve(rules.zone, o.span) for o in rules.overrides if not o.rests]
+    windows = [w.times for w in rules.windows if view.counts(w)]
+    overrides = [o for o in rules.overrides if view.counts(o)]
+    repeating = tuple(times for times in windows if not isinstance(times, Span))
+    shared = _repeating(rules.zone, repeating, first, last) if repeating else _NONE
+    own = [_resolve(rules.zone, times) for times in windows if isinstance(times, Span)]
+    own += [_resolve(rules.zone, o.span) for o in overrides if o.rests]
+    holes = [_resolve(rules.zone, o.span) for o in overrides if not o.rests]
     if not own and not holes:
         return shared
     rest = merge([*zip(*shared, strict=True), *own])
@@ -143,15 +214,15 @@ def _edges(rules: Rules, first: int, last: int) -> tuple[array[int], array[int]]
 
 
 @lru_cache(maxsize=1024)
-def _recurring(zone: Zone, windows: tuple[Recurring, ...], first: int, last: int) -> tuple[array[int], array[int]]:
-    """The shared part. Two days of margin, because a day of the wall clock is not a day of UTC."""
-    occurrences: list[Interval] = []
-    for window in windows:
-        seconds = window.minutes * 60
-        reach = -(-seconds // DAY)
-        walls = window.cron.starts(max(first - reach - 1, _CALENDAR[0]), min(last + 1, _CALENDAR[1]))
-        occurrences.extend((zone.opens(wall), zone.closes(wall + seconds)) for wall in walls)
-    return _arrays(merge(occurrences))
+def _repeating(zone: Zone, windows: tuple[Repeating, ...], first: int, last: int) -> tuple[array[int], array[int]]:
+    """The shared part. A day of margin and one more, because a day of the wall clock is not a day of UTC."""
+    return _arrays(
+        merge(
+            (zone.opens(start), zone.closes(end))
+            for times in windows
+            for start, end in times.walls(max(first - 2, FIRST_DAY), min(last + 2, LAST_DAY))
+        )
+    )
 
 
 def _arrays(intervals: list[Interval]) -> tuple[array[int], array[int]]:
@@ -165,11 +236,11 @@ def _resolve(zone: Zone, span: Span) -> Interval:
     return instant(span.start, zone.opens), instant(span.end, zone.closes)
 
 
-def _holds(rules: Rules, window: Recurring | Span, second: int) -> bool:
-    if isinstance(window, Span):
-        start, end = _resolve(rules.zone, window)
+def _holds(zone: Zone, times: Repeating | Span, second: int) -> bool:
+    if isinstance(times, Span):
+        start, end = _resolve(zone, times)
         return start <= second < end
     day = second // DAY
-    starts, ends = _recurring(rules.zone, (window,), day - 1, day + 1)
+    starts, ends = _repeating(zone, (times,), day - 1, day + 1)
     index = bisect_right(starts, second)
     return index > 0 and second < ends[index - 1]

@@ -13,7 +13,7 @@ are read from the wheel's files, and nothing process-wide is changed.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from importlib import resources
 from typing import Final
@@ -23,6 +23,10 @@ import tzdata
 
 TZDATA: Final = tzdata.IANA_VERSION
 """Version of the time zone data in use; to be logged at start."""
+
+FIRST_DAY: Final = (date.min - date(1970, 1, 1)).days + 2
+LAST_DAY: Final = (date.max - date(1970, 1, 1)).days - 16
+"""Days, since 1970, on which a window may begin: Python's calendar less the longest window and offset."""
 
 _EPOCH: Final = datetime(1970, 1, 1)
 _NAME: Final = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+){0,2}")

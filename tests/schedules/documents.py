@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 from functools import cache
@@ -109,13 +110,95 @@ def instants(place: Place) -> st.SearchStrategy[int]:
 @cache
 def documents(place: Place, *, any_order: bool = False) -> st.SearchStrategy[Document]:
     """A document without a fault; with `any_order` its one-offs may end before they begin."""
-    windows = st.one_of(recurring(place), recurring(place), spans(place, ("once",), any_order=any_order))
-    overrides = spans(place, ("rest", "reachable"), any_order=any_order)
+    of_all_kinds = st.one_of(
+        recurring(place), recurring(place), spans(place, ("once",), any_order=any_order), weekly(place), cycles(place),
+        dates(place), _ON_HOLIDAYS,
+    )  # fmt: skip
+    windows = st.builds(operator.or_, of_all_kinds, _KIND)
+    overrides = st.builds(operator.or_, spans(place, ("rest", "reachable"), any_order=any_order), _CLASSES)
     return st.builds(
         lambda windows, overrides: {"timezone": place.zone, "windows": windows, "overrides": overrides},
         st.lists(windows, max_size=3),
         st.lists(overrides, max_size=3),
     )
+
+
+def _written_date(day: int) -> str:
+    return (date(1970, 1, 1) + timedelta(days=day)).isoformat()
+
+
+def _clock(minute: int) -> str:
+    return f"{minute // 60 % 24:02}:{minute % 60:02}"
+
+
+@cache
+def weekly(place: Place) -> st.SearchStrategy[Entry]:
+    """A window in the friendly form that starts or ends near the change, of less than a day."""
+
+    def build(wall: int, length: int, ends_there: bool, weekdays: list[int] | None) -> Entry:
+        start = wall - length if ends_there else wall
+        days = {} if weekdays is None else {"days": weekdays}
+        return {"kind": "weekly", "start": _clock(start), "end": _clock(start + length), **days}
+
+    weekdays = st.none() | st.lists(st.integers(1, 7), min_size=1, max_size=7, unique=True)
+    return st.builds(build, near_walls(place), st.integers(1, 1439), st.booleans(), weekdays)
+
+
+@cache
+def dates(place: Place) -> st.SearchStrategy[Entry]:
+    day = place.change // DAY
+
+    def build(first: int, count: int) -> Entry:
+        return {"kind": "dates", "from": _written_date(day + first), "to": _written_date(day + first + count)}
+
+    return st.builds(build, st.integers(-4, 4), st.integers(0, 4))
+
+
+@cache
+def cycles(place: Place) -> st.SearchStrategy[Entry]:
+    """Shifts that start or end near the change; swaps and bounds of validity near it too."""
+    day = place.change // DAY
+
+    def build(
+        walls: list[int], lengths: list[int], row: list[str], anchor: int, swaps: dict[int, str], lead: int, lag: int,
+        bounds: tuple[int | None, int | None],
+    ) -> Entry:  # fmt: skip
+        shifts = {
+            name: {"start": _clock(wall), "end": _clock(wall + length)}
+            for name, wall, length in zip("AB", walls, lengths, strict=True)
+        }
+        first, last = bounds
+        if first is not None and last is not None and last < first:
+            first, last = last, first
+        held = {name: _written_date(day + d) for name, d in (("from", first), ("to", last)) if d is not None}
+        return {
+            "kind": "cycle", "anchor": _written_date(day + anchor), "days": row, "shifts": shifts,
+            "swaps": [{"date": _written_date(day + d), "shift": name} for d, name in swaps.items()],
+            "lead_minutes": lead, "lag_minutes": lag, **held,
+        }  # fmt: skip
+
+    names = st.sampled_from("AAB-")
+    bound = st.none() | st.integers(-5, 5)
+    return st.builds(
+        build,
+        st.lists(near_walls(place), min_size=2, max_size=2),
+        st.lists(st.integers(1, 1440), min_size=2, max_size=2),
+        st.lists(names, min_size=1, max_size=8).filter(lambda row: set(row) != {"-"}),
+        st.integers(-400, 400),
+        st.dictionaries(st.integers(-5, 5), names, max_size=2),
+        st.sampled_from((0, 0, 1, 30, 720)),
+        st.sampled_from((0, 0, 1, 30, 720)),
+        st.tuples(bound, bound),
+    )
+
+
+_ON_HOLIDAYS: Final = st.builds(
+    lambda land, hours: {"kind": "holidays", "land": land, **hours},
+    st.sampled_from(("NI", "BY", "SN", "BE", "SL", "BB")),
+    st.sampled_from(({}, {"start": "02:30"}, {"end": "02:30"}, {"start": "17:00", "end": "07:00"})),
+)
+_KIND: Final = st.sampled_from(({}, {}, {"rest": "night"}, {"rest": "free"}, {"rest": "sick"}))
+_CLASSES: Final = st.sampled_from(({}, {}, {"classes": ["roster"]}, {"classes": ["alarm", "message"]}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,17 +3,21 @@
 It knows nothing of schedules/: the zones come from `whenever`, the cron matcher is its own, and time is a row of
 minutes. Each minute carries the label that the wall clock shows; R3 and R4 are then no arithmetic but a search: a rest
 opens at the first minute whose label is X, closes at the last one, and where no minute has the label, at the first one
-that reads later. Rest is painted minute by minute. Slow and plain; good for whole-minute documents within one row.
+that reads later. Rest is painted minute by minute; of a cycle the duties are painted, and rest is what stays blank.
+Holidays are those of the package `holidays`. Slow and plain; good for whole-minute documents within one row.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import lru_cache
 from importlib import resources
+from typing import Any
 
+import holidays
 import whenever
 
 Document = Mapping[str, object]
@@ -123,9 +127,14 @@ class Painted:
         return None if index < 0 else (self.row.first + index) * 60
 
 
-def paint(document: Document, labels: Row) -> Painted:
-    """R7: the windows and rests, then the reachable times wiped out."""
-    spans = list(_occurrences(document, labels))
+def paint(document: Document, labels: Row, pierced: frozenset[str] = frozenset(), event_class: str = "") -> Painted:
+    """R7: the windows and rests, then the reachable times wiped out; as a class sees it that pierces some kinds."""
+    seen = [
+        (path, entry)
+        for path, entry in _entries(document)
+        if _kind_of(entry) not in pierced and event_class in _listed(entry.get("classes", [event_class]))
+    ]
+    spans = [span for path, entry in seen for span in _occurrences(path, entry, labels)]
     rest = bytearray(len(labels.labels))
     for _, rests, start, end in sorted(spans, key=lambda span: not span[1]):
         if start < end:
@@ -133,34 +142,118 @@ def paint(document: Document, labels: Row) -> Painted:
     return Painted(labels, rest, spans)
 
 
+_KINDS = {"weekly": "night", "cron": "night", "cycle": "free", "holidays": "free", "once": "leave", "dates": "leave"}
+
+
+def _kind_of(entry: Mapping[str, object]) -> str:
+    if entry["kind"] == "reachable":
+        return ""
+    return "off" if entry["kind"] == "rest" else str(entry.get("rest", _KINDS[str(entry["kind"])]))
+
+
 def empty_spans(document: Document, labels: Row) -> set[str]:
     """Paths of the one-off windows and overrides that a document must not hold: they end before they begin (R6)."""
     return {
         f"{path}.end"
         for path, entry in _entries(document)
-        if entry["kind"] != "cron" and _edge(labels, entry, "start") >= _edge(labels, entry, "end")
+        if entry["kind"] in ("once", "rest", "reachable")
+        and _edge(labels, entry, "start") >= _edge(labels, entry, "end")
     }
 
 
-def _occurrences(document: Document, labels: Row) -> Iterator[tuple[str, bool, int, int]]:
-    for path, entry in _entries(document):
-        if entry["kind"] != "cron":
-            yield path, entry["kind"] != "reachable", _edge(labels, entry, "start"), _edge(labels, entry, "end")
-            continue
-        expression, length = str(entry["start"]), int(str(entry["duration_minutes"]))
-        minute, hour = expression.split()[:2]
-        # From before the row, where a long window may have begun, to its end.
-        for day in range(labels.labels[0] // _DAY - length // _DAY - 2, labels.labels[-1] // _DAY + 1):
-            if starts_on(expression, _EPOCH.add(days=day)):
-                start = day * _DAY + int(hour) * 60 + int(minute)
-                yield path, True, labels.opens(start), labels.closes(start + length)
+def _occurrences(path: str, entry: Mapping[str, object], labels: Row) -> Iterator[tuple[str, bool, int, int]]:
+    kind = str(entry["kind"])
+    if kind in _IN_LABELS:
+        first, last = labels.labels[0] // _DAY, labels.labels[-1] // _DAY
+        for start, end in _IN_LABELS[kind](entry, first, last):
+            yield path, True, labels.opens(start), labels.closes(end)
+    else:
+        yield path, kind != "reachable", _edge(labels, entry, "start"), _edge(labels, entry, "end")
+
+
+def _cron(entry: Mapping[str, object], first: int, last: int) -> Iterator[tuple[int, int]]:
+    expression, length = str(entry["start"]), int(str(entry["duration_minutes"]))
+    minute, hour = expression.split()[:2]
+    # From before the row, where a long window may have begun, to its end.
+    for day in range(first - length // _DAY - 2, last + 1):
+        if starts_on(expression, _EPOCH.add(days=day)):
+            start = day * _DAY + int(hour) * 60 + int(minute)
+            yield start, start + length
+
+
+def _weekly(entry: Mapping[str, object], first: int, last: int) -> Iterator[tuple[int, int]]:
+    weekdays = _listed(entry.get("days", [1, 2, 3, 4, 5, 6, 7]))
+    for day in range(first - 2, last + 1):
+        if _EPOCH.add(days=day).day_of_week().value in weekdays:
+            yield _from_clock_to_clock(day, entry)
+
+
+def _on_holidays(entry: Mapping[str, object], first: int, last: int) -> Iterator[tuple[int, int]]:
+    calendar = _calendar(str(entry["land"]))
+    for day in range(first - 2, last + 1):
+        if _EPOCH.add(days=day).to_stdlib() in calendar:
+            yield _from_clock_to_clock(day, {"start": "00:00", "end": "24:00", **entry})
+
+
+@lru_cache
+def _calendar(land: str) -> Container[date]:
+    return holidays.country_holidays("DE", subdiv=land)
+
+
+def _from_clock_to_clock(day: int, entry: Mapping[str, object]) -> tuple[int, int]:
+    """The next time the wall clock reads the end."""
+    start, end = (int(str(entry[name])[:2]) * 60 + int(str(entry[name])[3:]) for name in ("start", "end"))
+    return day * _DAY + start, (day + (end <= start)) * _DAY + end
+
+
+def _dates(entry: Mapping[str, object], _first: int, _last: int) -> Iterator[tuple[int, int]]:
+    yield _date(entry["from"]) * _DAY, (_date(entry["to"]) + 1) * _DAY
+
+
+def _date(text: object) -> int:
+    return whenever.Date.parse_iso(str(text)).to_stdlib().toordinal() - _EPOCH.to_stdlib().toordinal()
+
+
+def _cycle(entry: Mapping[str, object], first: int, last: int) -> Iterator[tuple[int, int]]:
+    shifts, swaps = entry["shifts"], {_date(swap["date"]): swap["shift"] for swap in _listed(entry.get("swaps", []))}
+    row, anchor = _listed(entry["days"]), _date(entry["anchor"])
+    assert isinstance(shifts, Mapping)
+    lead, lag = int(str(entry.get("lead_minutes", 0))), int(str(entry.get("lag_minutes", 0)))
+    origin = (first - 5) * _DAY
+    blank = bytearray((last - first + 11) * _DAY)
+    holds = range(
+        _date(entry["from"]) if "from" in entry else first - 5, (_date(entry["to"]) if "to" in entry else last + 5) + 1
+    )
+    for day in range(first - 5, last + 6):
+        if day in holds:
+            blank[day * _DAY - origin : (day + 1) * _DAY - origin] = b"1" * _DAY
+    for day in range(first - 4, last + 5):
+        name = swaps.get(day, row[(day - anchor) % len(row)])
+        if day in holds and name != "-":
+            start, end = _from_clock_to_clock(day, shifts[name])
+            busy = range(len(blank))[max(0, start - lead - origin) : max(0, end + lag - origin)]
+            blank[busy.start : busy.stop] = bytes(len(busy))
+    position = 0
+    while (start := blank.find(b"1", position)) >= 0:
+        position = blank.find(0, start)
+        position = len(blank) if position < 0 else position
+        yield origin + start, origin + position
+
+
+_IN_LABELS = {
+    "cron": _cron, "weekly": _weekly, "holidays": _on_holidays, "dates": _dates, "cycle": _cycle,
+}  # fmt: skip
+"""Kind → its windows, as labels, on days near these."""
+
+
+def _listed(value: object) -> list[Any]:
+    assert isinstance(value, list)
+    return value
 
 
 def _entries(document: Document) -> Iterator[tuple[str, Mapping[str, object]]]:
     for name in ("windows", "overrides"):
-        entries = document[name]
-        assert isinstance(entries, list)
-        for index, entry in enumerate(entries):
+        for index, entry in enumerate(_listed(document[name])):
             yield f"{name}[{index}]", entry
 
 

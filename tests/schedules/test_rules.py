@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 import schedules
 from schedules import Problem, RuleError, parse, state
-from schedules.rules import Edge, Recurring, Span
+from schedules.reader import Edge, Span
+from schedules.rules import Recurring
 from tests.schedules.documents import examples
 
 NIGHT: dict[str, object] = {"kind": "cron", "start": "0 22 * * *", "duration_minutes": 480}
@@ -30,7 +31,7 @@ def problems(document: object) -> tuple[Problem, ...]:
     try:
         parse(document)  # type: ignore[arg-type]
     except RuleError as error:
-        return error.problems or (Problem("nothing", "was said"),)
+        return error.problems or (Problem("nothing", "was said", "wurde gesagt"),)
     return ()
 
 
@@ -60,9 +61,9 @@ def test_a_document_becomes_values() -> None:
     )
     assert rules.zone.name == "Asia/Tokyo"
     night, once = rules.windows
-    assert isinstance(night, Recurring)
-    assert (night.cron.hour, night.minutes) == (22, 480)
-    assert isinstance(once, Span)
+    assert isinstance(night.times, Recurring)
+    assert (night.times.cron.hour, night.times.minutes) == (22, 480)
+    assert isinstance(once.times, Span)
     assert [override.rests for override in rules.overrides] == [False, True]
 
 
@@ -107,8 +108,8 @@ def test_a_time_with_an_offset_is_an_instant_and_without_one_a_wall_time(text: s
         assert paths(document) == ["windows[0].start"]
         return
     (once,) = parse(document).windows
-    assert isinstance(once, Span)
-    assert once.start == edge
+    assert isinstance(once.times, Span)
+    assert once.times.start == edge
 
 
 @pytest.mark.parametrize(
@@ -216,6 +217,121 @@ def test_a_fault_is_told_with_its_path(document: object, found: list[str]) -> No
     assert paths(document) == found
 
 
+WEEK: dict[str, object] = {"kind": "weekly", "start": "22:00", "end": "06:00", "days": [1, 2, 3]}
+CYCLE: dict[str, object] = {
+    "kind": "cycle", "anchor": "2026-01-05", "days": ["F", "S", "N", "-", "-"],
+    "shifts": {"F": {"start": "06:00", "end": "14:00"}, "S": {"start": "14:00", "end": "22:00"},
+               "N": {"start": "22:00", "end": "06:00"}},
+    "swaps": [{"date": "2026-12-24", "shift": "-"}], "lead_minutes": 30, "lag_minutes": 30, "from": "2026-01-01",
+    "to": "2027-12-31",
+}  # fmt: skip
+HOLIDAYS: dict[str, object] = {"kind": "holidays", "land": "NI", "start": "00:00", "end": "24:00"}
+DATES: dict[str, object] = {"kind": "dates", "from": "2026-12-21", "to": "2027-01-03"}
+
+
+@pytest.mark.parametrize(
+    ("entry", "changed", "found"),
+    [
+        # The friendly form.
+        (WEEK, {"start": "24:00"}, ["start"]),
+        (WEEK, {"start": "6:00"}, ["start"]),
+        (WEEK, {"start": "22:00:00", "end": 6}, ["start", "end"]),
+        (WEEK, {"end": "22:00"}, ["end"]),
+        (WEEK, {"end": "25:00"}, ["end"]),
+        (WEEK, {"days": []}, ["days"]),
+        (WEEK, {"days": [0]}, ["days"]),
+        (WEEK, {"days": [8]}, ["days"]),
+        (WEEK, {"days": [1, 1]}, ["days"]),
+        (WEEK, {"days": [True]}, ["days"]),
+        (WEEK, {"days": [1.0]}, ["days"]),
+        (WEEK, {"days": ["mo"]}, ["days"]),
+        (WEEK, {"days": list(range(1, 9))}, ["days"]),
+        (WEEK, {"duration_minutes": 480}, ["duration_minutes"]),
+        # What a rest is for.
+        (WEEK, {"rest": "party"}, ["rest"]),
+        (WEEK, {"rest": "off"}, ["rest"]),
+        (DATES, {"rest": None}, ["rest"]),
+        # Dates.
+        (DATES, {"to": "2026-12-20"}, ["to"]),
+        (DATES, {"to": "2027-02-29"}, ["to"]),
+        (DATES, {"from": "2026-12-21T00:00"}, ["from"]),
+        (DATES, {"from": "1999-12-31"}, ["from"]),
+        # Holidays.
+        (HOLIDAYS, {"land": "Niedersachsen"}, ["land"]),
+        (HOLIDAYS, {"land": None}, ["land"]),
+        (HOLIDAYS, {"end": "00:00"}, ["end"]),
+        # Rotating shifts.
+        (CYCLE, {"anchor": "today"}, ["anchor"]),
+        (CYCLE, {"days": ["F", "X", 1]}, ["days[1]", "days[2]"]),
+        (CYCLE, {"days": ["-", "-"]}, ["days"]),
+        (CYCLE, {"days": []}, ["days"]),
+        (CYCLE, {"days": ["F"] * 127}, ["days"]),
+        (CYCLE, {"shifts": {}, "days": ["-"], "swaps": []}, ["days"]),
+        (CYCLE, {"shifts": [], "days": ["-"], "swaps": []}, ["shifts"]),
+        (CYCLE, {"shifts": {"F": {"start": "06:00"}}, "days": ["F"]}, ["shifts[0].end"]),
+        (CYCLE, {"shifts": {"": 1, "-": {"start": "06:00", "end": "07:00"}}, "days": ["-"], "swaps": []},
+         ["shifts[0]", "shifts[1]"]),
+        (CYCLE, {"swaps": [{"date": "2026-12-24"}]}, ["swaps[0].shift"]),
+        (CYCLE, {"swaps": [{"date": "2026-12-24", "shift": "X"}]}, ["swaps[0].shift"]),
+        (CYCLE, {"swaps": [{"date": "2026-12-24", "shift": "F"}] * 2}, ["swaps[1].date"]),
+        (CYCLE, {"swaps": [{"date": "2026-12-24", "shift": "F"}] * 201}, ["swaps"]),
+        (CYCLE, {"lead_minutes": 721, "lag_minutes": -1}, ["lead_minutes", "lag_minutes"]),
+        (CYCLE, {"to": "2025-12-31"}, ["to"]),
+    ],
+)  # fmt: skip
+def test_a_fault_in_a_window_of_another_kind(
+    entry: dict[str, object], changed: dict[str, object], found: list[str]
+) -> None:
+    assert paths({"windows": [entry]}) == []
+    assert paths({"windows": [entry | changed]}) == [f"windows[0].{path}" for path in found]
+
+
+@pytest.mark.parametrize(
+    ("document", "found"),
+    [
+        (on_call(classes=["roster"]), []),
+        (on_call(classes=[]), ["overrides[0].classes"]),
+        (on_call(classes="roster"), ["overrides[0].classes"]),
+        (on_call(classes=["roster", 1]), ["overrides[0].classes[1]"]),
+        ({"devices": {"phone": {"wake": "always"}, "tablet": {"wake": "never"}, "pc": {"wake": "follow"}}}, []),
+        ({"devices": []}, ["devices"]),
+        ({"devices": {"phone": "never"}}, ["devices[0]"]),
+        ({"devices": {"phone": {"wake": "never"}, "tablet": {"wake": "sometimes"}}}, ["devices[1].wake"]),
+        ({"devices": {"": {"wake": "never"}}}, ["devices[0]"]),
+        ({"devices": {str(n): {"wake": "never"} for n in range(21)}}, ["devices"]),
+    ],
+)
+def test_a_fault_in_what_is_said_of_classes_and_devices(document: object, found: list[str]) -> None:
+    assert paths(document) == found
+
+
+def test_every_fault_is_told_in_german_too() -> None:
+    document = {
+        "timezone": 1, "extra": 1, "windows": [
+            CYCLE | {"days": ["-"], "lead_minutes": 1000}, WEEK | {"days": [9]}, DATES | {"to": "2026-01-01"},
+            NIGHT | {"start": "99 22 * * *"}, NIGHT | {"start": "0 0 31 2 *"}, LEAVE | {"end": "x"}, {"kind": "x"},
+        ],
+        "overrides": [ON_CALL | {"end": "2026-11-24T18:00Z"}, 1], "devices": {"a": {}},
+    }  # fmt: skip
+    found = problems(document)
+    assert len(found) == 13
+    for problem in found:
+        assert problem.german
+        assert problem.german != problem.sentence
+        assert "{" not in problem.german + problem.sentence
+
+
+def test_what_a_rest_is_for_unless_it_is_said() -> None:
+    windows = parse({"windows": [NIGHT, WEEK, CYCLE, HOLIDAYS, LEAVE, DATES, DATES | {"rest": "sick"}]}).windows
+    assert [window.kind for window in windows] == ["night", "night", "free", "free", "leave", "leave", "sick"]
+
+
+def test_nobody_prints_rules() -> None:
+    rules = parse({"windows": [NIGHT | {"label": CANARY}, CYCLE], "devices": {CANARY: {"wake": "never"}}})
+    assert repr(rules) == "<Rules: 2 windows, 0 overrides>"
+    assert CANARY not in repr(rules.windows) + f"{rules}"
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -244,7 +360,7 @@ def test_all_faults_are_listed_at_once() -> None:
         "windows": [
             {"kind": "cron", "start": "0 22 * * 1-1", "duration_minutes": 0, "extra": 1},
             {"kind": "once", "start": "2026-13-01T00:00", "end": "2027-01-04"},
-            {"kind": "weekly"},
+            {"kind": "monthly"},
             NIGHT,
             17,
         ],
@@ -308,15 +424,19 @@ def test_no_value_is_ever_repeated(value: object) -> None:
     entries = [
         NIGHT | {name: value} for name in ("kind", "start", "duration_minutes", "id", "label", "extra", CANARY)
     ] + [LEAVE | {name: value} for name in ("kind", "start", "end", "id", "label", CANARY)] + [value]  # fmt: skip
+    entries += [entry | {name: value} for entry in (WEEK, CYCLE, HOLIDAYS, DATES) for name in (*entry, "rest")]
+    entries += [CYCLE | {"shifts": {CANARY: value}}, CYCLE | {"swaps": [{"date": value, CANARY: value}]}]
     documents: list[object] = [value, {CANARY: value}]
-    documents += [{name: value} for name in ("timezone", "windows", "overrides", "extra")]
+    documents += [{name: value} for name in ("timezone", "windows", "overrides", "devices", "extra")]
+    documents += [{"devices": {CANARY: value}}, {"devices": {CANARY: {"wake": value, CANARY: value}}}]
+    documents += [{"overrides": [ON_CALL | {"classes": [value]}]}]
     documents += [{"windows": [entry]} for entry in entries] + [{"overrides": [entry]} for entry in entries]
     for document in documents:
         try:
             parse(document)  # type: ignore[arg-type]
         except RuleError as error:
             told = [str(error), repr(error), *traceback.format_exception(error), repr(error.args)]
-            told += [text for problem in error.problems for text in (problem.path, problem.sentence, repr(problem))]
+            told += [text for problem in error.problems for text in (problem.path, repr(problem))]
             for text in told:
                 assert "Kanarien" not in text
                 assert "4711" not in text
@@ -392,6 +512,6 @@ def test_an_iterator_or_a_set_is_no_list() -> None:
 
 
 def test_an_error_stands_for_itself() -> None:
-    error = RuleError((Problem("windows[0]", "must be an object"), Problem("timezone", "is missing")))
+    error = RuleError((Problem("windows[0]", "must be an object", "…"), Problem("timezone", "is missing", "…")))
     assert str(error) == "windows[0]: must be an object; timezone: is missing"
     assert error.problems[1].path == "timezone"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schedules import RuleError, compile_table, parse, state
+from schedules import RestKind, RuleError, compile_table, parse, state
 from tests.schedules.documents import DAY, PLACES, Place, documents, examples, instants
 from tests.schedules.second_evaluator import Answer, Row, empty_spans, paint, row
 from tests.schedules.vectors import VECTORS, Vector
@@ -78,6 +78,33 @@ def test_both_evaluators_agree_on_every_change_of_state(place: Place, data: st.D
     while second < place.change + 12 * DAY:
         ours, theirs = table.at(second), painted.at(second)
         assert ours.resting == theirs.resting
+        following = theirs.until if theirs.resting else theirs.next_start
+        if following is None:
+            return
+        assert following == (ours.until if ours.resting else ours.next_start)
+        second = following
+
+
+@examples(0.08)
+@given(
+    data=st.data(),
+    name=st.sampled_from(("message", "roster", "alarm", "")),
+    pierced=st.frozensets(st.sampled_from(list(RestKind)), max_size=3),
+)
+def test_both_evaluators_agree_on_what_a_class_sees(
+    place: Place, data: st.DataObject, name: str, pierced: frozenset[RestKind]
+) -> None:
+    document = data.draw(documents(place))
+    painted = paint(document, around(place), frozenset(kind.value for kind in pierced), name)
+    second = place.change - 2 * DAY
+    whole = compile_table(parse(document), second)
+    table = whole.for_class(name, pierced)
+    assert whole.is_uniform or any("classes" in override for override in document["overrides"])  # type: ignore[attr-defined]
+    if whole.is_uniform and not pierced:
+        assert table is whole
+    while second < place.change + 12 * DAY:
+        ours, theirs = table.at(second), painted.at(second)
+        assert (ours.resting, table.reasons(second)) == (theirs.resting, theirs.reasons)
         following = theirs.until if theirs.resting else theirs.next_start
         if following is None:
             return
