@@ -5,7 +5,9 @@
        └────────────── back-off with jitter, one connect in progress per lane ◀────────┘
 
 What a session does is told in session.py. A link waits by itself, and only then for its turn: one that has bad luck
-with its connections does not keep the others from opening theirs.
+with its connections does not keep the others from opening theirs. A lane opens at most sixty connections in any minute,
+also where each of them worked for a while: a provider that ends all of them after a few requests is in trouble, and
+Apple takes many new connections for an attack.
 
 A connection is replaced after about an hour: where the provider has moved its service meanwhile, the new one follows
 the name. So is one whose key was replaced. The next connection is opened first, and the old one drains when the new one
@@ -35,6 +37,10 @@ AGE: Final = 3600.0
 """Seconds after which a connection is replaced. Google ends them at about that age, Apple when it moves a host."""
 SPREAD: Final = 0.1
 """Part of the age by which it varies, up and down: what was opened together need not be replaced together."""
+PACE: Final = 1.5
+"""Seconds of a lane for each connection it opens, …"""
+AT_ONCE: Final = 20
+"""… of which so many may be opened without waiting: 20 + 60 / 1.5 in any minute."""
 TURN: Final = 1.0
 """Seconds after which an old connection looks again whether it is its turn to be replaced."""
 
@@ -56,6 +62,15 @@ class Turns:
     def __init__(self) -> None:
         self.connect = trio.Lock()
         self._leaving: Session | None = None
+        self._paid_until = float("-inf")
+        """By trio's clock: when what was opened has all had its time."""
+
+    def opens_at(self, now: float) -> float:
+        """When the next connection may be opened."""
+        return max(now, self._paid_until - (AT_ONCE - 1) * PACE)
+
+    def opened(self, now: float) -> None:
+        self._paid_until = max(now, self._paid_until) + PACE
 
     def replace(self, session: Session) -> bool:
         """Take the turn to be replaced; False while another has it, until that has ended."""
@@ -128,6 +143,8 @@ class Link:
         while not self._is_over():
             await self._back_off()
             async with self._turns.connect:
+                with trio.move_on_at(self._turns.opens_at(trio.current_time())):
+                    await self._lane.draining.wait()
                 dialled = None if self._is_over() else await self._dial()
             if dialled is not None:
                 held = _Held(self._make(dialled.stream), dialled.address, trio.current_time())
@@ -138,6 +155,7 @@ class Link:
 
     async def _dial(self) -> Dialled | None:
         provider = self._lane.provider
+        self._turns.opened(trio.current_time())
         reason = "timeout"
         try:
             with trio.move_on_after(CONNECT):

@@ -63,9 +63,8 @@ class Quota:
     def allowance(self, now: float, waiting: int, urgent: int = 0) -> int:
         """How many may leave now, when `urgent` of the `waiting` ones are alarms."""
         self._fill(now)
-        others = int(self._left - self._reserve)
-        if others < min(waiting, self._worth):
-            others = 0
+        batch = min(waiting, self._worth)
+        others = max(batch, int(self._left - self._reserve)) if self._left >= batch + self._reserve else 0
         return max(others, min(int(self._left), urgent))
 
     def wait(self, now: float, waiting: int) -> float:

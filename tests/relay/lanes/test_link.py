@@ -61,6 +61,26 @@ async def test_an_attempt_that_hangs_is_given_up_and_meanwhile_no_other_begins()
 
 
 @virtual
+async def test_a_lane_opens_at_most_sixty_connections_in_any_minute_even_if_each_works_for_a_while() -> None:
+    """A provider in trouble ends each after a few good answers: no back-off counts that."""
+    async with world(connections=4) as w:
+        users = await w.crowd(900)
+        for first in range(0, len(users), 6):
+            await w.post(*users[first : first + 6])
+            await w.pass_time(0.5)
+            useful = {entry.connection for entry in w.fake.journal.entries}
+            for number, line in enumerate(w.network.lines, 1):
+                if number in useful and line in w.network.open_lines:
+                    await line.cut()
+        attempts = w.network.attempts
+        assert len(attempts) > 60
+        assert max(sum(first <= at < first + MINUTE for at in attempts) for first in attempts) <= 60
+        assert attempts[19] < 10, "the first twenty are not kept waiting"
+        await w.pass_time(10 * MINUTE)
+        assert w.account["woken"] == 900
+
+
+@virtual
 async def test_one_link_in_back_off_does_not_keep_another_from_reconnecting() -> None:
     """Connections that are worth nothing at one place of the pool must not delay an alarm at the other."""
     async with world(connections=2) as w:

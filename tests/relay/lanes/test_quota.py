@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from relay.core.devices import Device, Platform
@@ -90,6 +90,7 @@ def test_alarms_find_a_twentieth_of_the_bucket_that_the_others_leave() -> None:
 
 
 @given(st.integers(SMALLEST, 10**7), st.integers(1, 5_000), st.floats(0.0, 1e9))
+@example(rate=23_181, waiting=45, began=0.0)
 def test_an_empty_bucket_is_asked_again_when_it_holds_a_write_or_all_that_wait(
     rate: int, waiting: int, began: float
 ) -> None:
