@@ -45,7 +45,7 @@
 
     [[tenants.classes]]               # message, roster and alarm exist; name one to change it
     name = "alarm"
-    pierces = true
+    pierces = true                    # or the kinds of rest that are none for it: ["free", "night"]
     cancellable = false
     deadline_seconds = 3600
     roles = ["dispatch"]

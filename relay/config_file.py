@@ -47,6 +47,7 @@ from relay.core.errors import Problem
 from relay.core.events import DEFAULT_CLASSES, EventClass
 from relay.doors.keys import KEY_ID, Scope
 from relay.lanes.quota import SMALLEST
+from schedules import RestKind
 
 
 def read(path: Path) -> Config:
@@ -222,8 +223,18 @@ _APPS: Final = {"apns": _apns_app, "fcm": _fcm_app}
 """Provider → the reader of what only its apps have."""
 
 
+def _pierced(value: object) -> bool | tuple[str, ...]:
+    """All rest, none, or rest of some kinds."""
+    if isinstance(value, bool):
+        return value
+    try:
+        return strings(*RestKind, least=1)(value)
+    except ValueError:
+        raise ValueError(f"must be true, false, or a list of {', '.join(RestKind)}") from None
+
+
 _CLASS_FIELDS: Final[Mapping[str, tuple[str, Callable[[object], Any]]]] = {
-    "pierces": ("pierces", flag),
+    "pierces": ("pierces", _pierced),
     "cancellable": ("cancellable", flag),
     "deadline_seconds": ("deadline", number(60, 28 * 86400)),
     "roles": ("roles", strings()),
@@ -244,6 +255,8 @@ def _classes(tenant: Table) -> tuple[EventClass, ...]:
             value = table.get(key, check, None, required=False)
             if value is not None:
                 given[attribute] = frozenset(value) if isinstance(value, tuple) else value
+        if isinstance(given.get("pierces"), frozenset):
+            given |= {"pierces": False, "through": given["pierces"]}
         table.done()
         if name:
             named.append(name)
@@ -260,7 +273,7 @@ def _class(table: Table, default: EventClass, given: dict[str, Any]) -> EventCla
     if event_class.pierces and event_class.cancellable:
         table.fault("cancellable", "must be false in a class that pierces rest: an alarm is not taken back by reading")
     for name in ("roles", "reasons", "rate_per_hour"):
-        if name in given and not event_class.pierces:
+        if name in given and not event_class.needs_authority:
             table.fault(name, "belongs to classes that pierce rest; this one does not")
     return event_class
 

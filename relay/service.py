@@ -119,6 +119,7 @@ class Relay:
         self.tables = Tables(
             lambda tenant, key, sealed: self._records[tenant.name].open_rest(key, sealed),
             lambda document, now: compile_table(parse(document), now),
+            lambda person: self._records[person.tenant.name].open_user(person.key, person.sealed_id).reveal(),
         )
         self._purged = 0
         """Records removed by the last piece of housekeeping."""

@@ -15,12 +15,14 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
+from collections.abc import Mapping
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from schedules.intervals import Interval, merge, subtract
 from schedules.reader import Span, instant
-from schedules.rules import Override, Repeating, RestKind, Rules, Window
+from schedules.rules import Override, Repeating, RestKind, Rules, Wake, Window
 from schedules.walltime import FIRST_DAY, LAST_DAY, Zone
 
 DAY: Final = 86_400
@@ -46,8 +48,8 @@ class Rest(NamedTuple):
 class View(NamedTuple):
     """Which rules count for a class of events."""
 
-    pierced: frozenset[RestKind] = frozenset()
-    """Windows of these kinds are no rest."""
+    pierced: frozenset[str] = frozenset()
+    """Rest of these kinds (RestKind) is none."""
     event_class: str = ""
     """Overrides for this class count, beside those for all."""
 
@@ -72,7 +74,19 @@ class Reason(NamedTuple):
 class RestTable:
     """Compiled rest of one set of rules. Answers for any instant; fast within the horizon."""
 
-    __slots__ = ("_ends", "_far", "_from", "_rules", "_starts", "_to", "_view", "_views", "is_uniform", "stale_at")
+    __slots__ = (
+        "_ends",
+        "_far",
+        "_from",
+        "_rules",
+        "_starts",
+        "_to",
+        "_view",
+        "_views",
+        "is_uniform",
+        "stale_at",
+        "wakes",
+    )
 
     def __init__(self, rules: Rules, first: int, last: int, stale_at: float, view: View = _ALL) -> None:
         self._rules = rules
@@ -84,9 +98,10 @@ class RestTable:
         self._views: dict[View, RestTable] | None = None
         self.is_uniform = all(override.classes is None for override in rules.overrides)
         """Classes that pierce nothing see the same rest."""
+        self.wakes = rules.wakes
         self._starts, self._ends = _edges(rules, first, last, view)
 
-    def for_class(self, name: str, pierced: frozenset[RestKind] = frozenset()) -> RestTable:
+    def for_class(self, name: str, pierced: frozenset[str] = frozenset()) -> RestTable:
         """The table as this class sees it, which pierces rest of these kinds. Made once."""
         named = any(o.classes is not None and name in o.classes for o in self._rules.overrides)
         view = View(pierced & _kinds(self._rules), name if named else "")
@@ -155,14 +170,20 @@ class RestTable:
         return self._far
 
 
+NO_WAKES: Final[Mapping[str, Wake]] = MappingProxyType({})
+
+
 class NoRest:
     """The table of rules that say nothing: always reachable (R11)."""
 
-    __slots__ = ()
+    __slots__ = ("wakes",)
     stale_at: Final = float("inf")
     is_uniform: Final = True
 
-    def for_class(self, name: str, pierced: frozenset[RestKind] = frozenset()) -> NoRest:
+    def __init__(self, wakes: Mapping[str, Wake] = NO_WAKES) -> None:
+        self.wakes = wakes
+
+    def for_class(self, name: str, pierced: frozenset[str] = frozenset()) -> NoRest:
         return self
 
     def at(self, now: float) -> Rest:
@@ -181,7 +202,7 @@ _REACHABLE: Final = Rest(False, None, None)
 def compile_table(rules: Rules, now: float) -> RestTable | NoRest:
     """Table of `rules`, made at `now` (UTC seconds). About 0.2 ms, less when the windows are shared."""
     if not rules.windows and not rules.overrides:
-        return NoRest()
+        return NoRest(rules.wakes)
     day = int(now // DAY)
     return RestTable(rules, day - BEFORE, day + AHEAD, now + FRESH)
 
@@ -192,10 +213,10 @@ def _around(rules: Rules, second: int, view: View) -> RestTable:
     return RestTable(rules, day - BEFORE, day + AHEAD, float(second), view)
 
 
-def _kinds(rules: Rules) -> frozenset[RestKind]:
+def _kinds(rules: Rules) -> frozenset[str]:
     """What a class could pierce in these rules."""
-    off = {RestKind.OFF} if any(override.rests for override in rules.overrides) else set()
-    return frozenset({window.kind for window in rules.windows} | off)
+    off = [RestKind.OFF] if any(override.rests for override in rules.overrides) else []
+    return frozenset([*(window.kind for window in rules.windows), *off])
 
 
 def _edges(rules: Rules, first: int, last: int, view: View) -> tuple[array[int], array[int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Final, NamedTuple
 
 from relay.core.private import DeviceKey, TokenHash, UserKey
 
@@ -34,6 +35,19 @@ class Device:
 
     def backed_off(self, attempt: int, not_before: float) -> Device:
         return replace(self, attempt=attempt, not_before=not_before)
+
+
+class Wakes(NamedTuple):
+    """A user's devices that do not follow the rest, as its document says (schedules/README.md)."""
+
+    never: frozenset[DeviceKey] = frozenset()
+    """Woken only by classes that pierce rest, in rest or not."""
+    always: frozenset[DeviceKey] = frozenset()
+    """Woken in rest too."""
+
+
+FOLLOW: Final = Wakes()
+"""Nearly everybody's."""
 
 
 @dataclass(frozen=True, slots=True)

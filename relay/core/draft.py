@@ -19,7 +19,7 @@ from dataclasses import replace
 
 from relay.core.batch import Batch, Feedback, Parting, PersonRecord, Receipt
 from relay.core.books import Account, AccountKey
-from relay.core.devices import Device, RestRecord
+from relay.core.devices import FOLLOW, Device, RestRecord
 from relay.core.events import NEVER
 from relay.core.flight import Flight
 from relay.core.gate import RestTable
@@ -249,3 +249,4 @@ class Draft:
             if person is not None:
                 person.rest = record
                 person.table = None
+                person.wakes = FOLLOW

@@ -25,7 +25,9 @@ class EventClass:
 
     name: str
     pierces: bool = False
-    """Goes out in rest too, and ignores holds."""
+    """Goes out in any rest, and ignores holds."""
+    through: frozenset[str] = frozenset()
+    """Kinds of rest that are none for this class (night, free, leave, sick, off); it is else as any other."""
     cancellable: bool = True
     """`seen` cancels what is pending."""
     deadline: float = 7 * DAY
@@ -38,6 +40,11 @@ class EventClass:
     """Most recipients of one event."""
     rate_per_hour: int = 60
     """Piercing events per hour and role above which each is flagged in its record."""
+
+    @property
+    def needs_authority(self) -> bool:
+        """May go out in rest: so somebody answers for it, and it is recorded."""
+        return self.pierces or bool(self.through)
 
     @property
     def yields(self) -> bool:

@@ -8,8 +8,10 @@ the gate lets through at that instant).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from relay.core.devices import FOLLOW, Device
 from relay.core.events import NEVER
 from relay.core.flight import Claim, Flight
 from relay.core.gate import Deferred, RestTable
@@ -41,14 +43,22 @@ def consider(person: Person, now: float, table: RestTable | None) -> Considered:
         if expiry <= now:
             expired.append(name)
             continue
+        waits = 0.0
         if not event_class.pierces and slot.generation > person.left_generation:
-            start = max(start, person.hold.until)
+            waits = person.hold.until
         if event_class.yields:
-            start = max(start, person.active_until)
-        if start > now:
-            again_at = min(again_at, start, expiry)
-            continue
-        again_at = min(again_at, expiry, _owed(person, slot, now, ready, urgent=event_class.pierces))
+            waits = max(waits, person.active_until)
+        if max(start, waits) > now:
+            again_at = min(again_at, max(start, waits), expiry)
+            if not person.wakes.always:
+                continue
+            if waits > now:
+                again_at = min(again_at, waits)
+                continue
+        phones = person.phones
+        if person.wakes is not FOLLOW and not event_class.pierces:
+            phones = _not_following(person, in_rest=start > now)
+        again_at = min(again_at, expiry, _owed(person, phones, slot, now, ready, urgent=event_class.pierces))
     return Considered(list(ready.values()), expired, again_at)
 
 
@@ -66,13 +76,21 @@ def _ask(person: Person, name: str, slot: Slot, now: float, table: RestTable | N
     return now
 
 
-def _owed(person: Person, slot: Slot, now: float, ready: dict[bytes, Flight], *, urgent: bool) -> float:
-    """Add the devices owed this slot to `ready`; return when the next backed-off one may be tried.
+def _not_following(person: Person, *, in_rest: bool) -> tuple[Device, ...]:
+    """The phones to be woken of somebody who has said so of some."""
+    always, never = person.wakes.always, person.wakes.never
+    return tuple(p for p in person.phones if (p.key in always if in_rest else p.key not in never))
+
+
+def _owed(
+    person: Person, phones: Sequence[Device], slot: Slot, now: float, ready: dict[bytes, Flight], *, urgent: bool
+) -> float:
+    """Add those of the phones that are owed this slot to `ready`; return when the next backed-off one may be tried.
 
     A wakeup that is under way for an older reason becomes urgent too: it may come back unprocessed.
     """
     again_at = NEVER
-    for phone in person.phones:
+    for phone in phones:
         if not slot.owed(phone.key):
             continue
         flight = person.flights.get(phone.key)
@@ -101,6 +119,9 @@ def depart(flight: Flight, now: float, table: RestTable | None) -> bool:
             return False
         flight.device = current
     tenant, key = person.tenant, device.key
+    is_always, is_never = key in person.wakes.always, key in person.wakes.never
+    if is_always:
+        table = None
     claims: tuple[Claim, ...] = ()
     reads = now < person.active_until
     rings = False
@@ -110,12 +131,13 @@ def depart(flight: Flight, now: float, table: RestTable | None) -> bool:
             continue
         event_class = tenant.class_of(name)
         expiry = slot.expiry(event_class)
-        if expiry <= now:
+        if expiry <= now or (is_never and not event_class.pierces):
             continue
         decision = tenant.gate.ask(table, person.key, event_class, now, expiry)
         if isinstance(decision, Deferred):
             continue
-        rings = rings or event_class.pierces or (slot.due_at <= now and not (reads and event_class.yields))
+        is_due = slot.due_at <= now or is_always
+        rings = rings or event_class.pierces or (is_due and not (reads and event_class.yields))
         claims += ((name, slot.generation, slot.total),)
         if decision.life > life:
             life = decision.life

@@ -9,6 +9,7 @@ move it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b
@@ -43,7 +44,17 @@ class RestTable(Protocol):
 
     @property
     def stale_at(self) -> float: ...
+    @property
+    def is_uniform(self) -> bool:
+        """All classes that pierce nothing see the same rest."""
+
+    @property
+    def wakes(self) -> Mapping[str, str]:
+        """Devices, as the backend calls them, that do not follow: `never` or `always`."""
+
     def at(self, now: float) -> Rest: ...
+    def for_class(self, name: str, pierced: frozenset[str]) -> RestTable:
+        """The table as a class sees it that pierces rest of these kinds."""
 
 
 class Why(StrEnum):
@@ -103,6 +114,8 @@ class Gate:
             return _PIERCES[life(min(event_class.deadline, wanted))]
         if table is None:
             return _REACHABLE[life(wanted)]
+        if event_class.through or not table.is_uniform:
+            table = table.for_class(event_class.name, event_class.through)
         rest = table.at(now)
         if rest.resting:
             return self._deferred(Why.REST, user, table, rest.until)

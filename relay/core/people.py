@@ -13,7 +13,7 @@ from typing import Final
 
 from relay.core.batch import Bypass, Receipt, Remembered
 from relay.core.books import AccountKey, Books
-from relay.core.devices import Device, RestRecord
+from relay.core.devices import FOLLOW, Device, RestRecord
 from relay.core.events import NEVER
 from relay.core.flight import Flight
 from relay.core.gate import RestTable
@@ -31,7 +31,7 @@ class Person:
 
     __slots__ = (
         "active_until", "devices", "flights", "gone", "hold", "key", "left_generation", "phones", "rest", "sealed_id",
-        "slots", "table", "tenant", "wake_at",
+        "slots", "table", "tenant", "wake_at", "wakes",
     )  # fmt: skip
 
     def __init__(self, tenant: Tenant, key: UserKey, sealed_id: bytes) -> None:
@@ -46,6 +46,8 @@ class Person:
         # From here on: in memory only.
         self.table: RestTable | None = None
         """Compiled rest; None while not compiled, or when there are no rules."""
+        self.wakes = FOLLOW
+        """Made with the table."""
         self.flights: dict[DeviceKey, Flight] = {}
         """Wakeups that are queued at a lane or wait for their answer; one per device at most."""
         self.hold = Hold()
@@ -72,6 +74,7 @@ class Person:
         self.have({})
         self.slots = {}
         self.rest = self.table = None
+        self.wakes = FOLLOW
 
 
 class People:

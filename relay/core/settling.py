@@ -115,9 +115,11 @@ def close_if_done(draft: Draft, person: Person, name: str, slot: Slot) -> None:
     by the class deadline, so that a phone that stays off is not forgotten and one that is ignored not rung for ever.
     """
     phones = draft.phones_of(person)
-    generation, done = slot.generation, slot.done
+    generation, done, never = slot.generation, slot.done, person.wakes.never
     for phone in phones:
-        if done.get(phone.key, 0) < generation:
+        if done.get(phone.key, 0) < generation and not (
+            phone.key in never and not person.tenant.class_of(name).pierces
+        ):
             return
     if slot.total != slot.booked:
         draft.account((person.tenant.name, name)).undeliverable += slot.n

@@ -194,7 +194,7 @@ class _Reading:
         if has_more or body.user is None or body.users is not None:
             return None
         event_class = self._call.tenant.classes.get(_PLAIN if body.event_class is None else body.event_class)
-        return None if event_class is None or event_class.pierces else event_class
+        return None if event_class is None or event_class.needs_authority else event_class
 
     def _items(self, body: EventsBody) -> Iterator[tuple[EventBody, str]]:
         if body.events is None:
@@ -247,7 +247,7 @@ class _Reading:
 
     def _authority(self, body: EventBody, event_class: EventClass, prefix: str) -> Authority | None:
         """Who pierces rest, and why. Raises Forbidden without the scope `alarms`."""
-        if not event_class.pierces:
+        if not event_class.needs_authority:
             for name in ("role", "reason"):
                 if getattr(body, name) is not None:
                     self._fault(f"{prefix}{name}", "goes with classes that pierce rest only")

@@ -313,6 +313,7 @@ def test_the_good_one_is_good(folder: Path) -> None:
 
 
 ALARM = {"name": "alarm"}
+PIERCES = "must be true, false, or a list of night, free, leave, sick, off"
 A_LIST = "must be a list of tables; write [[{}]]"
 A_CERTIFICATE = "tenants[0].apps[0].ca_file"
 
@@ -385,7 +386,9 @@ A_CERTIFICATE = "tenants[0].apps[0].ca_file"
         ("tenants[0].posts_seen", 1, "must be true or false"),
         ("tenants[0].posts_seen", "true", "must be true or false"),
         ("tenants[0].keys[0].scopes", "events", "must be a list of texts"),
-        ("tenants[0].classes[0].pierces", "yes", "must be true or false"),
+        ("tenants[0].classes[0].pierces", "yes", PIERCES),
+        ("tenants[0].classes[0].pierces", [], PIERCES),
+        ("tenants[0].classes[0].pierces", ["noon"], PIERCES),
         ("tenants[0].classes[0].deadline_seconds", time(1), "must be a number from 60 to 2419200"),
         # out of range
         ("door.max_connections", 0, "must be a whole number from 1 to 100000"),
@@ -538,6 +541,14 @@ def test_a_class_that_pierces_is_not_cancellable_unless_said(folder: Path) -> No
     (page,) = [event_class for event_class in config.tenants[0].classes if event_class.name == "page"]
     assert page.pierces
     assert not page.cancellable
+
+
+def test_a_class_may_pierce_rest_of_some_kinds(folder: Path) -> None:
+    """Then it needs roles and reasons too, for somebody must answer for it; but it can be cancelled by reading."""
+    named = {"name": "roster", "pierces": ["free", "off"], "roles": ["planner"], "reasons": ["change"]}
+    config = examine(content({"tenants[0].classes[0]": named}), folder)
+    (roster,) = [event_class for event_class in config.tenants[0].classes if event_class.name == "roster"]
+    assert (roster.pierces, roster.through, roster.cancellable) == (False, frozenset({"free", "off"}), True)
 
 
 # --- addresses

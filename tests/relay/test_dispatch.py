@@ -30,7 +30,7 @@ def _none(*_: object) -> NoReturn:
     raise AssertionError("nobody here has rest")
 
 
-NO_REST = Tables(_none, _none)
+NO_REST = Tables(_none, _none, _none)
 
 
 class _Lanes:

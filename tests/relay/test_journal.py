@@ -159,7 +159,7 @@ async def desk(*, registered: int = 1, devices: int = 1) -> AsyncIterator[Desk]:
         touched.extend(persons)
 
     journal = Journal(
-        people, ledger, Tables(_none, _none), TrioClock(NOON),
+        people, ledger, Tables(_none, _none, _none), TrioClock(NOON),
         epoch=ledger.store.load().epoch, executor=gate, applied=applied,
     )  # fmt: skip
     async with trio.open_nursery() as nursery:
@@ -491,7 +491,7 @@ async def test_events_that_arrive_between_two_attempts_are_not_refused_by_the_fi
 
 def _bare(ledger: Ledger, gate: Gate) -> Journal:
     return Journal(
-        People({"t": TENANT}), ledger, Tables(_none, _none), TrioClock(NOON),
+        People({"t": TENANT}), ledger, Tables(_none, _none, _none), TrioClock(NOON),
         epoch=ledger.store.load().epoch, executor=gate, applied=lambda _persons: None,
     )  # fmt: skip
 

@@ -101,8 +101,11 @@ class Scene:
         self.tenants = {t.name: t for t in tenants or (tenant(),)}
         self.home = next(iter(self.tenants.values()))
         self.people = People(self.tenants)
+        self._names: dict[UserKey, str] = {}
         self.tables = Tables(
-            lambda _tenant, _key, sealed: json.loads(sealed), lambda document, at: compile_table(parse(document), at)
+            lambda _tenant, _key, sealed: json.loads(sealed),
+            lambda document, at: compile_table(parse(document), at),
+            lambda person: self._names[person.key],
         )
         self.batches: list[Batch] = []
         """Every commit, oldest first."""
@@ -110,7 +113,9 @@ class Scene:
     # names
 
     def key(self, user: str, home: Tenant | None = None) -> UserKey:
-        return (home or self.home).pseudonyms.user(user)
+        key = (home or self.home).pseudonyms.user(user)
+        self._names[key] = user
+        return key
 
     def device_key(self, user: str, device: str = "phone") -> DeviceKey:
         return self.home.pseudonyms.device(user, device)

@@ -194,6 +194,7 @@ async def open_house(
     tables = Tables(
         lambda owner, user, sealed: records[owner.name].open_rest(user, sealed),
         lambda document, now: compile_table(parse(document), now),
+        lambda person: records[person.tenant.name].open_user(person.key, person.sealed_id).reveal(),
     )
     epoch = restore(people, store.load())
     journal = Journal(people, store, tables, clock, epoch=epoch, executor=executor, applied=lambda persons: None)

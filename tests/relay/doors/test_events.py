@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from relay.core.batch import Bypass
-from relay.core.events import NEVER
+from relay.core.events import DEFAULT_CLASSES, NEVER, EventClass
 from relay.doors.keys import Scope
 from relay.store.port import StoreError
 from tests.relay.doors.house import NOON, Held, House, api_key, bearer, open_house, tenant, usual_keys
@@ -479,6 +480,24 @@ async def test_an_alarm_needs_role_reason_and_idempotency_key(
     answer = await house.post({**ALARM_BODY, **fields}, key="control", **headers)
     assert (answer.status, answer.paths) == (422, paths)
     assert house.snapshot() == before
+
+
+async def test_a_class_that_pierces_some_rest_needs_them_too_and_is_recorded(autojump_clock: MockClock) -> None:
+    """And is no alarm for all that: no receipt."""
+    roster = EventClass(
+        name="roster", through=frozenset({"free"}), roles=frozenset({"planner"}), reasons=frozenset({"change"})
+    )
+    north = replace(tenant(), classes={c.name: c for c in (*DEFAULT_CLASSES, roster)})
+    async with open_house(tenants=[north]) as house:
+        await house.register("anna")
+        plain = await house.post({"user": "anna", "class": "roster"}, key="control", idempotency_key="k-1")
+        assert (plain.status, plain.paths) == (422, ["role", "reason"])
+        body = {"user": "anna", "class": "roster", "role": "planner", "reason": "change"}
+        assert (await house.post(body, key="backend", idempotency_key="k-1")).status == 403
+        answer = await house.post(body, key="control", idempotency_key="k-1")
+        assert (answer.status, answer.json) == (202, {"accepted": 1, "unknown": 0})
+        (record,) = house.store.bypasses
+        assert (record.event_class, record.role, record.reason) == ("roster", "planner", "change")
 
 
 async def test_a_class_has_its_own_cap_on_recipients(house: House, autojump_clock: MockClock) -> None:

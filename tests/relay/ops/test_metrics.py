@@ -134,7 +134,7 @@ def test_who_waits_is_told_over_all_tenants_and_in_steps(size: int, told: int) -
 
 def sources(people: People) -> Sources:
     """Sources of a relay that knows people and nothing else."""
-    tables = Tables(lambda _tenant, _key, _sealed: {}, lambda _document, _now: NoRest())
+    tables = Tables(lambda _tenant, _key, _sealed: {}, lambda _document, _now: NoRest(), lambda _person: "")
     journal = JournalStatistics(commits=0, failures=0, waiting=0, unsettled=0, healthy=True)
     return Sources(people, list, lambda: journal, lambda: StoreStatistics(0, 0), door(), tables, lambda: 3)
 

@@ -1,0 +1,220 @@
+"""Devices that do not follow the rest, and classes of events for which some rest is none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from relay.core.events import DEFAULT_CLASSES, HOUR, EventClass
+from relay.core.fanout import consider
+from relay.core.flight import Fate
+from relay.core.pacing import GAPS
+from tests.relay.core.scene import DAY, NOON, Document, Scene, nightly, phones, tenant
+
+NIGHT = NOON + 10 * HOUR
+MORNING = NOON + 18 * HOUR
+
+
+def scene_of(wakes: dict[str, str], now: float = NIGHT, **more: object) -> Scene:
+    """Anna has three phones and rests at night."""
+    scene = Scene(now=now)
+    for device in ("duty", "private", "tablet"):
+        scene.register("anna", device)
+    rest = nightly() | {"devices": {device: {"wake": wake} for device, wake in wakes.items()}} | more
+    scene.rest("anna", rest)
+    return scene
+
+
+# --- always
+
+
+def test_a_device_that_is_always_woken_is_woken_in_rest_and_the_others_in_the_morning() -> None:
+    scene = scene_of({"duty": "always"})
+    scene.accept("anna")
+    considered = scene.consider("anna")
+    assert phones(considered.flights, scene, "anna", "duty")
+    assert considered.again_at == MORNING
+    (duty,) = considered.flights
+    duty.queued = True
+    assert scene.leave(duty)
+    scene.took(duty)
+    assert (scene.account().woken, scene.slot("anna").n) == (1, 0)
+    assert scene.queue("anna") == []
+    scene.now = MORNING
+    rest = scene.send("anna")
+    assert phones(rest, scene, "anna", "private", "tablet")
+    scene.took(*rest)
+    assert scene.person("anna").slots == {}
+    assert (scene.account().woken, scene.account().merged) == (1, 0)
+
+
+def test_the_last_look_lets_nothing_else_leave_in_rest() -> None:
+    """A wakeup that was queued before the rest began goes back, but for the device that is always woken."""
+    scene = scene_of({"duty": "always"}, now=NOON)
+    scene.accept("anna")
+    flights = scene.queue("anna")
+    assert len(flights) == 3
+    scene.now = NIGHT
+    assert phones([flight for flight in flights if scene.leave(flight)], scene, "anna", "duty")
+
+
+def test_a_device_that_is_always_woken_is_held_like_any() -> None:
+    scene = scene_of({"duty": "always"})
+    scene.accept("anna")
+    (first,) = scene.send("anna")
+    scene.took(first)
+    scene.accept("anna")
+    assert scene.consider("anna") == ([], [], NIGHT + GAPS[0])
+    scene.now += GAPS[0]
+    assert phones(scene.send("anna"), scene, "anna", "duty")
+
+
+def test_a_device_that_is_always_woken_waits_while_its_owner_reads() -> None:
+    scene = scene_of({"duty": "always"})
+    scene.seen("anna", active_for=60.0)
+    scene.accept("anna")
+    assert scene.consider("anna") == ([], [], NIGHT + 60)
+
+
+def test_a_device_that_is_always_woken_and_fails_is_tried_again_in_rest() -> None:
+    scene = scene_of({"duty": "always"})
+    scene.accept("anna")
+    (first,) = scene.send("anna")
+    scene.say(Fate.RETRY, first, not_before=NIGHT + 30)
+    assert scene.consider("anna") == ([], [], NIGHT + 30)
+    scene.now += 30
+    assert phones(scene.send("anna"), scene, "anna", "duty")
+
+
+# --- never
+
+
+def test_a_device_that_is_never_woken_is_left_out_and_nothing_waits_for_it() -> None:
+    scene = scene_of({"tablet": "never"}, now=NOON)
+    scene.accept("anna")
+    flights = scene.send("anna")
+    assert phones(flights, scene, "anna", "duty", "private")
+    scene.took(*flights)
+    assert scene.person("anna").slots == {}
+
+
+def test_an_alarm_wakes_it_all_the_same() -> None:
+    scene = scene_of({"tablet": "never", "duty": "always"})
+    scene.accept("anna", name="alarm")
+    flights = scene.send("anna")
+    assert phones(flights, scene, "anna", "duty", "private", "tablet")
+    scene.took(*flights)
+    assert scene.person("anna").slots == {}
+
+
+def test_an_alarm_to_it_takes_no_message_along() -> None:
+    scene = scene_of({"tablet": "never"}, now=NOON)
+    scene.accept("anna")
+    scene.accept("anna", name="alarm")
+    (tablet,) = (f for f in scene.send("anna") if f.device.key == scene.device_key("anna", "tablet"))
+    assert [name for name, *_ in tablet.claims] == ["alarm"]
+
+
+def test_where_all_are_never_woken_the_message_expires_in_the_books() -> None:
+    scene = scene_of({"duty": "never", "private": "never", "tablet": "never"}, now=NOON)
+    scene.accept("anna")
+    considered = scene.consider("anna")
+    assert considered.flights == []
+    scene.now = considered.again_at
+    assert scene.consider("anna").expired == ["message"]
+    scene.expire("anna")
+    assert scene.account().expired == 1
+
+
+def test_when_the_only_other_phone_dies_nobody_is_left_to_be_woken() -> None:
+    scene = scene_of({"private": "never", "tablet": "never"}, now=NOON)
+    scene.accept("anna")
+    (duty,) = scene.send("anna")
+    scene.say(Fate.DEAD, duty)
+    assert scene.account().undeliverable == 1
+    assert scene.person("anna").slots == {}
+
+
+def test_an_edit_holds_at_once() -> None:
+    scene = scene_of({"duty": "always"})
+    scene.accept("anna")
+    (duty,) = scene.queue("anna")
+    scene.rest("anna", nightly())
+    assert not scene.leave(duty)
+    scene.rest("anna", nightly() | {"devices": {"private": {"wake": "always"}}})
+    assert phones(scene.queue("anna"), scene, "anna", "private")
+    scene.rest("anna", {"devices": {"tablet": {"wake": "never"}}})
+    assert phones(scene.queue("anna"), scene, "anna", "duty"), "the private one is queued already"
+
+
+def test_devices_of_others_are_not_meant() -> None:
+    """Names are the backend's, and each user's own."""
+    scene = scene_of({"phone": "always"})
+    scene.register("bert", "duty")
+    scene.rest("bert", nightly() | {"devices": {"private": {"wake": "always"}}})
+    scene.accept("anna", "bert")
+    assert scene.queue("anna") == scene.queue("bert") == []
+
+
+# --- classes
+
+ROSTER = EventClass(
+    name="roster", through=frozenset({"free"}), roles=frozenset({"planner"}), reasons=frozenset({"change"})
+)
+FREE: Document = {
+    "timezone": "UTC",
+    "windows": [
+        {"kind": "once", "rest": "free", "start": "2026-11-24T00:00Z", "end": "2026-11-25T00:00Z"},
+        {"kind": "weekly", "start": "22:00", "end": "06:00"},
+    ],
+}
+
+
+@pytest.mark.parametrize("name", ["message", "roster"])
+def test_a_class_may_pierce_rest_of_one_kind_and_not_of_another(name: str) -> None:
+    classes = {c.name: c for c in (*DEFAULT_CLASSES, ROSTER)}
+    scene = Scene(tenant(classes=classes), now=NOON)
+    scene.register("anna")
+    scene.rest("anna", FREE)
+    scene.accept("anna", name=name)
+    considered = scene.consider("anna")
+    if name == "message":
+        assert considered == ([], [], MORNING)
+        return
+    (flight,) = considered.flights
+    flight.queued = True
+    scene.now = NIGHT
+    assert not scene.leave(flight), "night has begun meanwhile, and that is none of its business"
+    assert scene.consider("anna") == ([], [], MORNING)
+
+
+def test_a_class_that_pierces_some_rest_is_else_as_any_other() -> None:
+    """It is held, it yields to reading, it can be cancelled; but somebody answers for it."""
+    assert ROSTER.needs_authority
+    assert ROSTER.yields
+    assert not replace(ROSTER, through=frozenset()).needs_authority
+    scene = Scene(tenant(classes={c.name: c for c in (*DEFAULT_CLASSES, ROSTER)}), now=NOON)
+    scene.register("anna")
+    scene.accept("anna", name="roster")
+    scene.took(*scene.send("anna"))
+    scene.accept("anna", name="roster")
+    assert scene.consider("anna") == ([], [], NOON + GAPS[0])
+    scene.seen("anna")
+    assert scene.account("roster").cancelled == 1
+
+
+def test_an_override_may_be_for_one_class() -> None:
+    scene = Scene(now=NIGHT)
+    scene.register("anna")
+    on_call = {"kind": "reachable", "start": "2026-11-24T20:00Z", "end": "2026-11-25T06:00Z", "classes": ["roster"]}
+    scene.rest("anna", nightly() | {"overrides": [on_call]})
+    scene.accept("anna")
+    assert consider(scene.person("anna"), scene.now, scene.table("anna")) == ([], [], MORNING)
+    scene.accept("anna", name="roster")
+    (flight,) = scene.queue("anna")
+    assert scene.leave(flight)
+    assert [name for name, *_ in flight.claims] == ["roster"], "the message goes on waiting"
+    scene.took(flight)
+    scene.now = MORNING + DAY / 24
+    assert phones(scene.send("anna"), scene, "anna", "phone")
