@@ -12,6 +12,7 @@ NOT_SCRIPTS = {
     "contest",
     "corpus",
     "door",
+    "lives",
     "mixes",
     "report",
     "running",

@@ -126,6 +126,23 @@ def test_fuzz() -> None:
     assert ran("fuzz", "--only", "7")["inputs"] == 1
 
 
+def test_rest() -> None:
+    figures = ran("rest", "--users", "50", "--runs", "1")
+    assert figures["lookup_us"] > 0
+    assert figures["table_us"] > figures["table_shared_us"] > 0
+    assert figures["croniter_per_event_us"] > 0
+    assert figures["bytes_per_user"] > 0
+
+
+def test_year() -> None:
+    """Until after the clock change of spring."""
+    figures = ran("year", "--users", "12", "--days", "95", "--posts", "6")
+    assert (figures["in_rest_without_bypass"], figures["lost"], figures["books_balance"]) == (0, 0, True)
+    assert figures["max_late_s"] < 1
+    assert figures["wakeups"] > figures["released"] > 100
+    assert figures["events"] > 500
+
+
 def test_against_a_relay_that_runs_already(tmp_path: Path) -> None:
     """The same, and afterwards nobody called bench-… is left, while others are where they were."""
     database, stamps = tmp_path / "relay.db", tmp_path / "stamps"
@@ -154,5 +171,5 @@ def test_the_list_of_scripts() -> None:
     """Each with its first line; only what can be run."""
     listed = subprocess.run([sys.executable, "-m", "bench"], capture_output=True, text=True, timeout=60, check=True)
     names = [line.split()[2] for line in listed.stdout.splitlines()]
-    scripts = ("faults", "force", "fuzz", "ingest", "latency", "peers", "restart", "send")
+    scripts = ("faults", "force", "fuzz", "ingest", "latency", "peers", "rest", "restart", "send", "year")
     assert names == [f"bench.{name}" for name in scripts]
