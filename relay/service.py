@@ -32,10 +32,12 @@ from relay.config import Address, AnyAppConfig, AppConfig, Config, FcmAppConfig,
 from relay.config_reader import key_id_of, read_provider_key, read_service_account
 from relay.core.devices import Platform
 from relay.core.errors import CannotListen
+from relay.core.events import EventClass
 from relay.core.flight import Flight
 from relay.core.people import People, Person
 from relay.core.pseudonym import Pseudonyms
 from relay.core.records import Records
+from relay.core.sampling import Sample
 from relay.core.seal import SealBroken, Seals
 from relay.core.tables import Tables
 from relay.core.tenants import Tenant
@@ -65,7 +67,7 @@ from relay.store.port import Store, StoreMismatch
 from relay.store.sqlite import SqliteStore
 from relay.wire import connect as connect_tls
 from relay.wire import resolve as look_up
-from schedules import TZDATA, compile_table, parse
+from schedules import TZDATA, compile_table, parse, pointwise
 
 HTTPS: Final = 443
 DOORS: Final = 0.4
@@ -121,6 +123,7 @@ class Relay:
             lambda document, now: compile_table(parse(document), now),
             lambda person: self._records[person.tenant.name].open_user(person.key, person.sealed_id).reveal(),
         )
+        self.sample = Sample(self._is_resting)
         self._purged = 0
         """Records removed by the last piece of housekeeping."""
         epoch = restore(self.people, store.load())
@@ -142,7 +145,7 @@ class Relay:
         self.door = Server(router, refusal, limits)
         sources = Sources(
             self.people, self.pool.statistics, self.journal.statistics, store.statistics, self.door, self.tables,
-            lambda: self.engine.unreadable_feedback,
+            lambda: self.engine.unreadable_feedback, self.sample,
         )  # fmt: skip
         self.ops = Ops(sources, [_destination(tenant.name, app) for tenant in config.tenants for app in tenant.apps])
 
@@ -184,6 +187,7 @@ class Relay:
                     self.dispatcher.touched,
                     quota,
                     skew,
+                    self.sample,
                 )
                 dialer = Dialer(app.name, connect(app), resolve)
                 self.pool.add(tenant.name, lane, dialer, app.connections, app.most_connections)
@@ -197,6 +201,13 @@ class Relay:
         if seams.post is not None:
             return seams.post(app)
         return form_poster(app.ca_file, lambda date: skew.heard(date, self._clock.now()))
+
+    def _is_resting(self, person: Person, event_class: EventClass, now: float) -> bool:
+        """By the stored document, and by no table (core/sampling.py)."""
+        if person.rest is None:
+            return False
+        rules = parse(self._records[person.tenant.name].open_rest(person.key, person.rest.sealed))
+        return pointwise.rests(rules, now, event_class.name, event_class.through)
 
     def _open_token(self, flight: Flight) -> str:
         device, person = flight.device, flight.person

@@ -23,6 +23,7 @@ from relay.core.breaker import State
 from relay.core.flight import Fate, Flight, Settlement
 from relay.core.pacing import CONNECTION_RETRY, FIRST_RETRY, backoff
 from relay.core.people import Person
+from relay.core.sampling import Sample
 from relay.core.tables import Tables
 from relay.core.verdicts import Action, Scope
 from relay.lanes import sizing
@@ -107,6 +108,7 @@ class Lane:
         touched: Callable[[Sequence[Person]], None],
         quota: Quota | None = None,
         skew: Skew | None = None,
+        sample: Sample | None = None,
     ) -> None:
         self.app = app
         self.provider = provider
@@ -122,6 +124,7 @@ class Lane:
         self._rng = rng
         self._touched = touched
         self._skew = skew or Skew(app)
+        self._sample = sample
         self._quota = quota
         """By trio's clock: what the provider counts happens on the wire, whatever a clock that is set says."""
         self._queue = Queue()
@@ -193,6 +196,11 @@ class Lane:
                 self.health.probing()
                 return flights
         return []
+
+    def left(self, flights: Sequence[Flight], now: float) -> None:
+        """These wakeups left; the gate was asked at `now`."""
+        if self._sample is not None and not self._sample.left(flights, now):
+            log.error("woken_in_rest", app=self.app)
 
     def refuse(self, flights: Sequence[Flight]) -> None:
         """The last look said no: the devices are not in flight any more, the persons are worked out anew."""

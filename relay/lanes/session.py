@@ -310,6 +310,7 @@ class Session:
             for flight in gone:
                 flight.sent_at = sent_at
                 left(flight, now)
+            self._lane.left(gone, now)
             if self._looks_at > sent_at + ANSWER:
                 self._flying.set()
 

@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 
 from relay.core.books import ACCOUNTS
 from relay.core.people import People
+from relay.core.sampling import Sample
 from relay.core.tables import Tables
 from relay.doors.http1 import Server
 from relay.journal import JournalStatistics
@@ -40,6 +41,7 @@ class Sources:
     tables: Tables
     feedback_lost: Callable[[], int]
     """Devices that could not be told of, because their ids do not open."""
+    sample: Sample
 
 
 def exposition(sources: Sources) -> bytes:
@@ -113,6 +115,12 @@ class _Relay(Collector):
         yield GaugeMetricFamily("feierabend_people", "People known", value=coarse(len(self._sources.people.by_key)))
         yield CounterMetricFamily(
             "feierabend_rest_unreadable", "Rest documents that could not be read", value=self._sources.tables.unreadable
+        )
+        yield CounterMetricFamily(
+            "feierabend_rest_checked", "Wakeups asked about a second time", value=coarse(self._sources.sample.checked)
+        )
+        yield CounterMetricFamily(
+            "feierabend_rest_violations", "Of those, wakeups in rest", value=self._sources.sample.violations
         )
         yield CounterMetricFamily(
             "feierabend_feedback_unreadable", "Devices that could not be told of", value=self._sources.feedback_lost()

@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from relay.core.books import ACCOUNTS
 from relay.core.people import People, Person
 from relay.core.pseudonym import Pseudonyms
+from relay.core.sampling import Sample
 from relay.core.tables import Tables
 from relay.core.tenants import Tenant
 from relay.core.verdicts import APNS
@@ -136,7 +137,16 @@ def sources(people: People) -> Sources:
     """Sources of a relay that knows people and nothing else."""
     tables = Tables(lambda _tenant, _key, _sealed: {}, lambda _document, _now: NoRest(), lambda _person: "")
     journal = JournalStatistics(commits=0, failures=0, waiting=0, unsettled=0, healthy=True)
-    return Sources(people, list, lambda: journal, lambda: StoreStatistics(0, 0), door(), tables, lambda: 3)
+    return Sources(
+        people,
+        list,
+        lambda: journal,
+        lambda: StoreStatistics(0, 0),
+        door(),
+        tables,
+        lambda: 3,
+        Sample(lambda _p, _c, _n: False),
+    )
 
 
 def door() -> Server:
