@@ -17,7 +17,7 @@ from relay.core.flight import Claim, Flight
 from relay.core.gate import Deferred, RestTable
 from relay.core.life import NOW_OR_NEVER
 from relay.core.people import Person
-from relay.core.slots import Slot
+from relay.core.slots import RETENTION, Slot
 
 
 class Considered(NamedTuple):
@@ -74,6 +74,21 @@ def _ask(person: Person, name: str, slot: Slot, now: float, table: RestTable | N
         slot.tried = True
         slot.reachable_at = min(slot.reachable_at, now)
     return now
+
+
+def ask_again(person: Person, now: float, table: RestTable) -> bool:
+    """Let the gate be asked anew for what an earlier process deferred, perhaps by tables made of other zone data.
+
+    What waits for its jitter only is left alone, and so is an echo, which keeps its morning. True: consider the person.
+    """
+    rests, asked = table.at(now).resting, False
+    for name, slot in person.slots.items():
+        latest = now if rests else now + person.tenant.gate.width
+        if slot.due_at > latest and not slot.is_echo and not person.tenant.class_of(name).pierces:
+            slot.due_at, asked = now, True
+            if not slot.tried:
+                slot.reachable_at = now + RETENTION
+    return asked
 
 
 def _not_following(person: Person, *, in_rest: bool) -> tuple[Device, ...]:

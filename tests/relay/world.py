@@ -510,6 +510,7 @@ async def world(
     *tenants: TenantConfig,
     start: float = NOON,
     clock: Clock | None = None,
+    provider_has_it: bool = False,
     jitter: float = 0.0,
     posts_seen: bool = False,
     connections: int = 1,
@@ -525,9 +526,10 @@ async def world(
 ) -> AsyncIterator[World]:
     """Without `tenants`: one, with one app. `keys`: what Apple knows besides the usual one.
 
-    `clock`: the relay's, when it shall be wrong; the provider's never is.
+    `clock`: the relay's, when it shall be wrong; the provider's never is. With `provider_has_it` it is not wrong, and a
+    step of it is time that the machine slept through.
     """
-    provider_clock = TrioClock(start)
+    provider_clock: Clock = clock if clock is not None and provider_has_it else TrioClock(start)
     clock = clock or provider_clock
     config = configuration(
         *(tenants or (tenant(app(connections=connections), posts_seen=posts_seen, jitter=jitter),)), grace=grace
