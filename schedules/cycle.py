@@ -6,7 +6,7 @@ while before the next (`lead`), all on the wall clock; within the dates from whi
 nothing outside of them. Where lag and lead leave nothing, there is no rest.
 
 Rejected: recurrence rules (RFC 5545). One rule per duty day, a swap is two exceptions in two rules, and nobody can read
-from them that today is "day 3 of 5". They are for export (ics.py).
+from them that today is "day 3 of 5".
 """
 
 from __future__ import annotations
