@@ -204,6 +204,7 @@ class Year:
             applied=self.dispatcher.touched,
         )  # fmt: skip
         async with trio.open_nursery() as nursery:
+            self.nursery = nursery
             await nursery.start(self.journal.run)
             await nursery.start(self.dispatcher.run)
             nursery.start_soon(takers.run, self.journal, self.dispatcher)
@@ -267,9 +268,12 @@ class Year:
         self.judge.posted(now, recipients)
         await self.journal.accept(self.tenant, [Event(_CLASSES["message"], users, now)], None)
         if rng.random() < READ:
-            await trio.sleep(rng.uniform(1, 600))
-            self.judge.read(recipients[0])
-            await self.journal.seen(self.tenant, [(users[0], self.clock.now())])
+            self.nursery.start_soon(self._read, recipients[0], rng.uniform(1, 600))
+
+    async def _read(self, officer: Officer, after: float) -> None:
+        await trio.sleep(after)
+        self.judge.read(officer)
+        await self.journal.seen(self.tenant, [(officer.key, self.clock.now())])
 
 
 def main() -> None:

@@ -226,11 +226,11 @@ def _read_weekly(reader: Reader, window: Mapping[str, object], path: str) -> Rec
 
 def _weekdays(reader: Reader, value: object, path: str) -> frozenset[int] | None:
     """Weekdays as cron counts them, 0 is Sunday."""
-    days = reader.items(value, path, 7, least=1)
-    if len(set(map(repr, days))) < len(days) or not all(type(d) is int and 1 <= d <= 7 for d in days):
+    listed = reader.items(value, path, 7, least=1)
+    days = {day for day in listed if isinstance(day, int) and not isinstance(day, bool) and 1 <= day <= 7}
+    if len(days) < len(listed):
         reader.fault(path, _WEEKDAYS)
-        return None
-    return frozenset(int(str(day)) % 7 for day in days) or None
+    return frozenset(day % 7 for day in days) or None
 
 
 def _times_of_day(
