@@ -207,17 +207,19 @@ def _day_duty(rng: Random) -> _Rest:
 
 
 def _cycle(rng: Random) -> _Rest:
-    """Early, late, night, free, free: where in it the night falls decides. Dated windows; rules know no cycles yet."""
-    duty = {0: [(6, 14), (38, 46), (70, 78)], 1: [(-18, -10), (14, 22), (46, 54)], 2: [(-10, -2), (22, 30)],
-            3: [(-2, 6)], 4: [(30, 38)]}[rng.randrange(5)]  # fmt: skip
-    busy = [(start * 60 - 30, end * 60 + 30) for start, end in duty]
-    free: list[Span] = []
-    begin = -2 * 1440
-    for start, end in busy:
-        free.append((begin, start))
-        begin = end
-    free.append((begin, 4 * 1440))
-    return [_once(*span) for span in free], [], free, []
+    """Early, late, night, free, free: where in it the night falls decides. Half an hour about each duty is no rest."""
+    today = rng.randrange(5)
+    shifts = {"early": ("06:00", "14:00"), "late": ("14:00", "22:00"), "night": ("22:00", "06:00")}
+    window: dict[str, object] = {
+        "kind": "cycle", "anchor": _iso(-today * 1440)[:10], "days": [*shifts, "-", "-"], "lead_minutes": 30,
+        "lag_minutes": 30, "shifts": {name: {"start": start, "end": end} for name, (start, end) in shifts.items()},
+    }  # fmt: skip
+    free = [
+        (first * 1440 + start, first * 1440 + end)
+        for first in range(-today - 10, 15, 5)
+        for start, end in ((870, 2250), (2790, 4170), (4710, 7530))  # 14:30-13:30, 22:30-21:30, 06:30-05:30
+    ]
+    return [window], [], free, []
 
 
 def _nights(_rng: Random) -> _Rest:
