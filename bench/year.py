@@ -6,7 +6,10 @@ Officers rest by all kinds of windows, with leave, on-call times and acts (lives
 a month, and read now and then (`seen`). Who rests when is known from lives.py, which shares no code with schedules/.
 
     in_rest_without_bypass   wakeups in rest that no alarm stood behind
-    lost                     notices that were neither followed by a wakeup of their recipient, nor read, nor wait still
+    lost                     notices that were neither followed by a wakeup of their recipient, nor read, nor expired
+                             when they were due to, nor wait still
+    expired                  notices given up a week after their recipient could first be woken: the wakeup was held for
+                             some minutes, and meanwhile a long leave began
     max_late_s               latest wakeup for a notice from a rest, counted from the end of that rest, or from the edit
                              that ended it (there is no jitter here)
 
@@ -40,7 +43,7 @@ from relay.core.draft import Draft
 from relay.core.events import DEFAULT_CLASSES, Authority, Event, Request
 from relay.core.fanout import depart, left
 from relay.core.flight import Flight
-from relay.core.people import People
+from relay.core.people import People, Person
 from relay.core.private import Private, UserKey
 from relay.core.pseudonym import Pseudonyms
 from relay.core.records import Records
@@ -63,6 +66,8 @@ READ: Final = 0.3
 """Part of the posts after which one recipient reads all there is."""
 _CLASSES: Final = {event_class.name: event_class for event_class in DEFAULT_CLASSES}
 Act = Callable[[], Awaitable[None]]
+WEEK: Final = 7 * 86_400
+"""Seconds after which a message is given up, counted from when its recipient can be woken."""
 ALARMS: Final = 0.01
 """Part of the posts that are alarms."""
 
@@ -84,11 +89,17 @@ class Judge:
 
     def __init__(self, officers: Sequence[Officer]) -> None:
         self.officers = {officer.key: officer for officer in officers}
-        self.events = self.notices = self.released = self.wakeups = self.in_rest = 0
+        self.events = self.notices = self.released = self.wakeups = self.in_rest = self.expired = 0
         self.late = 0.0
 
     def read(self, officer: Officer) -> None:
         officer.waiting.clear()
+
+    def gave_up(self, at: float, officer: Officer) -> None:
+        """A slot has expired; what is younger than a week must not have."""
+        young = [posted for posted in officer.waiting if posted > at - WEEK]
+        self.expired += len(officer.waiting) - len(young)
+        officer.waiting[:] = young
 
     def posted(self, at: float, recipients: Sequence[Officer]) -> None:
         self.events += 1
@@ -198,7 +209,7 @@ class Year:
         clock = TrioClock(self.start)
         takers = Takers(self.tables, clock, self.rng, self.judge)
         self.clock, self.takers = clock, takers
-        self.dispatcher = Dispatcher(self.tables, clock, takers, self.rng, lambda *slots: self.journal.expire(*slots))
+        self.dispatcher = Dispatcher(self.tables, clock, takers, self.rng, self._expire)
         self.journal = Journal(
             self.people, self.store, self.tables, clock, epoch=self.epoch, executor=inline,
             applied=self.dispatcher.touched,
@@ -216,6 +227,11 @@ class Year:
             await trio.sleep(1200)
             self.lost = self.judge.lost(clock.now())
             nursery.cancel_scope.cancel()
+
+    def _expire(self, person: Person, names: Sequence[str]) -> None:
+        if "message" in names:
+            self.judge.gave_up(self.clock.now(), self.judge.officers[person.key])
+        self.journal.expire(person, names)
 
     async def _register(self, number: int, officer: Officer) -> None:
         await self._edit(number, officer)
@@ -294,7 +310,8 @@ def main() -> None:
     figures: dict[str, object] = {
         "users": options.users, "days": options.days, "in_rest_without_bypass": judge.in_rest, "lost": year.lost,
         "max_late_s": round(judge.late, 3), "wakeups": judge.wakeups, "events": judge.events, "alarms": year.alarms,
-        "notices": judge.notices, "released": judge.released, "edits": year.edits, "refused": year.takers.refused,
+        "notices": judge.notices, "released": judge.released, "expired": judge.expired,
+        "edits": year.edits, "refused": year.takers.refused,
         "books_balance": balanced, "seconds": round(time.perf_counter() - began, 1),
         "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }  # fmt: skip

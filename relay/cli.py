@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 import click
 
@@ -17,6 +18,7 @@ CONFIG = click.option(
     required=True,
     help="The configuration file (TOML).",
 )
+WALL_TIME = click.DateTime(["%Y-%m-%dT%H:%M"])
 LOG_LINES = 50
 """Of the relay's log that the demo shows when something went wrong."""
 
@@ -202,6 +204,45 @@ def demo(officers: int | None, seed: int, *, quick: bool, as_json: bool) -> None
         sys.exit(1)
 
 
+@main.command()
+@click.argument("file", metavar="RULES.json", type=click.File("rb"))
+@click.option("--from", "begin", type=WALL_TIME, help="In the document's zone, like 2026-11-24T00:00.  [default: now]")
+@click.option("--to", "end", type=WALL_TIME, help="Likewise, at most 400 days later.  [default: 14 days later]")
+@click.option("--lang", "language", type=click.Choice(["de", "en"]), default="de", show_default=True)
+def simulate(file: IO[bytes], begin: datetime | None, end: datetime | None, language: str) -> None:
+    """Read a rest document (- for standard input) and say what it means: at the start, and day by day."""
+    from relay.clock import WallClock
+    from schedules.policy import report
+    from schedules.walltime import wall_of
+
+    rules = _rules(file, language)
+    if any(moment is not None and not 2000 <= moment.year < 2200 for moment in (begin, end)):
+        raise click.BadParameter("must lie in the years 2000 to 2199", param_hint=["--from", "--to"])
+    zone = rules.zone
+    first = int(WallClock().now()) if begin is None else zone.opens(wall_of(begin))
+    last = zone.opens(zone.wall(first) + 14 * 86_400) if end is None else zone.closes(wall_of(end))
+    if not first < last or zone.wall(last) - zone.wall(first) > 400 * 86_400:
+        raise click.BadParameter("must be later than --from, and by at most 400 days", param_hint="--to")
+    click.echo("\n".join(report(rules, first, last, language)))
+
+
+def _rules(file: IO[bytes], language: str) -> Any:  # noqa: ANN401 (the type is imported lazily)
+    from json import loads
+
+    from schedules import RuleError, parse
+
+    try:
+        document = loads(file.read().decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise click.BadParameter(f"is no JSON in UTF-8: {error}", param_hint="RULES.json") from None
+    try:
+        return parse(document)
+    except RuleError as error:
+        for problem in error.problems:
+            click.echo(f"{problem.path}: {problem.german if language == 'de' else problem.sentence}", err=True)
+        sys.exit(2)
+
+
 def _read(path: Path) -> Any:  # noqa: ANN401 (the type is imported lazily)
     from relay.config import ConfigError
     from relay.config_file import read
@@ -234,7 +275,7 @@ def _warnings(config: Any) -> Iterator[str]:  # noqa: ANN401 (the type is import
             if getattr(app, "token_uri_is_overridden", False):
                 yield f"tenants[{i}].apps[{j}].token_uri: is overridden; access tokens do not come from Google"
         for event_class in tenant.classes:
-            if event_class.pierces and not (event_class.roles and event_class.reasons):
+            if event_class.needs_authority and not (event_class.roles and event_class.reasons):
                 yield f"tenants[{i}].classes: {event_class.name} has no roles or reasons, so nobody can send it"
 
 

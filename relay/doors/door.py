@@ -49,6 +49,7 @@ def event_door(
                 b"GET": (Scope.REST, rest.get_rest),
                 b"DELETE": (Scope.REST, rest.delete_rest),
             },
+            frozenset({rest.CONFIRM}),
         ),
     )
     return Router(routes, keys, engine, clock, failed)

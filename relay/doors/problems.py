@@ -34,6 +34,7 @@ TYPES: Final[dict[str, tuple[int, str]]] = {
     "forbidden": (403, "The API key does not have the scope for this"),
     "not-found": (404, "There is nothing here"),
     "method-not-allowed": (405, "The method is not offered here"),
+    "confirmation": (409, "This must be confirmed"),
     "device-limit": (409, "The user has as many devices as allowed"),
     "cursor-expired": (410, "What follows this cursor is not known any more"),
     "version": (412, "The document was changed meanwhile"),

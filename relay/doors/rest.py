@@ -16,17 +16,27 @@ from relay.doors import decoding, problems
 from relay.doors.http1 import Response
 from relay.doors.port import Engine, IfMatch
 from relay.doors.router import Call, Handle
-from schedules import RuleError
+from schedules import RuleError, Rules, compile_table, policy
 
 LARGEST: Final = 65_536
 """Bytes of a rest document."""
 _ETAG: Final = re.compile(rb'"(\d{1,18})"')
-Validate = Callable[[Mapping[str, object]], object]
+Validate = Callable[[Mapping[str, object]], Rules]
 """Raises RuleError with every fault."""
+CONFIRM: Final = "confirm"
+"""The parameter of the query, and the only value it takes."""
+NEVER_REACHABLE: Final = "never-reachable"
+_UNREACHABLE: Final = (
+    f"the document leaves no reachable minute in the next {policy.LOOK} days; "
+    f"if that is meant, repeat it with ?{CONFIRM}={NEVER_REACHABLE}"
+)
 
 
 def put_rest(records: Callable[[Tenant], Records], validate: Validate) -> Handle:
-    """Replace the document: 201 or 200 with its version as ETag; 422 lists every fault; 412 when it was changed."""
+    """Replace the document: 201 or 200 with its version as ETag; 422 lists every fault; 412 when it was changed.
+
+    409 when it leaves no reachable minute for weeks, and that is not confirmed (R10): mostly a slip.
+    """
 
     async def handle(call: Call, engine: Engine) -> Response:
         form = decoding.media(call.content_type)
@@ -36,9 +46,11 @@ def put_rest(records: Callable[[Tenant], Records], validate: Validate) -> Handle
         if not isinstance(document, dict):
             raise Refused(Problem("document", "must be an object"))
         try:
-            validate(document)
+            rules = validate(document)
         except RuleError as error:
             raise Refused(*(Problem(p.path, p.sentence) for p in error.problems)) from None
+        if not _is_confirmed(call) and policy.is_never_reachable(compile_table(rules, call.now), call.now):
+            return problems.problem("confirmation", _UNREACHABLE, confirm=NEVER_REACHABLE)
         user = call.tenant.pseudonyms.user(call.ids[0])
         sealed_id = records(call.tenant).seal_user(user, Private(call.ids[0]))
         kept = await engine.put_rest(call.tenant, user, sealed_id, document, _condition(call))
@@ -57,6 +69,13 @@ async def get_rest(call: Call, engine: Engine) -> Response:
 async def delete_rest(call: Call, engine: Engine) -> Response:
     await engine.delete_rest(call.tenant, call.tenant.pseudonyms.user(call.ids[0]), _condition(call))
     return Response(204)
+
+
+def _is_confirmed(call: Call) -> bool:
+    value = call.parameters.get(CONFIRM)
+    if value not in (None, NEVER_REACHABLE):
+        raise Refused(Problem(f"query.{CONFIRM}", f"must be {NEVER_REACHABLE}"))
+    return value is not None
 
 
 def _etag(version: int) -> tuple[tuple[bytes, bytes], ...]:

@@ -133,7 +133,7 @@ async def good_requests(backend: Client, settings: Client) -> list[bytes]:
     }
     phones = [(USER, DEVICE, WELL), (RESTER, DEVICE, RESTING)]
     return [
-        await told(settings, 201, "PUT", f"/v1/users/{RESTER}/rest", rest),
+        await told(settings, 201, "PUT", f"/v1/users/{RESTER}/rest?confirm=never-reachable", rest),
         *[
             await told(backend, 201, "PUT", f"/v1/users/{user}/devices/{device}", phone(token))
             for user, device, token in phones

@@ -42,7 +42,8 @@ async def test_the_answers_for_a_resting_and_a_reachable_person_are_the_same_byt
             await house.register(user)
             await house.register("other", token=TOKEN)
             if rest is not None:
-                assert (await house.ask("PUT", f"/v1/users/{user}/rest", rest, key="rest")).status == 201
+                target = f"/v1/users/{user}/rest?confirm=never-reachable"
+                assert (await house.ask("PUT", target, rest, key="rest")).status == 201
             return [
                 await house.post({"user": user}),
                 await house.post({"user": user}, form=MSGPACK),

@@ -47,6 +47,44 @@ async def test_the_first_put_creates_and_the_next_replaces(house: House, autojum
     assert (await get(house)).json == NOON_REST
 
 
+ALL_DAY = {"kind": "cron", "start": "0 0 * * *", "duration_minutes": 1440}
+
+
+@pytest.mark.parametrize(
+    "overrides", [[], [{"kind": "reachable", "start": "2026-12-01T12:00Z", "end": "2026-12-01T12:00:59Z"}]]
+)
+async def test_a_plan_without_a_reachable_minute_in_five_weeks_must_be_confirmed(
+    house: House, autojump_clock: MockClock, overrides: list[object]
+) -> None:
+    """R10. Mostly a slip, and one that nobody would notice: nothing rings, and no error is seen."""
+    document = {"windows": [ALL_DAY], "overrides": overrides}
+    before = house.snapshot()
+    answer = await put(house, document)
+    assert (answer.status, answer.json["type"], answer.json["confirm"]) == (
+        409,
+        "/problems/confirmation",
+        "never-reachable",
+    )
+    assert "35 days" in answer.json["detail"]
+    assert house.snapshot() == before
+    confirmed = await house.ask("PUT", f"{TARGET}?confirm=never-reachable", document, key="rest")
+    assert confirmed.status == 201
+    assert (await get(house)).json == document
+
+
+async def test_a_plan_with_a_reachable_minute_needs_no_confirmation(house: House, autojump_clock: MockClock) -> None:
+    minute = {"kind": "reachable", "start": "2026-12-28T12:00Z", "end": "2026-12-28T12:01Z"}
+    assert (await put(house, {"windows": [ALL_DAY], "overrides": [minute]})).status == 201
+    later = {"kind": "reachable", "start": "2027-01-04T12:00Z", "end": "2027-01-04T12:01Z"}
+    assert (await put(house, {"windows": [ALL_DAY], "overrides": [later]})).status == 409
+
+
+async def test_only_this_can_be_confirmed(house: House, autojump_clock: MockClock) -> None:
+    for value in ("", "yes", "never-reachable%20"):
+        answer = await house.ask("PUT", f"{TARGET}?confirm={value}", NIGHT, key="rest")
+        assert (answer.status, answer.paths) == (422, ["query.confirm"])
+
+
 async def test_after_a_delete_a_put_creates_again_and_versions_never_return(
     house: House, autojump_clock: MockClock
 ) -> None:
