@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from schedules.errors import Problem, RuleError
-from schedules.rules import RestKind, Rules, Wake, parse
+from schedules.rules import Rules, Wake, parse
 from schedules.table import NoRest, Rest, RestTable, compile_table
 from schedules.walltime import TZDATA
+from schedules.windows import RestKind
 
 __all__ = [
     "TZDATA", "NoRest", "Problem", "Rest", "RestKind", "RestState", "RestTable", "RuleError", "Rules", "Wake",

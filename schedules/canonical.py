@@ -38,7 +38,8 @@ from itertools import count
 from typing import Final, NamedTuple
 
 from schedules import cron
-from schedules.rules import DEFAULT_ZONE, RestKind, Wake, parse
+from schedules.rules import DEFAULT_ZONE, Wake, parse
+from schedules.windows import RestKind
 
 
 def canonical(document: Mapping[str, object]) -> dict[str, object]:

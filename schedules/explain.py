@@ -24,9 +24,10 @@ from typing import Final, NamedTuple
 
 from schedules.errors import Text
 from schedules.reader import Span, instant
-from schedules.rules import Override, RestKind, Rules, Window
+from schedules.rules import Override, Rules, Window
 from schedules.table import DAY, FAR, NoRest, RestTable, compile_table
 from schedules.walltime import Zone
+from schedules.windows import RestKind
 
 Table = RestTable | NoRest
 

@@ -31,8 +31,9 @@ from functools import cache
 from typing import Final, NamedTuple
 from uuid import UUID, uuid5
 
-from schedules.rules import Override, RestKind, Rules, Window
+from schedules.rules import Override, Rules, Window
 from schedules.table import DAY, FAR, Reason, compile_table
+from schedules.windows import RestKind
 
 LINE: Final = 75
 """Octets of a line without its end; longer ones are folded (RFC 5545, 3.1)."""

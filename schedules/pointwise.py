@@ -18,8 +18,9 @@ from typing import Final
 from schedules.cycle import DAY, Cycle
 from schedules.holidays import is_holiday
 from schedules.reader import Edge, Span
-from schedules.rules import OnHolidays, Override, Recurring, RestKind, Rules, Window
+from schedules.rules import Override, Rules, Window
 from schedules.walltime import Zone
+from schedules.windows import OnHolidays, Recurring, RestKind
 
 _AROUND: Final = 3 * 3600
 """No clock goes back by more, in seconds."""

@@ -22,8 +22,9 @@ from typing import Final, NamedTuple
 
 from schedules.intervals import Interval, merge, subtract
 from schedules.reader import Span, instant
-from schedules.rules import Override, Repeating, RestKind, Rules, Wake, Window
+from schedules.rules import Override, Rules, Wake, Window
 from schedules.walltime import FIRST_DAY, LAST_DAY, Zone
+from schedules.windows import Repeating, RestKind
 
 DAY: Final = 86_400
 BEFORE: Final = 1

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schedules import RuleError, parse, rules
+from schedules import RuleError, parse, windows
 from schedules import canonical as module
 from schedules.canonical import canonical, encoded
 from schedules.cron import parse as parse_cron
@@ -351,8 +351,8 @@ def test_a_cron_text_is_never_longer_than_it_was_and_has_the_same_starts(text: s
 def test_every_kind_that_parse_reads_can_be_written() -> None:
     """A new kind, or a new member, needs its line here too."""
     forms = module._WINDOWS
-    assert list(forms) == list(rules._WINDOWS)
-    for kind, form in rules._WINDOWS.items():
+    assert list(forms) == list(windows.FORMS)
+    for kind, form in windows.FORMS.items():
         names = [member.name for member in forms[kind]]
         assert sorted(names) == sorted({*form.required, *form.optional, "kind", "rest", "label", "id"})
         assert names[0] == "kind"

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import schedules
 from schedules import Problem, RuleError, parse, state
 from schedules.reader import Edge, Span
-from schedules.rules import _WINDOWS, Recurring
+from schedules.windows import FORMS, Recurring
 from tests.schedules.documents import examples
 
 NIGHT: dict[str, object] = {"kind": "cron", "start": "0 22 * * *", "duration_minutes": 480}
@@ -71,7 +71,7 @@ def test_the_example_of_the_norm_is_a_document() -> None:
     norm = (Path(schedules.__file__).parent / "README.md").read_text()
     example = json.loads(norm.partition("```json")[2].partition("```")[0])
     rules = parse(example)
-    assert {entry["kind"] for entry in example["windows"]} == set(_WINDOWS), "it shows every kind"
+    assert {entry["kind"] for entry in example["windows"]} == set(FORMS), "it shows every kind"
     assert (len(rules.windows), len(rules.overrides), len(rules.wakes)) == (6, 3, 2)
     assert all(f"- **R{number}** " in norm for number in range(1, 16))
 
