@@ -133,7 +133,7 @@ def preview(rules: Rules, table: Table, now: float, days: int = 14, language: st
     """The next days, without a hole, cut at both ends; neighbours differ in `resting`."""
     first = int(now // 1)
     told = []
-    for start, end, resting in phases(table, first, first + days * DAY):
+    for start, end, resting in phases(table, first, first + days * DAY, rules):
         why = _carriers(rules, table, start, end)[0] if resting else _lifting(rules, table, start, end)
         changes = bool(clock_change(rules.zone, start, end, language))
         told.append(Stretch(start, end, resting, _words(why, language), changes))
@@ -150,24 +150,23 @@ def day_lines(rules: Rules, table: Table, start: int, end: int, language: str) -
     """A line for each day of the zone's calendar that [start, end) touches."""
     zone = rules.zone
     days = list(_days(zone, start, end))
-    reachable = [phase for phase in phases(table, start, days[-1][2]) if not phase.resting] if days else []
+    found = phases(table, start, days[-1][2], rules) if days else ()
+    reachable = [phase for phase in found if not phase.resting]
     return [_line(zone, day, start, reachable, language) for day in days]
 
 
-def phases(table: Table, start: int, end: int) -> list[Phase]:
-    """What the table says of [start, end), in order and without a hole; neighbours differ."""
-    found: list[Phase] = []
-    at = start
+def phases(table: Table, start: int, end: int, rules: Rules | None = None) -> Iterator[Phase]:
+    """What the table says of [start, end), in order and without a hole; neighbours differ. Quicker with its rules."""
+    began = at = start
     while at < end:
+        if rules is not None and at >= table.stale_at:
+            table = compile_table(rules, at)
         resting, until, next_start = table.at(at)
         edge = until if resting else next_start
-        stop = min(end, at + FAR * DAY if edge is None else edge)
-        if found and found[-1].resting == resting:  # an answer looks 400 days ahead, and not further
-            found[-1] = found[-1]._replace(end=stop)
-        else:
-            found.append(Phase(at, stop, resting))
-        at = stop
-    return found
+        at = min(end, at + FAR * DAY if edge is None else edge)
+        if edge is not None or at == end or table.at(at).resting != resting:  # an answer looks 400 days ahead
+            yield Phase(began, at, resting)
+            began = at
 
 
 def moment(zone: Zone, at: int, now: int, language: str) -> str:
