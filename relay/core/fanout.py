@@ -48,7 +48,7 @@ def consider(person: Person, now: float, table: RestTable | None) -> Considered:
             waits = person.hold.until
         if event_class.yields:
             waits = max(waits, person.active_until)
-        if max(start, waits) > now:
+        if start > now or waits > now:
             again_at = min(again_at, max(start, waits), expiry)
             if not person.wakes.always:
                 continue
@@ -134,9 +134,10 @@ def depart(flight: Flight, now: float, table: RestTable | None) -> bool:
             return False
         flight.device = current
     tenant, key = person.tenant, device.key
-    is_always, is_never = key in person.wakes.always, key in person.wakes.never
-    if is_always:
-        table = None
+    is_always = is_never = False
+    if person.wakes is not FOLLOW:
+        is_always, is_never = key in person.wakes.always, key in person.wakes.never
+        table = None if is_always else table
     claims: tuple[Claim, ...] = ()
     reads = now < person.active_until
     rings = False

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 from relay.core.batch import Parting
-from relay.core.devices import Device
+from relay.core.devices import FOLLOW, Device
 from relay.core.draft import Draft
 from relay.core.flight import Fate, Flight, Settlement
 from relay.core.people import Person
@@ -115,11 +115,9 @@ def close_if_done(draft: Draft, person: Person, name: str, slot: Slot) -> None:
     by the class deadline, so that a phone that stays off is not forgotten and one that is ignored not rung for ever.
     """
     phones = draft.phones_of(person)
-    generation, done, never = slot.generation, slot.done, person.wakes.never
+    generation, done = slot.generation, slot.done
     for phone in phones:
-        if done.get(phone.key, 0) < generation and not (
-            phone.key in never and not person.tenant.class_of(name).pierces
-        ):
+        if done.get(phone.key, 0) < generation and (person.wakes is FOLLOW or not _is_never(person, name, phone)):
             return
     if slot.total != slot.booked:
         draft.account((person.tenant.name, name)).undeliverable += slot.n
@@ -132,6 +130,11 @@ def close_if_done(draft: Draft, person: Person, name: str, slot: Slot) -> None:
         slot.due_at, slot.echo_at = slot.repeat_at, ECHOING
         return
     draft.end_slot(person, name)
+
+
+def _is_never(person: Person, name: str, phone: Device) -> bool:
+    """It is not woken for this class at all, so nothing waits for it."""
+    return phone.key in person.wakes.never and not person.tenant.class_of(name).pierces
 
 
 def _may_echo(person: Person, name: str, slot: Slot) -> bool:
