@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final
 
 from schedules.errors import RuleError, Text
@@ -43,6 +44,10 @@ class Wake(StrEnum):
     """Is woken by alarms only, in rest or not."""
     ALWAYS = "always"
     """Is woken in rest too."""
+
+
+NO_WAKES: Final[Mapping[str, Wake]] = MappingProxyType({})
+"""Nearly everybody's; one for all."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -72,7 +77,7 @@ class Rules:
     zone: Zone
     windows: tuple[Window, ...]
     overrides: tuple[Override, ...]
-    wakes: Mapping[str, Wake] = field(default_factory=dict, hash=False)
+    wakes: Mapping[str, Wake] = field(default_factory=lambda: NO_WAKES, hash=False)
     """By device, as the backend calls it; the others follow."""
 
     def __repr__(self) -> str:
@@ -139,14 +144,14 @@ def _read_override(reader: Reader, value: object, path: str) -> Override | None:
     return Override(rests, span, classes, label) if rests is not None and span is not None else None
 
 
-def _read_devices(reader: Reader, value: object) -> dict[str, Wake]:
+def _read_devices(reader: Reader, value: object) -> Mapping[str, Wake]:
     wakes: dict[str, Wake] = {}
     for path, name, entry in reader.named(value, "devices", MAX_DEVICES):
         device = reader.members(entry, path, frozenset({"wake"}), frozenset())
         wake = reader.one_of(device["wake"], f"{path}.wake", _WAKES) if "wake" in device else None
         if wake is not None and wake is not Wake.FOLLOW:
             wakes[name] = wake
-    return wakes
+    return wakes or NO_WAKES
 
 
 _OVERRIDES: Final[Mapping[str, bool]] = {"rest": True, "reachable": False}

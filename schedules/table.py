@@ -17,12 +17,11 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Mapping
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from schedules.intervals import Interval, merge, subtract
 from schedules.reader import Span, instant
-from schedules.rules import Override, Rules, Wake, Window
+from schedules.rules import NO_WAKES, Override, Rules, Wake, Window
 from schedules.walltime import FIRST_DAY, LAST_DAY, Zone
 from schedules.windows import Repeating, RestKind
 
@@ -183,9 +182,6 @@ class RestTable:
             first, last = self._from // DAY, self._to // DAY + FAR
             self._far = RestTable(self._rules, first, last, self.stale_at, self._view)
         return self._far
-
-
-NO_WAKES: Final[Mapping[str, Wake]] = MappingProxyType({})
 
 
 class NoRest:
