@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -122,7 +123,13 @@ def _read_window(reader: Reader, value: object, path: str) -> Window | None:
     if "rest" in window:
         kind = reader.one_of(window["rest"], f"{path}.rest", _KINDS)
     label = _label(reader, window, path)
-    return Window(times, kind, label) if times is not None and kind is not None else None
+    return _shared(Window(times, kind, label)) if times is not None and kind is not None else None
+
+
+@lru_cache(maxsize=1024)
+def _shared(window: Window) -> Window:
+    """The same object for all who have the same window: presets make that most people."""
+    return window
 
 
 def _label(reader: Reader, value: Mapping[str, object], path: str) -> str:

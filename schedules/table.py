@@ -75,13 +75,10 @@ class RestTable:
     """Compiled rest of one set of rules. Answers for any instant; fast within the horizon."""
 
     __slots__ = (
-        "_before",
         "_ends",
         "_far",
         "_from",
-        "_last",
         "_rules",
-        "_since",
         "_starts",
         "_to",
         "_view",
@@ -98,8 +95,6 @@ class RestTable:
         self._to = (last + 1) * DAY
         self.stale_at = stale_at
         self._far: RestTable | None = None
-        self._since = self._before = 0
-        self._last = _REACHABLE
         self._views: dict[View, RestTable] | None = None
         self.is_uniform = all(override.classes is None for override in rules.overrides)
         """Classes that pierce nothing see the same rest."""
@@ -122,24 +117,15 @@ class RestTable:
 
     def at(self, now: float) -> Rest:
         """The state at `now` (UTC seconds, floored to the second, R1)."""
-        if self._since <= now < self._before:  # edges are whole seconds, so there is no need to floor
-            return self._last
         second = int(now // 1)
         if not self._from <= second < self._to:
             return _around(self._rules, second, self._view).at(second)
         index = bisect_right(self._starts, second)
         if index and second < (end := self._ends[index - 1]):
-            if end >= self._to:
-                return self._far_end(second)
-            return self._remembered(Rest(True, end, None), self._starts[index - 1], end)
+            return Rest(True, end, None) if end < self._to else self._far_end(second)
         if index < len(self._starts) and (start := self._starts[index]) < self._to:
-            return self._remembered(Rest(False, None, start), self._ends[index - 1] if index else self._from, start)
+            return Rest(False, None, start)
         return self._far_start(second)
-
-    def _remembered(self, rest: Rest, since: int, before: int) -> Rest:
-        """The answer, kept for as long as it is the same: nearly all questions are about now."""
-        self._since, self._before, self._last = max(since, self._from), before, rest
-        return rest
 
     def reasons(self, now: float) -> tuple[str, ...]:
         """Paths of the rules that make the state: `windows[0]`, `overrides[2]`; empty when nothing applies."""

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from relay.core.devices import FOLLOW, Device
 from relay.core.events import NEVER
 from relay.core.flight import Claim, Flight
-from relay.core.gate import Deferred, RestTable
+from relay.core.gate import Deferred, Passed, RestTable
 from relay.core.life import NOW_OR_NEVER
 from relay.core.people import Person
 from relay.core.slots import RETENTION, Slot
@@ -77,18 +77,21 @@ def _ask(person: Person, name: str, slot: Slot, now: float, table: RestTable | N
 
 
 def ask_again(person: Person, now: float, table: RestTable) -> bool:
-    """Let the gate be asked anew for what an earlier process deferred, perhaps by tables made of other zone data.
+    """Ask the gate anew about what an earlier process deferred, perhaps by tables made of other zone data.
 
     What waits for its jitter only is left alone, and so is an echo, which keeps its morning. True: consider the person.
     """
-    rests, asked = table.at(now).resting, False
+    gate, changed = person.tenant.gate, False
     for name, slot in person.slots.items():
-        latest = now if rests else now + person.tenant.gate.width
-        if slot.due_at > latest and not slot.is_echo and not person.tenant.class_of(name).pierces:
-            slot.due_at, asked = now, True
+        event_class = person.tenant.class_of(name)
+        if slot.due_at <= now or slot.is_echo or event_class.pierces:
+            continue
+        decision = gate.ask(table, person.key, event_class, now)
+        if slot.due_at > now + gate.width if isinstance(decision, Passed) else slot.due_at != decision.until:
+            slot.due_at, changed = now, True
             if not slot.tried:
                 slot.reachable_at = now + RETENTION
-    return asked
+    return changed
 
 
 def _not_following(person: Person, *, in_rest: bool) -> tuple[Device, ...]:
