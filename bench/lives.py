@@ -79,6 +79,11 @@ class Rests:
         index = bisect_right(self.starts, instant)
         return index > 0 and instant < self.ends[index - 1]
 
+    def is_reachable(self, first: float, last: float) -> bool:
+        """All the time."""
+        index = bisect_right(self.starts, last)
+        return index == 0 or self.ends[index - 1] <= first
+
     def reachable_from(self, instant: float) -> float:
         """The first instant from this on at which there is no rest."""
         index = bisect_right(self.starts, instant)

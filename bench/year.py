@@ -123,11 +123,14 @@ class Judge:
         officer.waiting.clear()
 
     def lost(self, now: float) -> int:
-        """Who is reachable now, and has been for ten minutes, waits for nothing any more."""
+        """Who is reachable now, and has been for ten minutes by the same document, waits for nothing any more."""
+        since = now - 600
         return sum(
             len(officer.waiting)
             for officer in self.officers.values()
-            if officer.waiting and officer.rests.reachable_from(officer.waiting[-1]) < now - 600
+            if officer.waiting
+            and max(officer.waiting[-1], officer.edited_at) < since
+            and officer.rests.is_reachable(since, now)
         )
 
 
