@@ -10,7 +10,7 @@ random order: else the passes would keep the order of the recipients.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import count
 from random import Random
 from typing import Final, Protocol
@@ -19,7 +19,7 @@ import trio
 
 from relay.clock import Clock
 from relay.core.events import NEVER
-from relay.core.fanout import consider
+from relay.core.fanout import ask_again, consider
 from relay.core.flight import Flight
 from relay.core.people import Person
 from relay.core.tables import Tables
@@ -30,6 +30,12 @@ STEP: Final = 50
 """Persons considered between two checkpoints: about half a millisecond, for which others may wait, alarms too."""
 FOREVER: Final = 3600.0
 """Longest sleep, in seconds, when nothing is due: the clock may be stepped meanwhile."""
+SETTLED: Final = 60.0
+"""Seconds after the start at which what was deferred earlier is asked about again: first comes what is due."""
+FEW: Final = 10
+"""People looked at together then: some milliseconds, where their tables are made."""
+BREATH: Final = 0.01
+"""Seconds between them."""
 ROOMY: Final = 10_000
 """Entries of the heap below which outdated ones are left alone."""
 
@@ -101,6 +107,16 @@ class Dispatcher:
     async def _wake_at(self, due: float, _scope: trio.CancelScope) -> None:
         await self._clock.sleep_until(due)
         self._wake.set()
+
+    async def ask_again(self, everybody: Collection[Person]) -> None:
+        """A while after the start, ask about whom an earlier process has deferred: zone data may be of another edition."""
+        await trio.sleep(SETTLED)
+        waiting = [person for person in everybody if person.slots and person.rest is not None]
+        for first in range(0, len(waiting), FEW):
+            now = self._clock.now()
+            tables = ((person, self._tables(person, now)) for person in waiting[first : first + FEW] if not person.gone)
+            self.touched([person for person, table in tables if table and ask_again(person, now, table)])
+            await trio.sleep(BREATH)
 
     async def _dispatch_due(self) -> None:
         await self._serve_alarms()

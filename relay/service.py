@@ -33,7 +33,6 @@ from relay.config_reader import key_id_of, read_provider_key, read_service_accou
 from relay.core.devices import Platform
 from relay.core.errors import CannotListen
 from relay.core.events import EventClass
-from relay.core.fanout import ask_again
 from relay.core.flight import Flight
 from relay.core.people import People, Person
 from relay.core.pseudonym import Pseudonyms
@@ -75,12 +74,6 @@ DOORS: Final = 0.4
 """Part of the grace period after which a door does not wait for its clients any more."""
 LANES: Final = 0.8
 """Part of the grace period after which a lane does not wait for answers any more."""
-SETTLED: Final = 60.0
-"""Seconds after the start at which what was deferred earlier is asked about again: first comes what is due."""
-FEW: Final = 10
-"""People looked at together then: some milliseconds, where their tables are made."""
-BREATH: Final = 0.01
-"""Seconds between them."""
 PURGE_EVERY: Final = 3600.0
 PURGE_LIMIT: Final = 10_000
 """Records of each kind removed at a time."""
@@ -230,7 +223,7 @@ class Relay:
             await core.start(self.journal.run)
             await core.start(self.dispatcher.run)
             core.start_soon(self._housekeeping)
-            core.start_soon(self._ask_again)
+            core.start_soon(self.dispatcher.ask_again, self.people.by_key.values())
             async with trio.open_nursery() as lanes:
                 await lanes.start(self.pool.run)
                 self.dispatcher.touched(list(self.people.by_key.values()))
@@ -252,16 +245,6 @@ class Relay:
             await self.journal.closed.wait()
             core.cancel_scope.cancel()
         log.info("relay_stopped")
-
-    async def _ask_again(self) -> None:
-        """Of everybody whom an earlier process has deferred, a few at a time: the zone data may be another edition."""
-        await trio.sleep(SETTLED)
-        waiting = [person for person in self.people.by_key.values() if person.slots and person.rest is not None]
-        for first in range(0, len(waiting), FEW):
-            now = self._clock.now()
-            tables = ((person, self.tables(person, now)) for person in waiting[first : first + FEW] if not person.gone)
-            self.dispatcher.touched([person for person, table in tables if table and ask_again(person, now, table)])
-            await trio.sleep(BREATH)
 
     async def _housekeeping(self) -> None:
         """Forget what has outlived its purpose."""

@@ -22,7 +22,7 @@ from typing import Final
 
 from schedules.cycle import Cycle
 from schedules.errors import Text
-from schedules.explain import Table, clock_change, day_lines, phases, said, sentence, stamp
+from schedules.explain import Table, clock_change, day_lines, said, sentence, stamp
 from schedules.rules import Rules, parse
 from schedules.table import DAY, compile_table
 
@@ -160,10 +160,16 @@ def hint(short: ShortRest, rules: Rules, language: str) -> str:
 
 def is_never_reachable(table: Table, now: float, days: int = LOOK) -> bool:
     """Whether no minute of the days from now on is reachable; then saving asks for a confirmation (R10)."""
-    first = int(now // 1)
-    return not any(
-        not phase.resting and phase.end - phase.start >= _MINUTE for phase in phases(table, first, first + days * DAY)
-    )
+    at = int(now // 1)
+    over = at + days * DAY
+    while at < over:  # mostly the first or second answer tells, so no list of phases is made
+        resting, until, next_start = table.at(at)
+        edge = until if resting else next_start
+        end = over if edge is None else min(edge, over)
+        if not resting and end - at >= _MINUTE:
+            return False
+        at = end
+    return True
 
 
 def confirmation(language: str, days: int = LOOK) -> str:

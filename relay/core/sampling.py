@@ -1,8 +1,9 @@
 """A second opinion on a sample of what leaves (I2, L12): would another evaluator have let it leave?
 
-The gate asks compiled tables. Of every hundred wakeups of people with rules one is asked again when it has left, of an
-evaluator that reads the stored document anew and has no table (schedules/pointwise.py). What is published are two
-numbers: how many were checked, and how many should not have left. The second is the product's promise, and stays 0.
+The gate asks compiled tables. After every hundred wakeups the next one for somebody with rules is asked about again as
+it leaves, of an evaluator that reads the stored document anew and has no table (schedules/pointwise.py). What is
+published are two numbers: how many were checked, and how many should not have left. The second is the product's
+promise, and stays 0.
 
 It does not stop a wakeup: when two evaluators disagree nobody knows yet which one is wrong, and the gate is the one
 with the proofs. Asked of all wakeups it would cost more than everything else that is done for one.
@@ -19,7 +20,7 @@ from relay.core.flight import Flight
 from relay.core.people import Person
 
 EVERY: Final = 100
-"""One of so many wakeups is checked."""
+"""Wakeups, of people with rules or without, after which the next that can be checked is."""
 IsResting = Callable[[Person, EventClass, float], bool]
 """Whether there is rest for this class, by the stored document. Raises RelayError or ValueError for a bad one."""
 

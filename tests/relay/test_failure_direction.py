@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from relay.clock import SLICE
-from relay.service import SETTLED
+from relay.dispatch import SETTLED
 from schedules import rules
 from schedules.walltime import Zone
 from tests.relay.world import NOON, SettableClock, virtual, world
