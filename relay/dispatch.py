@@ -109,7 +109,7 @@ class Dispatcher:
         self._wake.set()
 
     async def ask_again(self, everybody: Collection[Person]) -> None:
-        """A while after the start, ask about whom an earlier process has deferred: zone data may be of another edition."""
+        """A while after the start, ask about whom an earlier process deferred: zone data may be of another edition."""
         await trio.sleep(SETTLED)
         waiting = [person for person in everybody if person.slots and person.rest is not None]
         for first in range(0, len(waiting), FEW):
