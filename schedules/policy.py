@@ -59,7 +59,7 @@ _CONFIRMATION: Final = Text(
 def day_duty(land: str, start: str = "07:00", end: str = "17:00") -> Document:
     """Rest outside of working hours from Monday to Friday, and all weekend and public holidays of a Land.
 
-    The nights are off duty like the rest; who wants them to be nights for classes of events adds `nights_only`.
+    What of it lies between 22:00 and 06:00 is night besides: a class that pierces what is free must not ring then.
     """
     if not start < end:
         raise ValueError("a day's duty must end later than it starts")
@@ -69,7 +69,8 @@ def day_duty(land: str, start: str = "07:00", end: str = "17:00") -> Document:
         {"kind": "weekly", "days": [_WORKDAYS[0]], "start": "00:00", "end": start},
         {"kind": "holidays", "land": land},
     ]
-    return _checked({"windows": [window | {"rest": "free"} for window in windows]})
+    night: Document = {"kind": "weekly", "start": max(end, "22:00"), "end": min(start, "06:00")}
+    return _checked({"windows": [*(window | {"rest": "free"} for window in windows), night]})
 
 
 def nights_only(start: str = "22:00", end: str = "06:00") -> Document:

@@ -127,8 +127,18 @@ def test_day_duty_has_the_hours_it_is_given() -> None:
     ]
 
 
-def test_time_off_duty_is_not_a_night() -> None:
-    assert {window.kind for window in parse(day_duty("NI")).windows} == {RestKind.FREE}
+def test_a_class_that_pierces_what_is_free_reaches_nobody_at_night() -> None:
+    """Nor does the night reach into a duty: one that ends at eleven leaves a shorter night."""
+    table = compile_table(parse(day_duty("NI")), at(NOON)).for_class("roster", frozenset({RestKind.FREE}))
+    saturday = at("2026-11-28T00:00+01:00")
+    reachable = [hour for hour in range(48) if not table.at(saturday + hour * 3600).resting]
+    assert reachable == [hour for hour in range(48) if 6 <= hour % 24 < 22]
+    long_duty = day_duty("NI", "05:00", "23:00")["windows"]
+    assert isinstance(long_duty, list)
+    assert long_duty[-1] == {"kind": "weekly", "start": "23:00", "end": "05:00"}
+
+
+def test_what_the_other_presets_are_for() -> None:
     assert {window.kind for window in parse(nights_only()).windows} == {RestKind.NIGHT}
     assert {window.kind for window in parse(rotating("2026-01-05", "E-", DUTIES)).windows} == {RestKind.FREE}
     assert {window.kind for window in parse(leave("2026-12-21", "2026-12-21")).windows} == {RestKind.LEAVE}
