@@ -275,7 +275,9 @@ def _warnings(config: Any) -> Iterator[str]:  # noqa: ANN401 (the type is import
             if getattr(app, "token_uri_is_overridden", False):
                 yield f"tenants[{i}].apps[{j}].token_uri: is overridden; access tokens do not come from Google"
         for event_class in tenant.classes:
-            if event_class.needs_authority and not (event_class.roles and event_class.reasons):
+            named = [bool(event_class.roles), bool(event_class.reasons)]
+            is_unused = event_class.renewal and not any(named)  # orders are there for who wants to give them
+            if event_class.needs_authority and not all(named) and not is_unused:
                 yield f"tenants[{i}].classes: {event_class.name} has no roles or reasons, so nobody can send it"
 
 

@@ -114,11 +114,16 @@ def wake(
     ttl: float | None = None,
     role: str | None = None,
     reason: str | None = None,
+    device: str | None = None,
     idempotency_key: str | None = None,
 ) -> Call:
-    """An event for some users. With a role (a class that pierces rest) an idempotency key is made if none is given."""
+    """An event for some users. With a role (a class that pierces rest) an idempotency key is made if none is given.
+
+    `device`: of the one user, for an order.
+    """
     key = idempotency_key or (secrets.token_urlsafe(24) if role is not None else None)
-    body = _given(users=list(users), class_=event_class, at=at, ttl=ttl, role=role, reason=reason)
+    to = {"users": list(users)} if device is None or len(users) != 1 else {"user": users[0]}
+    body = _given(**to, class_=event_class, at=at, ttl=ttl, role=role, reason=reason, device=device)
     return Call("POST", "/v1/events", body, {"idempotency-key": key} if key else None)
 
 
@@ -130,6 +135,10 @@ def wake_many(events: Sequence[Mapping[str, object]], idempotency_key: str | Non
 
 def seen(user: str, at: float | None = None, active_for: float | None = None) -> Call:
     return Call("POST", "/v1/seen", _given(user=user, at=at, active_for=active_for))
+
+
+def confirmed(user: str, device: str | None = None, event_class: str | None = None, at: float | None = None) -> Call:
+    return Call("POST", "/v1/confirmed", _given(user=user, device=device, class_=event_class, at=at))
 
 
 def _device_path(user: str, device: str) -> str:
@@ -223,6 +232,10 @@ class Client:
     def seen(self, user: str, at: float | None = None, active_for: float | None = None) -> None:
         self.send(seen(user, at, active_for))
 
+    def confirmed(self, user: str, device: str | None = None, **more: Any) -> None:  # noqa: ANN401
+        """A device has obeyed its orders, or all of the user's have. `event_class`, `at` as of the function."""
+        self.send(confirmed(user, device, **more))
+
     def put_device(
         self, user: str, device: str, *, platform: str, app: str | None = None, token: str | None = None
     ) -> None:
@@ -277,6 +290,10 @@ class AsyncClient:
 
     async def seen(self, user: str, at: float | None = None, active_for: float | None = None) -> None:
         await self.send(seen(user, at, active_for))
+
+    async def confirmed(self, user: str, device: str | None = None, **more: Any) -> None:  # noqa: ANN401
+        """A device has obeyed its orders, or all of the user's have. `event_class`, `at` as of the function."""
+        await self.send(confirmed(user, device, **more))
 
     async def put_device(
         self, user: str, device: str, *, platform: str, app: str | None = None, token: str | None = None

@@ -45,6 +45,7 @@ from relay.config_reader import (
 )
 from relay.core.errors import Problem
 from relay.core.events import DEFAULT_CLASSES, EventClass
+from relay.core.life import LADDER, NOW_OR_NEVER
 from relay.doors.keys import KEY_ID, Scope
 from relay.lanes.quota import SMALLEST
 from schedules import RestKind
@@ -233,10 +234,33 @@ def _pierced(value: object) -> bool | tuple[str, ...]:
         raise ValueError(f"must be true, false, or a list of {', '.join(RestKind)}") from None
 
 
+def _class_scope(value: object) -> Scope:
+    return Scope(choice(Scope.EVENTS, Scope.ALARMS, Scope.ADMIN)(value))
+
+
+def _a_step(value: object) -> int:
+    """A step of the ladder, and nothing between: the provider must not learn more from it (P2)."""
+    if value not in (NOW_OR_NEVER, *LADDER) or isinstance(value, bool):
+        raise ValueError(f"must be one of {', '.join(map(str, (NOW_OR_NEVER, *LADDER)))}")
+    return int(str(value))
+
+
+def _a_renewal(value: object) -> float:
+    if value == 0 and not isinstance(value, bool):
+        return 0.0
+    try:
+        return number(900, 7 * 86400)(value)
+    except ValueError as error:
+        raise ValueError(f"{error}, or 0 for none") from None
+
+
 _CLASS_FIELDS: Final[Mapping[str, tuple[str, Callable[[object], Any]]]] = {
     "pierces": ("pierces", _pierced),
     "cancellable": ("cancellable", flag),
+    "scope": ("scope", _class_scope),
     "deadline_seconds": ("deadline", number(60, 28 * 86400)),
+    "life_seconds": ("life", _a_step),
+    "renew_seconds": ("renewal", _a_renewal),
     "roles": ("roles", strings()),
     "reasons": ("reasons", strings()),
     "recipients": ("recipients", whole(1, 25_000)),
@@ -272,6 +296,10 @@ def _class(table: Table, default: EventClass, given: dict[str, Any]) -> EventCla
     event_class = replace(default, **given)
     if event_class.pierces and event_class.cancellable:
         table.fault("cancellable", "must be false in a class that pierces rest: an alarm is not taken back by reading")
+    if event_class.needs_authority and given.get("scope") is Scope.EVENTS:
+        table.fault("scope", "must be alarms or admin in a class that may go out in rest")
+    if event_class.renewal and not event_class.pierces:
+        table.fault("pierces", "must be true in a class that is renewed: orders go out in rest")
     for name in ("roles", "reasons", "rate_per_hour"):
         if name in given and not event_class.needs_authority:
             table.fault(name, "belongs to classes that pierce rest; this one does not")

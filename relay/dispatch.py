@@ -188,4 +188,4 @@ class Dispatcher:
 
 
 def _has_alarm(person: Person) -> bool:
-    return any(person.tenant.class_of(name).pierces for name in person.slots)
+    return any(person.tenant.class_of(name).is_urgent for name in person.slots)

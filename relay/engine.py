@@ -7,13 +7,13 @@ from typing import Final
 
 import trio
 
-from relay.core import editing, receipts
+from relay.core import editing, receipts, settling
 from relay.core.batch import Feedback
 from relay.core.devices import Registration
 from relay.core.draft import Draft
 from relay.core.editing import Replaced
 from relay.core.errors import CursorExpired, NotFound
-from relay.core.events import Accepted, Event, Request
+from relay.core.events import Accepted, Event, EventClass, Request
 from relay.core.people import People, Person
 from relay.core.private import DeviceKey, ReceiptKey, UserKey
 from relay.core.receipts import Totals
@@ -45,6 +45,11 @@ class RelayEngine:
         self, tenant: Tenant, marks: Sequence[tuple[UserKey, float]], active: Mapping[UserKey, float] = NOBODY
     ) -> None:
         await self._journal.seen(tenant, marks, active)
+
+    async def confirm(
+        self, tenant: Tenant, user: UserKey, event_class: EventClass, device: DeviceKey | None, at: float
+    ) -> None:
+        await self._journal.edit(tenant, lambda draft: settling.confirm(draft, tenant, user, event_class, device, at))
 
     async def feedback(self, tenant: Tenant, after: int | None, wait: float) -> Told:
         deadline = trio.current_time() + wait

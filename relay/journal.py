@@ -143,7 +143,7 @@ class Journal:
     async def accept(self, tenant: Tenant, events: Sequence[Event], request: Request | None) -> Accepted:
         """Take events; return after the commit. Raises IdempotencyMismatch, Overloaded, Unavailable."""
         weight = 1 + sum(len(event.users) for event in events)
-        urgent = any(event.event_class.pierces for event in events)
+        urgent = any(event.event_class.is_urgent for event in events)
         if request is not None and len(self.people.remembered) >= MAX_REMEMBERED * (2 if urgent else 1):
             raise Overloaded(retry_after=60)
         operation = Operation(

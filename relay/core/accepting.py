@@ -13,6 +13,7 @@ from relay.core.draft import Draft
 from relay.core.errors import IdempotencyMismatch
 from relay.core.events import HOUR, NEVER, Accepted, Authority, Event, EventClass, Request
 from relay.core.gate import Deferred
+from relay.core.orders import addressed, give
 from relay.core.people import REQUEST_LIFE, Person
 from relay.core.private import ReceiptKey
 from relay.core.receipts import attach, enter, issue
@@ -67,7 +68,10 @@ def _take(draft: Draft, tenant: Tenant, event: Event, receipt: ReceiptKey | None
         person = by_key.get(key)
         if person is None or not person.phones or person.tenant is not tenant:
             continue
+        if event.device is not None and not addressed(event, person.phones):
+            continue
         slot = draft.slot(person, name)
+        before = 0 if slot is None else slot.generation
         if slot is None:
             due = _first_due(draft, person, event.event_class)
             slot = Slot(generation, generation, 1, 0, draft.now, event.at, due, event.expires_at, due)
@@ -76,6 +80,8 @@ def _take(draft: Draft, tenant: Tenant, event: Event, receipt: ReceiptKey | None
             if slot.done or not slot.n or event.event_class.pierces or person.wake_at == NEVER:
                 draft.touch(person)
             _merge(draft, person, slot, event, generation)
+        if event.event_class.renewal:
+            give(slot, event, person.phones, before, draft.now)
         if receipt is not None:
             attach(draft, slot, receipt)
         taken += 1
@@ -116,7 +122,7 @@ def _record_bypass(draft: Draft, tenant: Tenant, event: Event, authority: Author
     recent = sum(1 for at in earlier if at > draft.now - HOUR)
     draft.batch.bypasses.append(
         Bypass(
-            tenant.name, name, draft.now, authority.key_id, authority.role, authority.reason, tuple(event.users),
-            over_rate=recent >= event.event_class.rate_per_hour,
+            tenant.name, name, draft.now, authority.key_id, authority.role, authority.reason, len(event.users),
+            recent >= event.event_class.rate_per_hour, authority.recipients,
         )
     )  # fmt: skip

@@ -43,9 +43,11 @@ class Bypass:
     key_id: str
     role: str
     reason: str
-    recipients: tuple[UserKey, ...] = field(repr=False)
+    recipients: int
     over_rate: bool
     """More than the class's hourly rate for this role."""
+    sealed: bytes = field(default=b"", repr=False)
+    """Who they were (core/records.py); kept apart from the record. Empty: not known any more."""
 
 
 @dataclass(slots=True)

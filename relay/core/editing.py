@@ -9,6 +9,7 @@ from relay.core.batch import Parting
 from relay.core.devices import Device, Platform, Registration, RestRecord
 from relay.core.draft import Draft
 from relay.core.errors import DeviceLimitReached, NotFound, VersionConflict
+from relay.core.orders import exempt
 from relay.core.people import Person
 from relay.core.private import DeviceKey, UserKey
 from relay.core.receipts import Outcome, credit
@@ -80,9 +81,18 @@ def _put(draft: Draft, person: Person, before: Device | None, registration: Regi
         for _name, slot in draft.slots_of(person):
             slot.done.pop(before.key, None)
     draft.put_device(person, device)
+    _exempt_from_orders(draft, person, device)
     if before is not None and registration.platform is Platform.NONE:
         for name, slot in draft.slots_of(person):
             close_if_done(draft, person, name, slot)
+
+
+def _exempt_from_orders(draft: Draft, person: Person, device: Device) -> None:
+    """Orders are for the devices that were there when they came."""
+    for event_class in person.tenant.classes.values():
+        slot = draft.slot(person, event_class.name) if event_class.renewal else None
+        if slot is not None and device.key not in slot.orders:
+            exempt(slot, device.key)
 
 
 def put_devices(draft: Draft, tenant: Tenant, listed: Mapping[UserKey, Sequence[Registration]]) -> Replaced:

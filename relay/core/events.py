@@ -3,20 +3,36 @@
 A class is configuration, not code. `message` and `roster` wait for the end of rest; `alarm` pierces it and therefore
 needs a role, a reason code and an Idempotency-Key, has a cap on recipients and a rate above which it is flagged in its
 record (an alarm is never refused for its rate: a wrong refusal costs more than a wrong ring), and leaves an append-only
-record in the commit that accepts it.
+record in the commit that accepts it. `control` is for orders to a device, log out or wipe: it pierces rest too, may
+name one device, and is sent anew until the backend says that it was obeyed (core/orders.py). Its wakeup looks like any.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Final
 
-from relay.core.private import ReceiptKey, UserKey
+from relay.core.life import TOP
+from relay.core.private import DeviceKey, ReceiptKey, UserKey
 
 HOUR: Final = 3600.0
 DAY: Final = 86400.0
 NEVER: Final = float("inf")
+
+
+class Scope(StrEnum):
+    """What a key may do."""
+
+    EVENTS = "events"
+    ALARMS = "alarms"
+    """Classes that pierce rest; beside `events`."""
+    DEVICES = "devices"
+    REST = "rest"
+    SUPPORT = "support"
+    ADMIN = "admin"
+    """Orders to devices; beside `events`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +40,8 @@ class EventClass:
     """How events of one kind are treated. Times in seconds."""
 
     name: str
+    scope: Scope = Scope.EVENTS
+    """What a key must hold, beside `events`, to send it."""
     pierces: bool = False
     """Goes out in any rest, and ignores holds."""
     through: frozenset[str] = frozenset()
@@ -32,6 +50,10 @@ class EventClass:
     """`seen` cancels what is pending."""
     deadline: float = 7 * DAY
     """Counted from the first instant at which the user is reachable; then the slot expires."""
+    life: int = TOP
+    """Longest step of the ladder (core/life.py) for which a provider may keep its wakeups."""
+    renewal: float = 0.0
+    """An order: sent anew after so long, until it is confirmed or its deadline has passed. 0: no order."""
     roles: frozenset[str] = frozenset()
     """Who may send a piercing class."""
     reasons: frozenset[str] = frozenset()
@@ -47,6 +69,16 @@ class EventClass:
         return self.pierces or bool(self.through)
 
     @property
+    def needs(self) -> Scope:
+        """The scope for it: what may go out in rest needs more than `events`."""
+        return Scope.ALARMS if self.needs_authority and self.scope is Scope.EVENTS else self.scope
+
+    @property
+    def is_urgent(self) -> bool:
+        """Overtakes what waits at a lane or for a commit."""
+        return self.pierces and not self.renewal
+
+    @property
     def yields(self) -> bool:
         """Waits while the user reads on another device: what is shown there need not ring here."""
         return self.cancellable and not self.pierces
@@ -55,7 +87,16 @@ class EventClass:
 DEFAULT_CLASSES: Final = (
     EventClass(name="message"),
     EventClass(name="roster"),
-    EventClass(name="alarm", pierces=True, cancellable=False, deadline=HOUR),
+    EventClass(name="alarm", scope=Scope.ALARMS, pierces=True, cancellable=False, deadline=HOUR),
+    EventClass(
+        name="control",
+        scope=Scope.ADMIN,
+        pierces=True,
+        cancellable=False,
+        deadline=28 * DAY,
+        renewal=DAY,
+        recipients=100,
+    ),
 )
 
 
@@ -66,6 +107,8 @@ class Authority:
     key_id: str
     role: str
     reason: str
+    recipients: bytes = field(default=b"", repr=False)
+    """Who is woken so, sealed (core/records.py); for the record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +123,8 @@ class Event:
     expires_at: float = NEVER
     """When the message itself ceases to exist (`at + ttl`)."""
     authority: Authority | None = None
+    device: DeviceKey | None = None
+    """Of an order for one device of one user; None: for all."""
 
 
 @dataclass(frozen=True, slots=True)

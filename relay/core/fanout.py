@@ -36,7 +36,7 @@ def consider(person: Person, now: float, table: RestTable | None) -> Considered:
     ready: dict[bytes, Flight] = {}
     for name, slot in person.slots.items():
         event_class = person.tenant.class_of(name)
-        start = now if event_class.pierces else slot.due_at
+        start = now if event_class.is_urgent else slot.due_at
         if start <= now:
             start = _ask(person, name, slot, now, table)
         expiry = slot.expiry(event_class)
@@ -50,7 +50,7 @@ def consider(person: Person, now: float, table: RestTable | None) -> Considered:
             waits = max(waits, person.active_until)
         if start > now or waits > now:
             again_at = min(again_at, max(start, waits), expiry)
-            if not person.wakes.always:
+            if not person.wakes.always or event_class.pierces:
                 continue
             if waits > now:
                 again_at = min(again_at, waits)
@@ -58,7 +58,7 @@ def consider(person: Person, now: float, table: RestTable | None) -> Considered:
         phones = person.phones
         if person.wakes is not FOLLOW and not event_class.pierces:
             phones = _not_following(person, in_rest=start > now)
-        again_at = min(again_at, expiry, _owed(person, phones, slot, now, ready, urgent=event_class.pierces))
+        again_at = min(again_at, expiry, _owed(person, phones, slot, now, ready, urgent=event_class.is_urgent))
     return Considered(list(ready.values()), expired, again_at)
 
 
@@ -147,6 +147,8 @@ def depart(flight: Flight, now: float, table: RestTable | None) -> bool:
     life, echo_at = NOW_OR_NEVER, None
     for name, slot in person.slots.items():
         if not slot.owed(key):
+            if key in slot.orders:
+                life = max(life, tenant.class_of(name).life)
             continue
         event_class = tenant.class_of(name)
         expiry = slot.expiry(event_class)
@@ -156,7 +158,7 @@ def depart(flight: Flight, now: float, table: RestTable | None) -> bool:
         if isinstance(decision, Deferred):
             continue
         is_due = slot.due_at <= now or is_always
-        rings = rings or event_class.pierces or (is_due and not (reads and event_class.yields))
+        rings = rings or event_class.is_urgent or (is_due and not (reads and event_class.yields))
         claims += ((name, slot.generation, slot.total),)
         if decision.life > life:
             life = decision.life

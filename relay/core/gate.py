@@ -109,7 +109,11 @@ class Gate:
         self, table: RestTable | None, user: UserKey, event_class: EventClass, now: float, expiry: float = NEVER
     ) -> Decision:
         """`expiry` (UTC seconds) bounds the life: a wakeup for nothing need not be kept."""
+        if event_class.renewal:
+            return _PIERCES[event_class.life]
         wanted = (expiry - now) * OVERHANG
+        if wanted > event_class.life:
+            wanted = event_class.life
         if event_class.pierces:
             return _PIERCES[life(min(event_class.deadline, wanted))]
         if table is None:

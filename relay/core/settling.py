@@ -1,9 +1,9 @@
 """Settling: what became of wakeups, and of slots that need none any more.
 
 Every way in which a notice leaves the pending ones is in this file, and each writes the books in the same breath (I4):
-accepted by a provider, cancelled by `seen`, expired, undeliverable; for alarms the receipts too (core/receipts.py). A
-verdict names the generation it was sent for; a newer event stays pending, and a slot that is gone or younger than the
-verdict books nothing.
+accepted by a provider, cancelled by `seen` or by the confirmation of an order, expired, undeliverable; for alarms the
+receipts too (core/receipts.py). A verdict names the generation it was sent for; a newer event stays pending, and a slot
+that is gone or younger than the verdict books nothing.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from typing import Final
 from relay.core.batch import Parting
 from relay.core.devices import FOLLOW, Device
 from relay.core.draft import Draft
+from relay.core.events import EventClass
 from relay.core.flight import Fate, Flight, Settlement
+from relay.core.orders import obeyed, outlive, renew, withdraw
 from relay.core.people import Person
-from relay.core.private import UserKey
+from relay.core.private import DeviceKey, UserKey
 from relay.core.receipts import Outcome, credit
 from relay.core.slots import ECHOING, Slot
 from relay.core.tenants import Tenant
@@ -113,6 +115,7 @@ def close_if_done(draft: Draft, person: Person, name: str, slot: Slot) -> None:
 
     Where the backend posts `seen`, a wakeup whose life was cut by rest leaves an echo instead (`Slot.echo_at`), bounded
     by the class deadline, so that a phone that stays off is not forgotten and one that is ignored not rung for ever.
+    One with open orders begins anew (core/orders.py).
     """
     phones = draft.phones_of(person)
     generation, done = slot.generation, slot.done
@@ -123,6 +126,12 @@ def close_if_done(draft: Draft, person: Person, name: str, slot: Slot) -> None:
         draft.account((person.tenant.name, name)).undeliverable += slot.n
         credit(draft, slot, slot.total, Outcome.FAILED if phones else Outcome.NO_DEVICE)
         slot.booked = slot.total
+    if slot.orders:
+        event_class = person.tenant.class_of(name)
+        if renew(slot, event_class, phones, draft.batch.generation + 1, draft.now):
+            draft.batch.generation += 1
+            draft.touch(person)
+            return
     if slot.repeat_at and phones and _may_echo(person, name, slot):
         draft.batch.generation += 1
         slot.generation = draft.batch.generation
@@ -163,12 +172,32 @@ def seen(
                 draft.end_slot(person, name)
 
 
+def confirm(
+    draft: Draft, tenant: Tenant, user: UserKey, event_class: EventClass, device: DeviceKey | None, at: float
+) -> None:
+    """The user's devices, or this one, have obeyed the orders of a class up to `at`: nothing is sent anew for them."""
+    person = draft.find(user)
+    slot = draft.slot(person, event_class.name) if person is not None and person.tenant is tenant else None
+    if person is None or slot is None or not slot.orders:
+        return
+    if obeyed(slot, list(slot.orders) if device is None else (device,), at):
+        close_if_done(draft, person, event_class.name, slot)
+        return
+    draft.account((tenant.name, event_class.name)).cancelled += slot.n
+    credit(draft, slot, slot.total, Outcome.HANDED_OVER)  # it must have been: the device knew of it
+    draft.end_slot(person, event_class.name)
+
+
 def expire(draft: Draft, person: Person, name: str) -> None:
-    """Give up a slot whose deadline has passed."""
+    """Give up a slot whose deadline has passed; of orders, those whose deadline has."""
     if person.gone:
         return
     slot = draft.slot(person, name)
     if slot is not None and slot.expiry(person.tenant.class_of(name)) <= draft.now:
+        if outlive(slot, draft.now):
+            draft.touch(person)
+            close_if_done(draft, person, name, slot)
+            return
         draft.account((person.tenant.name, name)).expired += slot.n
         credit(draft, slot, slot.total, Outcome.FAILED)
         draft.end_slot(person, name)
@@ -184,5 +213,6 @@ def remove(draft: Draft, person: Person, device: Device) -> None:
     """Delete a device; its slots end if nobody else is owed."""
     draft.drop_device(person, device)
     for name, slot in draft.slots_of(person):
+        withdraw(slot, (device.key,))
         slot.done.pop(device.key, None)
         close_if_done(draft, person, name, slot)

@@ -17,6 +17,7 @@ pending. Back-off belongs to the device (`not_before`), so new events never rese
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -38,6 +39,19 @@ class Stub(NamedTuple):
     receipt: ReceiptKey
     first: int
     last: int
+
+
+class Order(NamedTuple):
+    """What a device has not obeyed yet, as far as is known (core/orders.py). Instants in UTC seconds."""
+
+    at: float
+    """Of its newest order."""
+    until: float
+    """It is given up then."""
+
+
+NO_ORDERS: Final[Mapping[DeviceKey, Order]] = {}
+"""Shared by nearly all slots."""
 
 
 @dataclass(slots=True)
@@ -68,6 +82,8 @@ class Slot:
     """
     stubs: tuple[Stub, ...] = ()
     """For alarms: the receipts on which what is pending stands, oldest first (core/receipts.py)."""
+    orders: Mapping[DeviceKey, Order] = field(default_factory=lambda: NO_ORDERS)
+    """For orders: who has not obeyed. Replaced, never changed."""
 
     @property
     def n(self) -> int:
@@ -92,7 +108,7 @@ class Slot:
     def copy(self) -> Slot:
         return Slot(
             self.born, self.generation, self.total, self.booked, self.first_at, self.last_at, self.reachable_at,
-            self.expires_at, self.due_at, self.tried, dict(self.done), self.echo_at, self.stubs,
+            self.expires_at, self.due_at, self.tried, dict(self.done), self.echo_at, self.stubs, self.orders,
         )  # fmt: skip
 
     def owed(self, device: DeviceKey) -> bool:
@@ -117,7 +133,12 @@ class Slot:
         return newly
 
     def expiry(self, event_class: EventClass) -> float:
-        """When the slot is given up: class deadline or the events' own life, and never later than the retention."""
+        """When the slot is given up: class deadline or the events' own life, and never later than the retention.
+
+        Of orders: when the first of them is.
+        """
+        if self.orders:
+            return min(order.until for order in self.orders.values())
         deadline = self.reachable_at + event_class.deadline
         if self.expires_at < deadline:
             deadline = self.expires_at

@@ -7,7 +7,7 @@ from typing import Final
 
 from relay.core.records import Records
 from relay.core.tenants import Tenant
-from relay.doors import alarms, bulk, devices, events, feedback, rest, users
+from relay.doors import alarms, bulk, devices, events, feedback, orders, rest, users
 from relay.doors.keys import Keys, Scope
 from relay.doors.port import Engine
 from relay.doors.rest import Validate
@@ -27,8 +27,9 @@ def event_door(
 ) -> Router:
     """Everything a backend and a settings service may ask."""
     routes = (
-        Route((b"v1", b"events"), {b"POST": (Scope.EVENTS, events.post_events)}),
+        Route((b"v1", b"events"), {b"POST": (Scope.EVENTS, events.post_events(records))}),
         Route((b"v1", b"alarms", b"{}"), {b"GET": (Scope.ALARMS, alarms.get_alarm)}, ids=("receipt",)),
+        Route((b"v1", b"confirmed"), {b"POST": (Scope.EVENTS, orders.post_confirmed)}),
         Route((b"v1", b"seen"), {b"POST": (Scope.EVENTS, events.post_seen)}),
         Route((b"v1", b"feedback"), {b"GET": (Scope.DEVICES, feedback.get_feedback)}, feedback.PARAMETERS),
         Route((b"v1", b"devices"), {b"PUT": (Scope.DEVICES, bulk.put_users(records))}),

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from typing import Final
 
 import msgspec
 
 from relay.core.errors import Problem, Refused, TooManyRecipients
-from relay.core.events import NEVER, Authority, Event, EventClass, Request
-from relay.core.private import UserKey
+from relay.core.events import NEVER, Authority, Event, EventClass, Request, Scope
+from relay.core.private import DeviceKey, UserKey
+from relay.core.records import Records
+from relay.core.tenants import Tenant
 from relay.doors import decoding
 from relay.doors.decoding import Body, Id, Silent, check_list, check_members
 from relay.doors.http1 import Response
-from relay.doors.keys import Scope
 from relay.doors.port import Engine
-from relay.doors.router import Call, Forbidden
+from relay.doors.router import Call, Forbidden, Handle
 
 MOST_RECIPIENTS: Final = 25_000
 """Recipients of one request, over all its events."""
@@ -35,6 +36,7 @@ class EventBody(Silent):
     ttl: float | None = None
     role: str | None = None
     reason: str | None = None
+    device: Id | None = None
 
 
 class EventsBody(EventBody):
@@ -106,6 +108,7 @@ _EVENT: Final = {
     "ttl": decoding.a_duration,
     "role": decoding.a_text,
     "reason": decoding.a_text,
+    "device": decoding.an_id,
 }
 _NOT_WITH_EVENTS: Final = "does not go together with events"
 _PLAIN: Final = "message"
@@ -115,18 +118,22 @@ _SEENS: Final = Body(SeensBody, _seens_problems)
 _TAKEN: Final = Response(202, b"{}")
 
 
-async def post_events(call: Call, engine: Engine) -> Response:
+def post_events(records: Callable[[Tenant], Records]) -> Handle:
     """Take one event or many, all or none."""
-    body = _EVENTS.decode(call.content_type, call.body)
-    found = _Reading(call)
-    events = found.read(body)
-    if found.problems:
-        raise Refused(*found.problems[: decoding.MOST_PROBLEMS])
-    taken = await engine.accept(call.tenant, events, _identity(call))
-    counts = b'"accepted":%d,"unknown":%d' % (taken.accepted, taken.unknown)
-    if taken.receipt is None:
-        return Response(202, b"{%s}" % counts)
-    return Response(202, b'{%s,"receipt":"%s"}' % (counts, taken.receipt.hex().encode()))
+
+    async def handle(call: Call, engine: Engine) -> Response:
+        body = _EVENTS.decode(call.content_type, call.body)
+        found = _Reading(call, records(call.tenant))
+        events = found.read(body)
+        if found.problems:
+            raise Refused(*found.problems[: decoding.MOST_PROBLEMS])
+        taken = await engine.accept(call.tenant, events, _identity(call))
+        counts = b'"accepted":%d,"unknown":%d' % (taken.accepted, taken.unknown)
+        if taken.receipt is None:
+            return Response(202, b"{%s}" % counts)
+        return Response(202, b'{%s,"receipt":"%s"}' % (counts, taken.receipt.hex().encode()))
+
+    return handle
 
 
 async def post_seen(call: Call, engine: Engine) -> Response:
@@ -145,7 +152,7 @@ async def post_seen(call: Call, engine: Engine) -> Response:
     for index, mark in enumerate(marks):
         prefix = f"seen[{index}]." if body.seen is not None else ""
         key = pseudonym(mark.user)
-        pairs.append((key, _instant(mark.at, call.now, f"{prefix}at", faults)))
+        pairs.append((key, instant(mark.at, call.now, f"{prefix}at", faults)))
         if mark.active_for is None:
             continue
         if not 0 < mark.active_for <= LONGEST_ACTIVE:
@@ -160,8 +167,9 @@ async def post_seen(call: Call, engine: Engine) -> Response:
 class _Reading:
     """Turns event bodies into events, and collects what is wrong with them."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, records: Records) -> None:
         self._call = call
+        self._records = records
         self._recipients = 0
         self.problems: list[Problem] = []
 
@@ -191,10 +199,10 @@ class _Reading:
     def _class_of_plain(self, body: EventBody) -> EventClass | None:
         """The class of an event that has one user and no particulars; None when it must be read with more care."""
         has_more = body.at is not None or body.ttl is not None or body.role is not None or body.reason is not None
-        if has_more or body.user is None or body.users is not None:
+        if has_more or body.device is not None or body.user is None or body.users is not None:
             return None
         event_class = self._call.tenant.classes.get(_PLAIN if body.event_class is None else body.event_class)
-        return None if event_class is None or event_class.needs_authority else event_class
+        return None if event_class is None or event_class.needs is not Scope.EVENTS else event_class
 
     def _items(self, body: EventsBody) -> Iterator[tuple[EventBody, str]]:
         if body.events is None:
@@ -218,16 +226,28 @@ class _Reading:
         if len(users) > event_class.recipients:
             raise TooManyRecipients(event_class.recipients)
         now = self._call.now
-        at = _instant(body.at, now, f"{prefix}at", self.problems)
+        at = instant(body.at, now, f"{prefix}at", self.problems)
         expires_at = NEVER
         if body.ttl is not None:
             if not 0 < body.ttl <= LONGEST_TTL:
                 self._fault(f"{prefix}ttl", f"must be more than 0 and at most {LONGEST_TTL} seconds")
             expires_at = at + body.ttl
-        authority = self._authority(body, event_class, prefix)
+        device = self._device(body, event_class, prefix)
+        authority = self._authority(body, event_class, users, prefix)
         if len(self.problems) > before:
             return None
-        return Event(event_class, users, at, expires_at, authority)
+        return Event(event_class, users, at, expires_at, authority, device)
+
+    def _device(self, body: EventBody, event_class: EventClass, prefix: str) -> DeviceKey | None:
+        """The one device of one user that an order is for."""
+        if body.device is None:
+            return None
+        if not event_class.renewal:
+            self._fault(f"{prefix}device", "goes with orders only, as of the class control")
+        if body.user is None:
+            self._fault(f"{prefix}device", "goes with one user")
+            return None
+        return self._call.tenant.pseudonyms.device(body.user, body.device)
 
     def _users(self, body: EventBody, prefix: str) -> list[UserKey]:
         if (body.user is None) == (body.users is None):
@@ -245,20 +265,23 @@ class _Reading:
         if self._recipients > MOST_RECIPIENTS:
             raise TooManyRecipients(MOST_RECIPIENTS)
 
-    def _authority(self, body: EventBody, event_class: EventClass, prefix: str) -> Authority | None:
-        """Who pierces rest, and why. Raises Forbidden without the scope `alarms`."""
+    def _authority(
+        self, body: EventBody, event_class: EventClass, users: Sequence[UserKey], prefix: str
+    ) -> Authority | None:
+        """Who pierces rest, and why. Raises Forbidden without the scope that the class needs."""
+        if event_class.needs not in self._call.key.scopes:
+            raise Forbidden(f"this class needs the scope {event_class.needs}")
         if not event_class.needs_authority:
             for name in ("role", "reason"):
                 if getattr(body, name) is not None:
                     self._fault(f"{prefix}{name}", "goes with classes that pierce rest only")
             return None
-        if Scope.ALARMS not in self._call.key.scopes:
-            raise Forbidden("this class needs the scope alarms")
         self._one_of(body.role, event_class.roles, f"{prefix}role")
         self._one_of(body.reason, event_class.reasons, f"{prefix}reason")
         if not self._call.header(b"idempotency-key"):
             self._fault("header.Idempotency-Key", "is needed for classes that pierce rest")
-        return Authority(self._call.key.id, body.role or "", body.reason or "")
+        recipients = self._records.seal_recipients(users)
+        return Authority(self._call.key.id, body.role or "", body.reason or "", recipients)
 
     def _one_of(self, value: str | None, allowed: frozenset[str], path: str) -> None:
         if value not in allowed:
@@ -269,7 +292,7 @@ class _Reading:
             self.problems.append(Problem(path, sentence))
 
 
-def _instant(value: float | str | None, now: float, path: str, faults: list[Problem]) -> float:
+def instant(value: float | str | None, now: float, path: str, faults: list[Problem]) -> float:
     """UTC seconds; arrival when absent."""
     if value is None:
         return now

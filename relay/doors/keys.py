@@ -14,23 +14,13 @@ import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Final
 
+from relay.core.events import Scope as Scope
 from relay.core.tenants import Tenant
 
 SECRET_BYTES: Final = 32
 KEY_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")
-
-
-class Scope(StrEnum):
-    EVENTS = "events"
-    ALARMS = "alarms"
-    """Classes that pierce rest; beside `events`."""
-    DEVICES = "devices"
-    REST = "rest"
-    SUPPORT = "support"
-    ADMIN = "admin"
 
 
 @dataclass(frozen=True, slots=True)

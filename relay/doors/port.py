@@ -13,7 +13,7 @@ from typing import Final, Literal, Protocol
 from relay.core.batch import Parting
 from relay.core.devices import Platform, Registration
 from relay.core.editing import Replaced
-from relay.core.events import Accepted, Event, Request
+from relay.core.events import Accepted, Event, EventClass, Request
 from relay.core.private import DeviceKey, Private, ReceiptKey, UserKey
 from relay.core.receipts import Totals
 from relay.core.tenants import Tenant
@@ -86,6 +86,14 @@ class Engine(Protocol):
         """The user has read everything up to an instant. Raises Overloaded, Unavailable.
 
         `active`: until when users among them go on reading elsewhere.
+        """
+
+    async def confirm(
+        self, tenant: Tenant, user: UserKey, event_class: EventClass, device: DeviceKey | None, at: float
+    ) -> None:
+        """Devices have obeyed the orders of a class up to an instant; None: all of the user's. Unknown ones are none.
+
+        Raises Overloaded, Unavailable.
         """
 
     async def feedback(self, tenant: Tenant, after: int | None, wait: float) -> Told:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import replace
 
@@ -107,6 +107,9 @@ class MemoryStore:
 
     def feedback_range(self, tenant: str) -> FeedbackRange:
         return FeedbackRange(self._feedback_purged.get(tenant, 0), self._state.feedback_seq)
+
+    def bypasses_of(self, tenant: str, wanted: Callable[[Bypass], bool], limit: int) -> Sequence[Bypass]:
+        return [b for b in reversed(self.bypasses) if b.tenant == tenant and wanted(b)][:limit]
 
     def idle(self) -> None:
         """Nothing to tidy."""

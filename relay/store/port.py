@@ -8,11 +8,11 @@ under a virtual clock.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from relay.core.batch import Batch, Feedback, PersonRecord, Receipt, Remembered, SlotKey
+from relay.core.batch import Batch, Bypass, Feedback, PersonRecord, Receipt, Remembered, SlotKey
 from relay.core.books import Account, AccountKey
 from relay.core.devices import Device, RestRecord
 from relay.core.errors import RelayError
@@ -120,6 +120,9 @@ class Store(Protocol):
 
     def feedback_range(self, tenant: str) -> FeedbackRange:
         """To be asked after `feedback`: both numbers only grow, so a purge between the two is not overlooked."""
+
+    def bypasses_of(self, tenant: str, wanted: Callable[[Bypass], bool], limit: int) -> Sequence[Bypass]:
+        """Records of a tenant that are wanted, newest first. `wanted` is asked once for each; it must not write."""
 
     def idle(self) -> None:
         """Nothing has been waiting for a while: a good moment for housekeeping. Never raises for its failure."""

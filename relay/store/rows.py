@@ -1,7 +1,7 @@
 """Records as bytes, for stores that keep them so. Each body begins with a version; readers refuse what they don't know.
 
-Slots are packed by `struct` because they are nearly all of the traffic (0.7 µs a row); the rest is msgpack. A slot with
-stubs, that of an alarm, has a version of its own; all others are written as ever.
+Slots are packed by `struct` because they are nearly all of the traffic (0.7 µs a row); the rest is msgpack. Slots with
+stubs, those of alarms, have a version of their own, and so have slots with orders; all others are written as ever.
 """
 
 from __future__ import annotations
@@ -18,17 +18,21 @@ from relay.core.books import ACCOUNTS, Account, AccountKey
 from relay.core.devices import Device, Platform, RestRecord
 from relay.core.events import Accepted
 from relay.core.private import KEY_BYTES, DeviceKey, ReceiptKey, TokenHash, UserKey
-from relay.core.slots import Slot, Stub
+from relay.core.slots import Order, Slot, Stub
 from relay.store.port import StoreMismatch
 
 _SLOT: Final = struct.Struct(">B4q6d")
 _DONE: Final = struct.Struct(f">{KEY_BYTES}sq")
-_STUBS: Final = struct.Struct(">I")
-"""How many stubs follow; then come the devices that are done."""
+_COUNT: Final = struct.Struct(">I")
+"""How many stubs follow, or orders; then come the devices that are done."""
 _STUB: Final = struct.Struct(f">{KEY_BYTES}s2q")
+_ORDER: Final = struct.Struct(f">{KEY_BYTES}s2d")
 _ACCOUNT: Final = struct.Struct(f">B{len(ACCOUNTS)}q")
 _VERSION: Final = 1
+_SEALED: Final = b"\x02"
 _WITH_STUBS: Final = 2
+_WITH_ORDERS: Final = 3
+"""With stubs too, perhaps none."""
 
 
 def number(value: int) -> bytes:
@@ -54,12 +58,15 @@ def read_slot_key(key: bytes) -> SlotKey:
 
 
 def slot(slot: Slot) -> bytes:
+    version = _WITH_ORDERS if slot.orders else _WITH_STUBS if slot.stubs else _VERSION
     body = _SLOT.pack(
-        _WITH_STUBS if slot.stubs else _VERSION, slot.born, slot.generation, slot.total, slot.booked, slot.first_at,
+        version, slot.born, slot.generation, slot.total, slot.booked, slot.first_at,
         slot.last_at, slot.reachable_at, slot.expires_at, slot.due_at, slot.echo_at,
     )  # fmt: skip
-    if slot.stubs:
-        body += _STUBS.pack(len(slot.stubs)) + b"".join([_STUB.pack(*stub) for stub in slot.stubs])
+    if version >= _WITH_STUBS:
+        body += _COUNT.pack(len(slot.stubs)) + b"".join([_STUB.pack(*stub) for stub in slot.stubs])
+    if version == _WITH_ORDERS:
+        body += _COUNT.pack(len(slot.orders)) + b"".join([_ORDER.pack(d, *order) for d, order in slot.orders.items()])
     if slot.done:
         body += b"".join([_DONE.pack(device, generation) for device, generation in slot.done.items()])
     return body
@@ -69,15 +76,24 @@ def read_slot(body: bytes) -> Slot:
     version, *fields = _SLOT.unpack_from(body)
     slot = Slot(*fields[:-1])
     slot.echo_at = fields[-1]
-    done = _SLOT.size
-    if version == _WITH_STUBS:
-        (count,) = _STUBS.unpack_from(body, done)
-        stubs, done = done + _STUBS.size, done + _STUBS.size + count * _STUB.size
-        slot.stubs = tuple(Stub(ReceiptKey(key), *numbers) for key, *numbers in _STUB.iter_unpack(body[stubs:done]))
-    else:
+    rest = body[_SLOT.size :]
+    if version not in (_WITH_STUBS, _WITH_ORDERS):
         _check(version)
-    slot.done = {DeviceKey(device): last for device, last in _DONE.iter_unpack(body[done:])}
+    else:
+        stubs, rest = _counted(_STUB, rest)
+        slot.stubs = tuple(Stub(ReceiptKey(key), *numbers) for key, *numbers in stubs)
+    if version == _WITH_ORDERS:
+        orders, rest = _counted(_ORDER, rest)
+        slot.orders = {DeviceKey(device): Order(*instants) for device, *instants in orders}
+    slot.done = {DeviceKey(device): last for device, last in _DONE.iter_unpack(rest)}
     return slot
+
+
+def _counted(kind: struct.Struct, body: bytes) -> tuple[Iterator[tuple[Any, ...]], bytes]:
+    """Entries of a list that says how many they are, and what comes behind them."""
+    (count,) = _COUNT.unpack_from(body)
+    end = _COUNT.size + count * kind.size
+    return kind.iter_unpack(body[_COUNT.size : end]), body[end:]
 
 
 def account_key(key: AccountKey) -> bytes:
@@ -171,9 +187,21 @@ def read_feedback(body: bytes) -> Feedback:
 
 def bypass(record: Bypass) -> bytes:
     return _pack(
-        record.tenant, record.event_class, record.at, record.key_id, record.role, record.reason,
-        len(record.recipients), record.over_rate,
+        record.tenant, record.event_class, record.at, record.key_id, record.role, record.reason, record.recipients,
+        record.over_rate,
     )  # fmt: skip
+
+
+def read_bypass(body: bytes, recipients: bytes) -> Bypass:
+    """`recipients`: what lies apart, see `bypass_recipients`."""
+    tenant, name, at, key_id, role, reason, count, over_rate = _unpack(body)
+    sealed = recipients[1:] if recipients[:1] == _SEALED else b""
+    return Bypass(tenant, name, at, key_id, role, reason, count, over_rate, sealed)
+
+
+def bypass_recipients(record: Bypass) -> bytes:
+    """Sealed; older ones, which begin with another byte, are pseudonyms in a row."""
+    return _SEALED + record.sealed
 
 
 @contextmanager

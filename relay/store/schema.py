@@ -44,5 +44,12 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE TABLE receipt (key BLOB PRIMARY KEY, at BLOB NOT NULL, body BLOB NOT NULL) WITHOUT ROWID",
         "CREATE INDEX receipt_at ON receipt (at)",
     ),
+    (
+        # Who was woken in rest is sealed from here on (2); what older files hold is pseudonyms in a row (1).
+        "DROP TRIGGER recipients_are_append_only",
+        "UPDATE bypass_recipients SET body = x'01' || body",
+        "CREATE TRIGGER recipients_are_append_only BEFORE UPDATE ON bypass_recipients "
+        "BEGIN SELECT RAISE(ABORT, 'append-only'); END",
+    ),
 )
 VERSION: Final = len(MIGRATIONS)

@@ -19,13 +19,13 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from relay.core.batch import Batch, Feedback
+from relay.core.batch import Batch, Bypass, Feedback
 from relay.core.devices import Device, RestRecord
 from relay.core.private import DeviceKey, ReceiptKey, UserKey
 from relay.store import rows
@@ -177,6 +177,21 @@ class SqliteStore:
             last, newest = self._reader.execute(query, (tenant,)).fetchone()
         return FeedbackRange(last or 0, newest)
 
+    def bypasses_of(self, tenant: str, wanted: Callable[[Bypass], bool], limit: int) -> Sequence[Bypass]:
+        query = (
+            "SELECT bypass.body, bypass_recipients.body FROM bypass JOIN bypass_recipients USING (key) "
+            "ORDER BY bypass.key DESC"
+        )
+        found: list[Bypass] = []
+        with _translated(), rows.reading():
+            for body, recipients in self._reader.execute(query):
+                record = rows.read_bypass(body, recipients)
+                if record.tenant == tenant and wanted(record):
+                    found.append(record)
+                if len(found) == limit:
+                    break
+        return found
+
     # --- writing
 
     def commit(self, batch: Batch) -> None:
@@ -218,7 +233,7 @@ class SqliteStore:
         mark = now + rows.number(batch.generation)
         bypasses = [(mark + rows.number(i), b) for i, b in enumerate(batch.bypasses)]
         self._put("bypass", ((key, key[:8] + rows.bypass(b)) for key, b in bypasses))
-        self._put("bypass_recipients", ((key, key[:8] + b"".join(b.recipients)) for key, b in bypasses))
+        self._put("bypass_recipients", ((key, key[:8] + rows.bypass_recipients(b)) for key, b in bypasses))
         self._put("account", ((rows.account_key(k), rows.account(a)) for k, a in batch.accounts.items()))
         seq = max((f.seq for f in batch.feedback), default=0)
         self._writer.execute(MARKS, (batch.generation, batch.revision, seq))

@@ -197,7 +197,9 @@ def test_a_complete_configuration_becomes_values(folder: Path) -> None:
                         reasons=frozenset({"incident"}),
                         recipients=500,
                         rate_per_hour=10,
+                        scope=Scope.ALARMS,
                     ),
+                    CONTROL,
                     EventClass(name="bulk", cancellable=False),
                 ),
             ),
@@ -313,6 +315,8 @@ def test_the_good_one_is_good(folder: Path) -> None:
 
 
 ALARM = {"name": "alarm"}
+CONTROL = DEFAULT_CLASSES[-1]
+STEPS = "must be one of 0, 300, 900, 3600, 14400, 43200, 604800"
 PIERCES = "must be true, false, or a list of night, free, leave, sick, off"
 A_LIST = "must be a list of tables; write [[{}]]"
 A_CERTIFICATE = "tenants[0].apps[0].ca_file"
@@ -334,8 +338,8 @@ A_CERTIFICATE = "tenants[0].apps[0].ca_file"
         ("tenants[0].apps[0].key", "k",
          "is not known here; known are ca_file, connections, endpoint, environment, key_file, key_id, "
          "most_connections, name, provider, team_id, topic"),
-        ("tenants[0].classes[0].prio", 1, "is not known here; known are cancellable, deadline_seconds, name, pierces, "
-         "rate_per_hour, reasons, recipients, roles"),
+        ("tenants[0].classes[0].prio", 1, "is not known here; known are cancellable, deadline_seconds, life_seconds, "
+         "name, pierces, rate_per_hour, reasons, recipients, renew_seconds, roles, scope"),
         # missing
         ("store.path", GONE, "is missing"),
         ("store.key_file", GONE, "is missing"),
@@ -388,6 +392,12 @@ A_CERTIFICATE = "tenants[0].apps[0].ca_file"
         ("tenants[0].keys[0].scopes", "events", "must be a list of texts"),
         ("tenants[0].classes[0].pierces", "yes", PIERCES),
         ("tenants[0].classes[0].pierces", [], PIERCES),
+        ("tenants[0].classes[0].scope", "devices", "must be one of events, alarms, admin"),
+        ("tenants[0].classes[0].life_seconds", 301, STEPS),
+        ("tenants[0].classes[0].life_seconds", False, STEPS),
+        ("tenants[0].classes[0].renew_seconds", 899, "must be a number from 900 to 604800, or 0 for none"),
+        ("tenants[0].classes[0].renew_seconds", "daily", "must be a number from 900 to 604800, or 0 for none"),
+        ("tenants[0].classes[0].renew_seconds", False, "must be a number from 900 to 604800, or 0 for none"),
         ("tenants[0].classes[0].pierces", ["noon"], PIERCES),
         ("tenants[0].classes[0].deadline_seconds", time(1), "must be a number from 60 to 2419200"),
         # out of range
@@ -456,6 +466,12 @@ A_CERTIFICATE = "tenants[0].apps[0].ca_file"
         ("tenants[0].classes[0]", ALARM | {"cancellable": True},
          {"tenants[0].classes[0].cancellable":
           "must be false in a class that pierces rest: an alarm is not taken back by reading"}),
+        ("tenants[0].classes[0]", ALARM | {"scope": "events"},
+         {"tenants[0].classes[0].scope": "must be alarms or admin in a class that may go out in rest"}),
+        ("tenants[0].classes[0]", {"name": "roster", "pierces": ["free"], "scope": "events"},
+         {"tenants[0].classes[0].scope": "must be alarms or admin in a class that may go out in rest"}),
+        ("tenants[0].classes[0].renew_seconds", 3600,
+         {"tenants[0].classes[0].pierces": "must be true in a class that is renewed: orders go out in rest"}),
         ("tenants[0].classes[0]", ALARM | {"pierces": False, "roles": ["dispatch"]},
          {"tenants[0].classes[0].roles": "belongs to classes that pierce rest; this one does not"}),
         # files
@@ -549,6 +565,13 @@ def test_a_class_may_pierce_rest_of_some_kinds(folder: Path) -> None:
     config = examine(content({"tenants[0].classes[0]": named}), folder)
     (roster,) = [event_class for event_class in config.tenants[0].classes if event_class.name == "roster"]
     assert (roster.pierces, roster.through, roster.cancellable) == (False, frozenset({"free", "off"}), True)
+
+
+def test_a_class_has_a_scope_a_life_and_perhaps_a_renewal(folder: Path) -> None:
+    named = {"name": "control", "scope": "alarms", "life_seconds": 43200, "renew_seconds": 3600}
+    config = examine(content({"tenants[0].classes[0]": named}), folder)
+    control = config.tenants[0].classes[-1]
+    assert (control.scope, control.life, control.renewal, control.pierces) == (Scope.ALARMS, 43200, 3600.0, True)
 
 
 # --- addresses

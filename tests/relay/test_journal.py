@@ -40,7 +40,7 @@ from relay.store.port import FeedbackRange, StaleEpoch, StoreError
 from relay.waiting import MAX_WAITING
 from tests.relay.world import NOON, Gate, virtual
 
-MESSAGE, _, ALARM = DEFAULT_CLASSES
+MESSAGE, _, ALARM, _ = DEFAULT_CLASSES
 TENANT = Tenant(
     name="t", pseudonyms=Pseudonyms(b"m" * 32, "t"), apps={"ios": Platform.APNS}, device_limit=10_000
 )  # fmt: skip

@@ -166,12 +166,14 @@ class Scene:
         return self.do(lambda draft: editing.put_rest(draft, self.home, self.key(user), b"id", sealed, None))
 
     def event(
-        self, *users: str, name: str = "message", at: float | None = None, ttl: float = NEVER, role: str = "dispatch"
-    ) -> Event:
+        self, *users: str, name: str = "message", at: float | None = None, ttl: float = NEVER, role: str = "dispatch",
+        device: str | None = None,
+    ) -> Event:  # fmt: skip
         event_class = self.home.classes[name]
         authority = Authority("key", role, "incident") if event_class.pierces else None
         at = self.now if at is None else at
-        return Event(event_class, [self.key(user) for user in users], at, at + ttl, authority)
+        one = None if device is None else self.device_key(users[0], device)
+        return Event(event_class, [self.key(user) for user in users], at, at + ttl, authority, one)
 
     def accept(
         self,
@@ -180,15 +182,22 @@ class Scene:
         at: float | None = None,
         ttl: float = NEVER,
         role: str = "dispatch",
+        device: str | None = None,
         request: Request | None = None,
     ) -> Accepted:
-        event = self.event(*users, name=name, at=at, ttl=ttl, role=role)
+        event = self.event(*users, name=name, at=at, ttl=ttl, role=role, device=device)
         return self.do(lambda draft: accepting.accept(draft, self.home, [event], request))
 
     def seen(self, user: str, at: float | None = None, active_for: float | None = None) -> None:
         mark = (self.key(user), self.now if at is None else at)
         active = {} if active_for is None else {self.key(user): self.now + active_for}
         self.do(lambda draft: settling.seen(draft, self.home, [mark], active))
+
+    def confirm(self, user: str, device: str | None = None, at: float | None = None) -> None:
+        one = None if device is None else self.device_key(user, device)
+        until = self.now if at is None else at
+        control = self.home.classes["control"]
+        self.do(lambda draft: settling.confirm(draft, self.home, self.key(user), control, one, until))
 
     def expire(self, user: str, name: str = "message") -> None:
         self.do(lambda draft: settling.expire(draft, self.person(user), name))

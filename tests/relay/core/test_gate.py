@@ -14,7 +14,7 @@ from relay.core.life import LADDER
 from relay.core.private import UserKey
 from tests.relay.core.scene import DAY, HOUR, NOON, compiled, endless, iso, nightly, rest_between
 
-MESSAGE, _, ALARM = DEFAULT_CLASSES
+MESSAGE, _, ALARM, CONTROL = DEFAULT_CLASSES
 ANNA = UserKey(b"a" * 16)
 START = NOON + 10 * HOUR
 """Of the night, 22:00."""

@@ -48,7 +48,7 @@ def test_remembered_requests_are_forgotten_after_a_day(later: float, known: bool
 
 def test_the_rate_of_piercing_events_takes_bounded_memory() -> None:
     scene = Scene()
-    often = Bypass("city", "alarm", NOON, "key", "dispatch", "incident", (), over_rate=False)
+    often = Bypass("city", "alarm", NOON, "key", "dispatch", "incident", 0, over_rate=False)
     for _ in range(3):
         scene.people.remember_bypasses([often] * 1000)
         scene.people.remember_bypasses([replace(often, role="staff")])

@@ -139,7 +139,7 @@ USER, DEVICE, HASH = UserKey(b"u" * 16), DeviceKey(b"d" * 16), TokenHash(b"t" * 
         Device(DEVICE, USER, "ios", Platform.APNS, HASH, SEALED, 0.0),
         Registration(USER, SEALED, DEVICE, "ios", Platform.APNS, HASH, SEALED),
         Feedback(1, "city", USER, DEVICE, Parting.DEAD, "", 0.0, SEALED),
-        Bypass("city", "alarm", 0.0, "key", "dispatch", "incident", (UserKey(b"canary recipient"),), over_rate=False),
+        Bypass("city", "alarm", 0.0, "key", "dispatch", "incident", 1, over_rate=False, sealed=SEALED),
     ],
     ids=lambda value: type(value).__name__,
 )

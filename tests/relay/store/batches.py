@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from relay.core.batch import Batch, Bypass, Feedback, Parting, PersonRecord, Receipt, Remembered
 from relay.core.books import Account
 from relay.core.devices import Device, Platform, RestRecord
 from relay.core.events import NEVER, Accepted
 from relay.core.private import DeviceKey, ReceiptKey, TokenHash, UserKey
-from relay.core.slots import Slot, Stub
+from relay.core.slots import NO_ORDERS, Order, Slot, Stub
 
 NOW = 1_800_000_000.0
 DAY = 86_400.0
@@ -25,12 +27,18 @@ def receipt_key(number: int) -> ReceiptKey:
     return ReceiptKey(b"\x1e" + number.to_bytes(3, "big") * 5)
 
 
-def a_slot(number: int = 0, *, done: dict[DeviceKey, int] | None = None, stubs: tuple[Stub, ...] = ()) -> Slot:
+def a_slot(
+    number: int = 0,
+    *,
+    done: dict[DeviceKey, int] | None = None,
+    stubs: tuple[Stub, ...] = (),
+    orders: Mapping[DeviceKey, Order] = NO_ORDERS,
+) -> Slot:
     base = 100 * number
     return Slot(
         born=base + 1, generation=base + 2, total=base + 4, booked=base + 3, first_at=NOW + base + 0.125,
         last_at=NOW + base + 1.25, reachable_at=NOW + base + 2.5, expires_at=NEVER, due_at=NOW + base + 3.75,
-        done=done or {}, echo_at=NOW + base + 4.5, stubs=stubs,
+        done=done or {}, echo_at=NOW + base + 4.5, stubs=stubs, orders=orders,
     )  # fmt: skip
 
 
@@ -49,7 +57,7 @@ def a_feedback(seq: int, tenant: str = "city", *, at: float = NOW) -> Feedback:
 def a_bypass(number: int, *, at: float = NOW, recipients: int = 2) -> Bypass:
     return Bypass(
         tenant="city", event_class="alarm", at=at, key_id=f"key{number}", role="dispatch", reason="incident",
-        recipients=tuple(user(n) for n in range(recipients)), over_rate=number % 2 == 1,
+        recipients=recipients, over_rate=number % 2 == 1, sealed=bytes(16 * recipients),
     )  # fmt: skip
 
 
@@ -75,6 +83,13 @@ def a_full_batch(epoch: int) -> Batch:
                 done={device_key(1): 202, device_key(2): 17},
                 stubs=(Stub(receipt_key(1), 203, 203), Stub(receipt_key(2), 204, 2**62)),
             ),
+            (anna, "control"): a_slot(
+                3,
+                done={device_key(1): 302},
+                stubs=(Stub(receipt_key(1), 303, 303),),
+                orders={device_key(1): Order(NOW, NOW + 28 * DAY), device_key(2): Order(NOW + 0.5, NOW + 1.5)},
+            ),
+            (bert, "control"): a_slot(4, orders={device_key(3): Order(NOW, NEVER)}),
             (bert, "m"): Slot(1, 2**62, 2**40, 0, 0.0, 0.0, NEVER, NEVER, NEVER),
             (bert, "a" * 32): Slot(3, 3, 0, 0, NOW, NOW, NOW, NOW, NOW, done={device_key(3): 0}),
         },

@@ -12,17 +12,16 @@ import msgpack
 import pytest
 
 from relay.core.batch import Bypass
-from relay.core.private import UserKey
 from relay.store.memory import MemoryStore
 from relay.store.port import Store, StoreError
 from relay.store.sqlite import SqliteStore
 
-BypassRow = tuple[str, str, float, str, str, str, tuple[UserKey, ...], bool]
+BypassRow = tuple[str, str, float, str, str, str, int, bool, bytes]
 
 
 @dataclass
 class Keeper:
-    """One store, and how to take it up again after its process ended. `bypasses` has no reader in the port."""
+    """One store, and how to take it up again after its process ended. `bypasses`: the records, oldest first."""
 
     store: Store
     take_up: Callable[[], Store]
@@ -38,7 +37,7 @@ class Keeper:
 def bypass_row(bypass: Bypass) -> BypassRow:
     return (
         bypass.tenant, bypass.event_class, bypass.at, bypass.key_id, bypass.role, bypass.reason, bypass.recipients,
-        bypass.over_rate,
+        bypass.over_rate, bypass.sealed,
     )  # fmt: skip
 
 
@@ -60,9 +59,8 @@ def bypasses_in(path: Path) -> list[BypassRow]:
     assert alone == len(rows), "recipients without their record"
     result: list[BypassRow] = []
     for (version, tenant, name, at, key_id, role, reason, count, over_rate), joined in rows:
-        recipients = tuple(UserKey(joined[i : i + 16]) for i in range(0, len(joined), 16))
-        assert (version, count) == (1, len(recipients))
-        result.append((tenant, name, at, key_id, role, reason, recipients, over_rate))
+        assert (version, joined[:1]) == (1, b"\x02")
+        result.append((tenant, name, at, key_id, role, reason, count, over_rate, joined[1:]))
     return result
 
 

@@ -140,7 +140,7 @@ def test_none_deletes_and_deleting_twice_is_no_error(keeper: Keeper) -> None:
     commit(keeper.store, a_full_batch(0))
     gone = Batch(
         NOW,
-        slots={(anna, "alarm"): None, (anna, "message"): None, (user(77), "message"): None},
+        slots={**{(anna, name): None for name in ("alarm", "message", "control")}, (user(77), "message"): None},
         devices={device_key(2): (anna, None), device_key(88): (anna, None)},
         rests={anna: None, user(77): None},
         revision=2**40 + 1,

@@ -19,7 +19,7 @@ from relay.core.books import Account
 from relay.core.devices import Device, Platform, RestRecord
 from relay.core.events import NEVER, Accepted
 from relay.core.private import DeviceKey, TokenHash, UserKey
-from relay.core.slots import Slot, Stub
+from relay.core.slots import Order, Slot, Stub
 from relay.store.memory import MemoryStore
 from relay.store.port import FeedbackRange, Loaded, Purged, StaleEpoch, Store
 from relay.store.sqlite import SqliteStore
@@ -41,6 +41,7 @@ slots = st.builds(
     Slot, counters, counters, counters, counters, instants, instants, instants, instants, instants, st.just(False),
     st.dictionaries(st.sampled_from(sorted(DEVICES)), counters, max_size=3), instants,
     st.just(()) | st.lists(stubs, max_size=3).map(tuple),
+    st.just({}) | st.dictionaries(st.sampled_from(sorted(DEVICES)), st.builds(Order, instants, instants), max_size=3),
 )  # fmt: skip
 people = st.builds(PersonRecord, st.sampled_from(TENANTS), blobs)
 rests = st.builds(RestRecord, blobs, counters)
@@ -210,8 +211,8 @@ class Pair:
             batch.receipts[receipt_key(number)] = Receipt("a", at, self.numbers, number)
         for number in range(step.bypasses):
             batch.generation = state.generation + 1
-            recipients = USERS[:number]
-            batch.bypasses.append(Bypass("a", "alarm", self.now, "key", "role", "reason", recipients, bool(number)))
+            sealed = b"sealed" * number
+            batch.bypasses.append(Bypass("a", "alarm", self.now, "key", "role", "reason", number, bool(number), sealed))
         for tenant in step.feedback:
             self.numbers += 1
             batch.feedback.append(

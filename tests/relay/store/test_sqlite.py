@@ -347,7 +347,7 @@ def test_a_page_damaged_meanwhile_is_a_store_error(path: Path) -> None:
     ("statement", "sentence"),
     [
         ("UPDATE device SET body = CAST(x'9902' || substr(body, 3) AS BLOB)", "newer version"),
-        ("UPDATE slot SET body = CAST(x'03' || substr(body, 2) AS BLOB)", "newer version"),
+        ("UPDATE slot SET body = CAST(x'04' || substr(body, 2) AS BLOB)", "newer version"),
         ("UPDATE account SET body = CAST(x'02' || substr(body, 2) AS BLOB)", "newer version"),
         ("UPDATE rest SET body = CAST(x'9302' || substr(body, 3) AS BLOB)", "newer version"),
         ("UPDATE person SET body = substr(body, 1, 4)", "damaged records"),
@@ -462,7 +462,7 @@ def without_receipts() -> Batch:
     """A full batch as the programs of versions 1 and 2 wrote it, first owner of their file."""
     batch = a_full_batch(0)
     batch.receipts.clear()
-    batch.slots = {key: slot and replace(slot, stubs=()) for key, slot in batch.slots.items()}
+    batch.slots = {key: slot and replace(slot, stubs=(), orders={}) for key, slot in batch.slots.items()}
     for key, known in batch.requests.items():
         batch.requests[key] = replace(known, answer=replace(known.answer, receipt=None))
     return batch

@@ -70,8 +70,11 @@ def a_day_of(tenant: str, epoch: int) -> Batch:
     request = made.names.request("backend", "canary-idempotency-key")
     batch.requests[request] = Remembered(bytes(32), Accepted(1, 0), NOW)
     batch.accounts[(tenant, "message")] = Account(2)
-    recipients = tuple(batch.people)
-    batch.bypasses.append(Bypass(tenant, "alarm", NOW, "backend", "dispatch", "incident", recipients, over_rate=False))
+    sealed = made.records.seal_recipients(list(batch.people))
+    bypass = Bypass(
+        tenant, "alarm", NOW, "backend", "dispatch", "incident", len(PEOPLE), over_rate=False, sealed=sealed
+    )
+    batch.bypasses.append(bypass)
     return batch
 
 
