@@ -43,8 +43,11 @@
     most_connections = 16
     rate_per_minute = 600000          # the project's quota; what other senders use of it, take off
 
-    [[tenants.classes]]               # message, roster and alarm exist; name one to change it
+    [[tenants.classes]]               # message, roster, alarm and control exist; name one to change it
     name = "alarm"
+    scope = "alarms"                  # what a key needs for it beside events; control needs admin
+    life_seconds = 604800             # a step of the ladder: longest time for which a provider may keep it
+    renew_seconds = 0                 # sent anew so often until confirmed; control: 86400
     pierces = true                    # or the kinds of rest that are none for it: ["free", "night"]
     cancellable = false
     deadline_seconds = 3600

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import replace
+from itertools import islice
 
 from relay.core.batch import Batch, Bypass, Feedback
 from relay.core.devices import Device, RestRecord
@@ -109,7 +110,7 @@ class MemoryStore:
         return FeedbackRange(self._feedback_purged.get(tenant, 0), self._state.feedback_seq)
 
     def bypasses_of(self, tenant: str, wanted: Callable[[Bypass], bool], limit: int) -> Sequence[Bypass]:
-        return [b for b in reversed(self.bypasses) if b.tenant == tenant and wanted(b)][:limit]
+        return list(islice((b for b in reversed(self.bypasses) if b.tenant == tenant and wanted(b)), limit))
 
     def idle(self) -> None:
         """Nothing to tidy."""

@@ -47,7 +47,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     (
         # Who was woken in rest is sealed from here on (2); what older files hold is pseudonyms in a row (1).
         "DROP TRIGGER recipients_are_append_only",
-        "UPDATE bypass_recipients SET body = x'01' || body",
+        "UPDATE bypass_recipients SET body = CAST(x'01' || body AS BLOB)",
         "CREATE TRIGGER recipients_are_append_only BEFORE UPDATE ON bypass_recipients "
         "BEGIN SELECT RAISE(ABORT, 'append-only'); END",
     ),

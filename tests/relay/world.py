@@ -297,6 +297,7 @@ CLASSES: Final = (
         name="alarm", pierces=True, cancellable=False, deadline=HOUR, roles=frozenset({"dispatch"}),
         reasons=frozenset({"incident"}),
     ),
+    DEFAULT_CLASSES[-1],
 )  # fmt: skip
 """The default classes, an alarm that somebody may send, and one class that is given up after ten minutes."""
 
@@ -374,13 +375,15 @@ class World:
         await self.relay.engine.delete_device(self.tenant, self.key(user), self.device_key(user, device))
 
     async def post(
-        self, *users: str, event_class: str = "message", at: float | None = None, ttl: float | None = None
-    ) -> Accepted:
+        self, *users: str, event_class: str = "message", at: float | None = None, ttl: float | None = None,
+        device: str | None = None,
+    ) -> Accepted:  # fmt: skip
         """Post one event; return when it is committed."""
         of = self.tenant.classes[event_class]
         at = self.now if at is None else at
         authority = Authority("backend", "dispatch", "incident") if of.pierces else None
-        event = Event(of, [self.key(user) for user in users], at, NEVER if ttl is None else at + ttl, authority)
+        one = None if device is None else self.device_key(users[0], device)
+        event = Event(of, [self.key(user) for user in users], at, NEVER if ttl is None else at + ttl, authority, one)
         identity = None
         if of.pierces:
             identity = Request(self.tenant.pseudonyms.request("backend", f"n{next(self._numbers)}"), b"body")
@@ -388,6 +391,10 @@ class World:
 
     async def alarm(self, *users: str) -> Accepted:
         return await self.post(*users, event_class="alarm")
+
+    async def confirm(self, user: str, device: str | None = None) -> None:
+        one = None if device is None else self.device_key(user, device)
+        await self.relay.engine.confirm(self.tenant, self.key(user), self.tenant.classes["control"], one, self.now)
 
     async def forget(self, user: str) -> None:
         await self.relay.engine.delete_user(self.tenant, self.key(user))

@@ -43,6 +43,17 @@ def test_a_rest_document_comes_back_as_it_was_posted(document: dict[str, object]
     assert records.open_rest(ANNA, records.seal_rest(ANNA, document)) == document
 
 
+@given(st.lists(st.binary(min_size=16, max_size=16).map(UserKey), max_size=20), st.integers(0, 19), st.integers(0, 16))
+def test_recipients_are_found_and_nobody_who_looks_like_two_of_them(
+    users: list[UserKey], index: int, shift: int
+) -> None:
+    sealed = records.seal_recipients(users)
+    row = b"".join(users)
+    asked = UserKey(row[16 * index + shift : 16 * index + shift + 16].ljust(16, b"-"))
+    assert records.is_recipient(asked, sealed) == (asked in users)
+    assert b"".join(users[:1]) not in sealed or not users
+
+
 SEALED = {
     "user": records.seal_user(ANNA, Private("anna")),
     "device": records.seal_device(ANNA, PHONE, Private("anna"), Private("phone"), Private("token")),

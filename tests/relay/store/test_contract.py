@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import pytest
 
-from relay.core.batch import Batch, PersonRecord
+from relay.core.batch import Batch, Bypass, PersonRecord
 from relay.core.books import Account
 from relay.core.devices import Device, RestRecord
 from relay.core.private import DeviceKey, UserKey
@@ -417,6 +417,23 @@ def test_records_that_look_alike_are_counted_one_by_one(keeper: Keeper) -> None:
 def test_two_bypasses_of_one_batch_are_both_kept(keeper: Keeper) -> None:
     commit(keeper.store, Batch(NOW, bypasses=[a_bypass(1), a_bypass(1)], generation=1))
     assert keeper.bypasses() == [bypass_row(a_bypass(1))] * 2
+
+
+def test_bypasses_of_a_tenant_are_told_newest_first_as_far_as_they_are_wanted(keeper: Keeper) -> None:
+    for number in range(1, 7):
+        record = replace(a_bypass(number, at=NOW + number), tenant="city" if number % 3 else "county")
+        commit(keeper.store, Batch(NOW + number, bypasses=[record], generation=number))
+    store = keeper.reopen()
+    asked: list[str] = []
+
+    def wanted(record: Bypass) -> bool:
+        asked.append(record.key_id)
+        return record.key_id != "key4"
+
+    assert [b.key_id for b in store.bypasses_of("city", wanted, 2)] == ["key5", "key2"]
+    assert asked == ["key5", "key4", "key2"]
+    assert store.bypasses_of("city", lambda b: b.key_id == "key1", 9) == [a_bypass(1, at=NOW + 1)]
+    assert store.bypasses_of("village", lambda b: True, 9) == []
 
 
 def test_a_purge_spares_everything_else(keeper: Keeper) -> None:

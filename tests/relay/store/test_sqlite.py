@@ -530,6 +530,21 @@ def test_recipients_go_with_their_record(path: Path, store: SqliteStore) -> None
     assert sql(path, "SELECT key FROM bypass") == sql(path, "SELECT key FROM bypass_recipients") != []
 
 
+def test_recipients_that_lie_in_an_older_file_are_kept_and_told_apart(path: Path) -> None:
+    """They are pseudonyms in clear there, and nobody is found in them any more."""
+    with closing(SqliteStore(path, migrations=MIGRATIONS[:3])) as store:
+        batch = Batch(NOW, store.load().epoch, bypasses=[a_bypass(1)], generation=1)
+        store.commit(batch)
+    sql(path, "DROP TRIGGER recipients_are_append_only")
+    sql(path, "UPDATE bypass_recipients SET body = x'01020304'")
+    sql(path, MIGRATIONS[0][-1])
+    with closing(SqliteStore(path)) as store:
+        assert store.bypasses_of("city", lambda b: True, 9) == [replace(a_bypass(1), sealed=b"")]
+    assert sql(path, "SELECT body FROM bypass_recipients") == [(b"\x01\x01\x02\x03\x04",)]
+    with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        sql(path, "UPDATE bypass_recipients SET body = x''")
+
+
 # --- the log
 
 
