@@ -40,9 +40,8 @@ def give(slot: Slot, event: Event, phones: Sequence[Device], before: int, now: f
     named = {phone.key for phone in addressed(event, phones)}
     slot.orders = {**slot.orders, **dict.fromkeys(named, order)}
     for phone in phones:
-        if phone.key in named:
-            slot.done.pop(phone.key, None)
-        elif phone.key not in slot.orders or slot.done.get(phone.key, 0) >= before:
+        is_done = phone.key not in slot.orders or slot.done.get(phone.key, 0) >= before
+        if is_done and phone.key not in named:
             exempt(slot, phone.key)
 
 

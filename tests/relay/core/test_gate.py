@@ -98,6 +98,18 @@ def test_a_rest_without_end_that_begins_soon_names_none_either() -> None:
     assert GATE.ask(table, ANNA, MESSAGE, NOON) == Deferred(Why.ENDLESS_REST, NEVER)
 
 
+@pytest.mark.parametrize(("longest", "lives"), [(0, 0), (300, 300), (43_200, 43_200), (604_800, 604_800)])
+def test_a_class_may_be_kept_for_less_long_than_the_ladder_has(longest: int, lives: int) -> None:
+    """And that is no life that rest has cut: nothing echoes it."""
+    brief = replace(MESSAGE, life=longest)
+    assert Gate(0.0).ask(None, ANNA, brief, NOON) == Passed(Why.REACHABLE, lives)
+    before_the_night = compiled(nightly(), NOON)
+    assert Gate(0.0).ask(before_the_night, ANNA, brief, NOON) == (
+        Passed(Why.REACHABLE, lives) if longest < 36_000 else Passed(Why.REACHABLE, 14_400, START + 8 * HOUR)
+    )
+    assert Gate(0.0).ask(None, ANNA, replace(ALARM, life=longest), NOON) == Passed(Why.PIERCES, min(longest, 3600))
+
+
 @pytest.mark.parametrize("table", [None, NIGHT, compiled(endless())], ids=["no rules", "night", "endless"])
 @pytest.mark.parametrize("now", [NOON, START - 5, START, END])
 def test_a_class_that_pierces_always_passes_at_once(table: RestTable | None, now: float) -> None:

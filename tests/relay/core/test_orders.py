@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from relay.core import settling
 from relay.core.books import Account
+from relay.core.draft import Draft
 from relay.core.events import DEFAULT_CLASSES, NEVER
 from relay.core.fanout import depart
 from relay.core.flight import Fate
@@ -301,6 +302,19 @@ def test_a_confirmation_is_for_the_orders_up_to_its_instant() -> None:
     assert rung(scene) == ["phone"]
     scene.confirm("anna", "phone", at=scene.now)
     assert scene.person("anna").slots == {}
+
+
+def test_a_confirmation_that_leaves_only_those_who_were_woken_sets_their_next_day() -> None:
+    """The dispatcher must hear of it: no verdict is to come that would tell it."""
+    scene = scene_of()
+    order(scene)
+    tablet = next(f for f in scene.send("anna") if f.device.key == scene.device_key("anna", "tablet"))
+    scene.took(tablet)
+    scene.now += HOUR
+    draft = Draft(scene.people, scene.now, scene.tables)
+    settling.confirm(draft, scene.home, scene.key("anna"), CONTROL, scene.device_key("anna", "phone"), scene.now)
+    assert draft.apply() == [scene.person("anna")]
+    assert scene.consider("anna") == ([], [], scene.now + DAY)
 
 
 def test_a_confirmation_by_another_tenant_is_none() -> None:
