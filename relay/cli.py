@@ -299,3 +299,5 @@ def _run(main_task: Callable[[], Any]) -> Any:  # noqa: ANN401 (what the task re
         while errors and isinstance(errors[0], BaseExceptionGroup):
             errors = list(errors[0].exceptions)
         fail(errors[0])
+    except* MemoryError:
+        fail(MemoryError("there is no memory left; what was acknowledged goes on after the next start"))

@@ -1,9 +1,10 @@
-"""What every process of the relay needs before and around its work: how it is stopped, and how threads share it."""
+"""What every process of the relay needs around its work: its limits, how it is stopped, how threads share it."""
 
 from __future__ import annotations
 
 import gc
 import os
+import resource
 import signal
 import sys
 from typing import Final
@@ -19,7 +20,12 @@ release of 69,000 wakeups over and over: a tenth of all work, and nothing of it 
 
 
 def prepare() -> None:
-    """Set up this process for the event loop and the store's thread."""
+    """Set up this process for the event loop and the store's thread, with as many descriptors as it may have.
+
+    The usual soft limit of 1,024 is there for programs that use select(); the door alone may take 1,000 connections.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     sys.setswitchinterval(SWITCH_INTERVAL)
     gc.set_threshold(YOUNG, 10, 10)
 

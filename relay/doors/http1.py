@@ -147,6 +147,8 @@ class Server:
                     self._places.discard(place)
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # the client went away
+        except MemoryError:
+            pass  # its request does not fit; the others do, perhaps
         finally:
             await trio.aclose_forcefully(stream)
 

@@ -72,7 +72,9 @@ class Parser:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
             return self._decline(data[upgrade.args[0] :])
-        except httptools.HttpParserError:
+        except httptools.HttpParserError as error:
+            if isinstance(error.__context__, MemoryError):
+                raise error.__context__ from None
             self._refuse(400, "the request is not valid HTTP/1.1")
         # When a request ended within these bytes, nobody knows how many of them belong to the next one.
         self._untold = self._untold + len(data) if len(self.ready) == before else 0

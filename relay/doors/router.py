@@ -89,6 +89,8 @@ class Router:
             return problems.problem("malformed", str(error))
         except decoding.UnknownMedia as error:
             return problems.problem("media-type", str(error))
+        except MemoryError:
+            return problems.refusal(503, "there is no memory for this request")
         except Exception as error:  # the process boundary of one request: the others go on
             return self._internal(error)
 

@@ -7,6 +7,7 @@ written is no reason to stop: the line is lost, the relay goes on.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable, MutableMapping
@@ -21,6 +22,8 @@ _FORBIDDEN: Final = frozenset(
 """Words; a name is private when one of its words is (`user_id`)."""
 _PLAIN: Final = (str, int, float, bool, type(None))
 HIDDEN: Final = "<hidden>"
+SELDOM: Final = 60.0
+"""Seconds between two lines about connections that cannot be accepted; trio would tell of it ten times a second."""
 
 
 def configure(now: Callable[[], float], keep: Callable[[str], object] | None = None) -> None:
@@ -38,6 +41,8 @@ def configure(now: Callable[[], float], keep: Callable[[str], object] | None = N
         logger_factory=lambda *_: _StandardError() if keep is None else _Kept(keep),
         cache_logger_on_first_use=True,
     )
+    listeners = logging.getLogger("trio.serve_listeners")
+    listeners.handlers, listeners.propagate = [_Accepting(now)], False
 
 
 def hide(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -46,6 +51,22 @@ def hide(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Muta
         if not _FORBIDDEN.isdisjoint(name.lower().split("_")) or not isinstance(value, _PLAIN):
             event[name] = HIDDEN
     return event
+
+
+class _Accepting(logging.Handler):
+    """No connection can be accepted, mostly for want of descriptors: said once in a while, without a traceback."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        super().__init__()
+        self._now = now
+        self._said_at = float("-inf")
+
+    def emit(self, record: logging.LogRecord) -> None:
+        now = self._now()
+        if abs(now - self._said_at) >= SELDOM:
+            self._said_at = now
+            error = record.exc_info[1] if record.exc_info else None
+            structlog.get_logger().error("accept_failed", reason=getattr(error, "strerror", None) or "unknown")
 
 
 class _Kept:
