@@ -54,7 +54,8 @@ class Transport:
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Read until the connection ends; always ends by ConnectionLost, or by cancellation."""
-        await self._send(self._connection.initiate())
+        async with self._writing:  # cancelled while it waits for that, nothing was said, and no goodbye will be
+            await self._send_locked(self._connection.initiate())
         task_status.started()
         while True:
             try:

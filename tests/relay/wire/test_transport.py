@@ -411,6 +411,23 @@ async def test_closing_says_goodbye_also_when_what_was_open_has_been_given_up(au
     assert [frame.kind for frame in by_hand.split(await read_all(theirs))] == [by_hand.GOAWAY]
 
 
+async def test_nobody_says_goodbye_before_anything_was_said(autojump_clock: MockClock) -> None:
+    """A relay that is stopped while a connection has just been made: GOAWAY is no preface."""
+    ours, theirs = memory_stream_pair()
+    await Transport(ours, Connection(TEMPLATE)).aclose()
+    assert await read_all(theirs) == b""
+
+
+async def test_nor_by_one_that_was_stopped_at_its_first_word(autojump_clock: MockClock) -> None:
+    ours, theirs = memory_stream_pair()
+    transport = Transport(ours, Connection(TEMPLATE))
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await transport.run(lambda news: None)
+    await transport.aclose()
+    assert await read_all(theirs) == b""
+
+
 async def test_nobody_says_goodbye_to_a_peer_that_has_left(autojump_clock: MockClock) -> None:
     ours, theirs = memory_stream_pair()
     transport, ends = Transport(ours, Connection(TEMPLATE)), list[str]()
