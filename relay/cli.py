@@ -11,13 +11,9 @@ from typing import IO, Any, NoReturn
 
 import click
 
-CONFIG = click.option(
-    "--config",
-    "config_path",
-    type=click.Path(dir_okay=False, path_type=Path),
-    required=True,
-    help="The configuration file (TOML).",
-)
+from relay import cli_operate
+from relay.cli_config import CONFIG, read_config
+
 WALL_TIME = click.DateTime(["%Y-%m-%dT%H:%M"])
 LOG_LINES = 50
 """Of the relay's log that the demo shows when something went wrong."""
@@ -60,7 +56,7 @@ def serve(config_path: Path) -> None:
     from relay.clock import WallClock
     from relay.ops import logs
 
-    config = _read(config_path)
+    config = read_config(config_path)
     clock = WallClock()
     logs.configure(clock.now)
     process.prepare()
@@ -83,7 +79,7 @@ def check(config_path: Path) -> None:
     """Check the configuration; exit 0 when it is good, 1 with warnings, 2 when it cannot be used."""
     from schedules import TZDATA
 
-    config = _read(config_path)
+    config = read_config(config_path)
     click.echo(f"time zone data {TZDATA}, {len(config.tenants)} tenants")
     warnings = list(_warnings(config))
     for warning in warnings:
@@ -105,6 +101,10 @@ def init(folder: Path, *, systemd: bool) -> None:
     except OSError as error:
         raise click.ClickException(f"{error.filename}: {error.strerror}") from None
     click.echo("\n".join(installation.told(folder, made)))
+
+
+for command in (cli_operate.hold, cli_operate.resume, cli_operate.holds):
+    main.add_command(command)
 
 
 @main.group()
@@ -240,18 +240,6 @@ def _rules(file: IO[bytes], language: str) -> Any:  # noqa: ANN401 (the type is 
     except RuleError as error:
         for problem in error.problems:
             click.echo(f"{problem.path}: {problem.german if language == 'de' else problem.sentence}", err=True)
-        sys.exit(2)
-
-
-def _read(path: Path) -> Any:  # noqa: ANN401 (the type is imported lazily)
-    from relay.config import ConfigError
-    from relay.config_file import read
-
-    try:
-        return read(path)
-    except ConfigError as error:
-        for problem in error.problems:
-            click.echo(f"{problem.path}: {problem.sentence}", err=True)
         sys.exit(2)
 
 

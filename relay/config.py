@@ -9,6 +9,7 @@
 
     [ops]                             # health and metrics; keep it on loopback
     listen = ["127.0.0.1:9090"]
+    socket = "feierabend.db.sock"     # for `feierabend hold`; beside the database if not given
 
     [shutdown]
     grace_seconds = 10
@@ -178,3 +179,5 @@ class Config:
     ops: tuple[Address, ...]
     grace_seconds: float
     tenants: tuple[TenantConfig, ...]
+    control: Path | None = None
+    """The socket for `feierabend hold` and the like; None: there is none."""

@@ -84,6 +84,7 @@ def _config(root: Table, folder: Path) -> Config | None:
     door_table.done()
     ops_table = root.table("ops")
     ops = _addresses(ops_table, ("127.0.0.1:9090",))
+    socket = ops_table.get("socket", a_path, None, required=False)
     ops_table.done()
     for address in set(door.listen) & set(ops):
         if address.port:
@@ -95,7 +96,8 @@ def _config(root: Table, folder: Path) -> Config | None:
     _across(root, [tenant for tenant in tenants if tenant])
     if store is None or None in tenants:
         return None
-    return Config(store, door, ops, grace, tuple(t for t in tenants if t))
+    control = folder / socket if socket else store.path.with_name(f"{store.path.name}.sock")
+    return Config(store, door, ops, grace, tuple(t for t in tenants if t), control)
 
 
 def _across(root: Table, tenants: list[TenantConfig]) -> None:

@@ -23,11 +23,12 @@ import trio
 
 from relay.clock import Clock
 from relay.core import accepting, settling
-from relay.core.batch import Batch, Feedback
+from relay.core.batch import Batch, Bypass, Feedback
 from relay.core.draft import Draft
 from relay.core.errors import Overloaded, Unavailable
 from relay.core.events import Accepted, Event, Request
 from relay.core.flight import Flight, Settlement
+from relay.core.halts import Act
 from relay.core.people import People, Person
 from relay.core.private import UserKey
 from relay.core.tables import Tables
@@ -78,6 +79,10 @@ class Journaled(Protocol):
     def feedback(self, tenant: str, after: int, limit: int) -> Sequence[Feedback]: ...
 
     def feedback_range(self, tenant: str) -> FeedbackRange: ...
+
+    def bypasses_of(self, tenant: str, wanted: Callable[[Bypass], bool], limit: int) -> Sequence[Bypass]: ...
+
+    def acts(self, limit: int) -> Sequence[Act]: ...
 
     def idle(self) -> None:
         """Nothing has been waiting for a while: a good moment for housekeeping."""
@@ -161,6 +166,10 @@ class Journal:
         """Draft and commit one edit; return its result. Raises what `draw` raises, Overloaded, Unavailable."""
         return await self._committed(Operation(tenant.name, draw, weight, is_edit=True), urgent=False)
 
+    async def operate(self, draw: Callable[[Draft], T]) -> T:
+        """Draft and commit what an operator does; it overtakes what waits. Raises as `edit` does."""
+        return await self._committed(Operation("", draw, 1, is_edit=True), urgent=True)
+
     async def _committed(self, operation: Operation[T], *, urgent: bool) -> T:
         if self._closing:
             raise Unavailable(retry_after=5)
@@ -176,14 +185,25 @@ class Journal:
 
     async def feedback(self, tenant: Tenant, after: int, limit: int) -> tuple[Sequence[Feedback], FeedbackRange]:
         """What the store tells of a tenant's devices. Raises Unavailable."""
-        found: list[tuple[Sequence[Feedback], FeedbackRange]] = []
 
-        def read() -> None:
+        def read() -> tuple[Sequence[Feedback], FeedbackRange]:
             records = self._store.feedback(tenant.name, after, limit)
-            found.append((records, self._store.feedback_range(tenant.name)))
+            return records, self._store.feedback_range(tenant.name)
 
+        return await self._asked(read)
+
+    async def bypasses(self, tenant: Tenant, wanted: Callable[[Bypass], bool], limit: int) -> Sequence[Bypass]:
+        """Records of a tenant, newest first; `wanted` is asked where the store is read. Raises Unavailable."""
+        return await self._asked(lambda: self._store.bypasses_of(tenant.name, wanted, limit))
+
+    async def acts(self, limit: int) -> Sequence[Act]:
+        """What operators did, newest first. Raises Unavailable."""
+        return await self._asked(lambda: self._store.acts(limit))
+
+    async def _asked(self, read: Callable[[], T]) -> T:
+        found: list[T] = []
         try:
-            await self._read(read)
+            await self._read(lambda: found.append(read()))
         except StoreError:
             raise Unavailable(retry_after=5) from None
         return found[0]

@@ -35,6 +35,7 @@ def restore(people: People, loaded: Loaded) -> int:
     people.remembered = loaded.requests
     people.receipts = loaded.receipts
     people.books.accounts = loaded.accounts
+    people.halt(loaded.halts)
     people.generation, people.revision = loaded.generation, loaded.revision
     people.feedback_seq = loaded.feedback_seq
     return loaded.epoch

@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 import structlog
 import trio
 
+from relay import unix
 from relay.clock import Clock
 from relay.cold_http import form_poster
 from relay.config import Address, AnyAppConfig, AppConfig, Config, FcmAppConfig, TenantConfig
@@ -61,6 +62,7 @@ from relay.lanes.quota import Quota
 from relay.lanes.skew import Skew
 from relay.lanes.watching import Watched
 from relay.loading import restore
+from relay.ops.control import Control
 from relay.ops.door import Destination, Ops
 from relay.ops.metrics import Sources
 from relay.store.port import Store, StoreMismatch
@@ -147,7 +149,10 @@ class Relay:
             self.people, self.pool.statistics, self.journal.statistics, store.statistics, self.door, self.tables,
             lambda: self.engine.unreadable_feedback, self.sample,
         )  # fmt: skip
-        self.ops = Ops(sources, [_destination(tenant.name, app) for tenant in config.tenants for app in tenant.apps])
+        self.control = Control(self.people, self.journal, clock.now)
+        self.ops = Ops(
+            sources, [_destination(tenant.name, app) for tenant in config.tenants for app in tenant.apps], clock.now
+        )
 
     def _check_keys(self) -> None:
         """The master keys are those of this store: better said now than at the first wakeup. Raises StoreMismatch."""
@@ -221,6 +226,8 @@ class Relay:
         async with trio.open_nursery() as core:
             ops = await _listen(core, self.ops.server, self._config.ops)
             await core.start(self.journal.run)
+            if self._config.control is not None:
+                await core.start(unix.serve, self.control.server, self._config.control)
             await core.start(self.dispatcher.run)
             core.start_soon(self._housekeeping)
             core.start_soon(self.dispatcher.ask_again, self.people.by_key.values())

@@ -27,6 +27,7 @@ RANKS = {
     "relay.lanes": 2,
     "relay.doors": 2,
     "relay.waiting": 2,
+    "relay.unix": 2,
     "relay.journal": 3,
     "relay.dispatch": 3,
     "relay.loading": 3,
@@ -40,8 +41,10 @@ RANKS = {
     "relay.service": 5,
     "relay.simulators.dev": 6,
     "relay.simulators.demo": 6,
-    "relay.cli": 7,
-    "relay.__main__": 8,
+    "relay.cli": 8,
+    "relay.cli_config": 6,
+    "relay.cli_operate": 7,
+    "relay.__main__": 9,
 }
 """Part → rank. Simulators import nothing of the relay, so they have none; `dev` and `demo` run the relay."""
 
@@ -56,7 +59,13 @@ CAGES = {
     "h2": {"relay/simulators/h2_connection.py"},
     "prometheus_client": {"relay/ops/metrics.py"},
     "rich": {"relay/simulators/demo/view.py"},
-    "click": {"relay/cli.py", "relay/simulators/commands.py", "relay/simulators/dev.py"},
+    "click": {
+        "relay/cli.py",
+        "relay/cli_config.py",
+        "relay/cli_operate.py",
+        "relay/simulators/commands.py",
+        "relay/simulators/dev.py",
+    },
     "aioapns": {"relay/core/envelope.py"},
     "jwt": {
         "relay/lanes/credentials.py",

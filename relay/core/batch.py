@@ -12,6 +12,7 @@ from enum import StrEnum
 from relay.core.books import Account, AccountKey
 from relay.core.devices import Device, RestRecord
 from relay.core.events import Accepted
+from relay.core.halts import Act, Halt
 from relay.core.private import DeviceKey, ReceiptKey, UserKey
 from relay.core.slots import Slot
 
@@ -105,6 +106,9 @@ class Batch:
     """New values of the receipts the batch touches."""
     bypasses: list[Bypass] = field(default_factory=list)
     feedback: list[Feedback] = field(default_factory=list)
+    halts: dict[int, Halt | None] = field(default_factory=dict)
+    """By number."""
+    acts: list[Act] = field(default_factory=list)
     accounts: dict[AccountKey, Account] = field(default_factory=dict)
     """New values of the accounts the batch touches."""
     generation: int = 0
@@ -121,4 +125,6 @@ class Batch:
             or self.receipts
             or self.bypasses
             or self.feedback
+            or self.halts
+            or self.acts
         )

@@ -202,6 +202,11 @@ class Draft:
         people.receipts.update(batch.receipts)
         people.books.accounts.update(batch.accounts)
         people.remember_bypasses(batch.bypasses)
+        if batch.halts:
+            people.halt(batch.halts)
+            for person in people.by_key.values():
+                if person.slots:
+                    self._touched[person.key] = person
         for person in self.read:
             person.hold.seen()
             self._touch_living(person)

@@ -55,9 +55,12 @@ def consider(person: Person, now: float, table: RestTable | None) -> Considered:
             if waits > now:
                 again_at = min(again_at, waits)
                 continue
-        phones = person.phones
+        phones: Sequence[Device] = person.phones
         if person.wakes is not FOLLOW and not event_class.pierces:
             phones = _not_following(person, in_rest=start > now)
+        if person.tenant.halts.active:
+            phones, free_at = person.tenant.halts.sift(phones, event_class, now)
+            again_at = min(again_at, free_at)
         again_at = min(again_at, expiry, _owed(person, phones, slot, now, ready, urgent=event_class.is_urgent))
     return Considered(list(ready.values()), expired, again_at)
 
@@ -153,6 +156,8 @@ def depart(flight: Flight, now: float, table: RestTable | None) -> bool:
         event_class = tenant.class_of(name)
         expiry = slot.expiry(event_class)
         if expiry <= now or (is_never and not event_class.pierces):
+            continue
+        if tenant.halts.active and tenant.halts.until(event_class, device.app, now):
             continue
         decision = tenant.gate.ask(table, person.key, event_class, now, expiry)
         if isinstance(decision, Deferred):

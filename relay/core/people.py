@@ -8,7 +8,7 @@ person carries what need not survive a restart: the compiled rest, the hold, who
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from relay.core.batch import Bypass, Receipt, Remembered
@@ -17,6 +17,7 @@ from relay.core.devices import FOLLOW, Device, RestRecord
 from relay.core.events import NEVER
 from relay.core.flight import Flight
 from relay.core.gate import RestTable
+from relay.core.halts import Halt
 from relay.core.pacing import Hold
 from relay.core.private import DeviceKey, ReceiptKey, TokenHash, UserKey
 from relay.core.slots import Slot
@@ -81,8 +82,8 @@ class People:
     """All persons of the partitions this node owns, and the counters that go with them."""
 
     __slots__ = (
-        "books", "by_key", "bypasses", "feedback_seq", "generation", "receipts", "remembered", "revision", "tenants",
-        "tokens",
+        "books", "by_key", "bypasses", "feedback_seq", "generation", "halts", "receipts", "remembered", "revision",
+        "tenants", "tokens",
     )  # fmt: skip
 
     def __init__(self, tenants: dict[str, Tenant]) -> None:
@@ -99,6 +100,18 @@ class People:
         self.revision = 0
         """Of the newest change of a device or rest record; feeds `Store.changes`."""
         self.feedback_seq = 0
+        self.halts: dict[int, Halt] = {}
+        """What operators hold back, also what is over since the last change; by number."""
+
+    def halt(self, changed: Mapping[int, Halt | None]) -> None:
+        """Begin and end halts; the tenants know theirs then."""
+        for number, halt in changed.items():
+            if halt is None:
+                self.halts.pop(number, None)
+            else:
+                self.halts[number] = halt
+        for tenant in self.tenants.values():
+            tenant.halts.active = tuple(h for h in self.halts.values() if h.tenant in (None, tenant.name))
 
     def remember_bypasses(self, bypasses: Iterable[Bypass]) -> None:
         for bypass in bypasses:

@@ -1,4 +1,4 @@
-"""A tenant as the running relay knows it: names, limits, classes, apps. Made from the configuration, never changed."""
+"""A tenant as the running relay knows it: names, limits, classes, apps. Made from the configuration."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from relay.core.devices import Device, Platform
 from relay.core.events import DEFAULT_CLASSES, EventClass
 from relay.core.gate import Gate
+from relay.core.halts import Halts
 from relay.core.pseudonym import Pseudonyms
 
 
@@ -26,6 +27,8 @@ class Tenant:
     jitter: float = 300.0
     """Release after rest is spread over this many seconds."""
     gate: Gate = field(init=False, repr=False)
+    halts: Halts = field(default_factory=Halts, init=False, repr=False, compare=False)
+    """What an operator holds back now; the one thing here that changes."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "gate", Gate(self.jitter))

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
+import trio
+
+from relay.core.overdue import Oldest, measure
 from relay.doors.http1 import Limits, Request, Response, Server
 from relay.doors.problems import problem, refusal
 from relay.ops.metrics import Sources, exposition
+
+PART: Final = 500
+"""People looked at between two checkpoints: less than a millisecond."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +38,9 @@ class Destination:
 class Ops:
     """Answers for the node. `ready` is set by the service when all parts run, and cleared when it drains."""
 
-    def __init__(self, sources: Sources, destinations: Sequence[Destination]) -> None:
+    def __init__(self, sources: Sources, destinations: Sequence[Destination], now: Callable[[], float]) -> None:
         self._sources = sources
+        self._now = now
         self._providers = json.dumps({"providers": [destination.told() for destination in destinations]}).encode()
         self.ready = False
         self.server = Server(self._answer, refusal, Limits(body=1024, connections=50))
@@ -44,6 +52,14 @@ class Ops:
             reasons.append("store_fails")
         return reasons
 
+    async def _overdue(self) -> Oldest:
+        """Everybody is looked at, a part at a time: alarms leave in between."""
+        persons, oldest = list(self._sources.people.by_key.values()), Oldest()
+        for first in range(0, len(persons), PART):
+            measure(persons[first : first + PART], self._now(), oldest)
+            await trio.lowlevel.checkpoint()
+        return oldest
+
     async def _answer(self, request: Request) -> Response:
         path = request.target.partition(b"?")[0]
         if request.method not in (b"GET", b"HEAD"):
@@ -54,7 +70,8 @@ class Ops:
             reasons = self.reasons()
             return Response(503 if reasons else 200, json.dumps({"ready": not reasons, "reasons": reasons}).encode())
         if path == b"/metrics":
-            return Response(200, exposition(self._sources), b"text/plain; version=0.0.4; charset=utf-8")
+            oldest = await self._overdue()
+            return Response(200, exposition(self._sources, oldest), b"text/plain; version=0.0.4; charset=utf-8")
         if path == b"/providers":
             return Response(200, self._providers)
         return problem("not-found")

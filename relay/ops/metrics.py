@@ -8,7 +8,7 @@ exact books are in the store.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +17,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from relay.core.books import ACCOUNTS
+from relay.core.overdue import Oldest
 from relay.core.people import People
 from relay.core.sampling import Sample
 from relay.core.tables import Tables
@@ -44,10 +45,10 @@ class Sources:
     sample: Sample
 
 
-def exposition(sources: Sources) -> bytes:
-    """The metrics in Prometheus' text format."""
+def exposition(sources: Sources, oldest: Oldest) -> bytes:
+    """The metrics in Prometheus' text format. `oldest`: what should have left and has not (core/overdue.py)."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Relay(sources))
+    registry.register(_Relay(sources, oldest))
     return generate_latest(registry)
 
 
@@ -56,8 +57,9 @@ def coarse(count: int) -> int:
 
 
 class _Relay(Collector):
-    def __init__(self, sources: Sources) -> None:
+    def __init__(self, sources: Sources, oldest: Oldest) -> None:
         self._sources = sources
+        self._oldest = oldest
 
     def describe(self) -> list[Metric]:
         return []
@@ -105,6 +107,21 @@ class _Relay(Collector):
             for reason, count in sorted(reasons.items()):
                 answers.add_metric([app, reason], count)
         yield from (*gauges.values(), clock, up, answers)
+        yield self._overdue(by_app)
+
+    def _overdue(self, apps: Iterable[str]) -> Metric:
+        """Every lane with every class, also with 0: what is not there cannot be paged on.
+
+        In steps of 20 s: what is due since the end of somebody's rest does not tell when that was.
+        """
+        gauge = GaugeMetricFamily(
+            "feierabend_oldest_due_unsent_seconds", "Since when the oldest due wakeup waits", labels=["app", "class"]
+        )
+        classes = {name for tenant in self._sources.people.tenants.values() for name in tenant.classes}
+        for app in sorted(apps):
+            for name in sorted(classes):
+                gauge.add_metric([app, name], coarse(int(self._oldest.get((app, name), 0.0))))
+        return gauge
 
     def _inside(self) -> Iterator[Metric]:
         journal, store = self._sources.journal(), self._sources.store()

@@ -9,6 +9,7 @@ from itertools import islice
 
 from relay.core.batch import Batch, Bypass, Feedback
 from relay.core.devices import Device, RestRecord
+from relay.core.halts import Act
 from relay.core.private import DeviceKey, UserKey
 from relay.store.port import Changes, FeedbackRange, Loaded, Purged, StaleEpoch, StoreError, StoreStatistics
 
@@ -25,6 +26,7 @@ class MemoryStore:
         self._feedback: list[Feedback] = []
         self._feedback_purged: dict[str, int] = {}
         self.bypasses: list[Bypass] = []
+        self._acts: list[Act] = []
         self.commits = 0
         self.fail_next: StoreError | None = None
 
@@ -40,6 +42,7 @@ class MemoryStore:
             requests=dict(state.requests),
             receipts={key: copy(receipt) for key, receipt in state.receipts.items()},
             accounts={key: copy(account) for key, account in state.accounts.items()},
+            halts=dict(state.halts),
         )
 
     def commit(self, batch: Batch) -> None:
@@ -68,6 +71,12 @@ class MemoryStore:
         state.receipts.update({key: copy(receipt) for key, receipt in batch.receipts.items()})
         state.accounts.update({key: copy(account) for key, account in batch.accounts.items()})
         self.bypasses += batch.bypasses
+        self._acts += batch.acts
+        for number, halt in batch.halts.items():
+            if halt is None:
+                state.halts.pop(number, None)
+            else:
+                state.halts[number] = halt
         self._feedback += batch.feedback
         state.generation = max(state.generation, batch.generation)
         state.revision = max(state.revision, batch.revision)
@@ -94,13 +103,16 @@ class MemoryStore:
         for record in feedback:
             self._feedback.remove(record)
             self._feedback_purged[record.tenant] = max(record.seq, self._feedback_purged.get(record.tenant, 0))
+        acts = [i for i, a in enumerate(self._acts) if a.at < now - 400 * DAY][:limit]
+        for index in reversed(acts):
+            del self._acts[index]
         devices = [k for k, (_, _, at, d) in self._devices.items() if d is None and at < now - DAY][:limit]
         for device in devices:
             del self._devices[device]
         rests = [k for k, (_, at, r) in self._rests.items() if r is None and at < now - DAY][: limit - len(devices)]
         for user in rests:
             del self._rests[user]
-        return Purged(len(requests), len(bypasses), len(feedback), len(devices) + len(rests), len(receipts))
+        return Purged(len(requests), len(bypasses), len(feedback), len(devices) + len(rests), len(receipts), len(acts))
 
     def feedback(self, tenant: str, after: int, limit: int) -> Sequence[Feedback]:
         found = [f for f in self._feedback if f.tenant == tenant and f.seq > after]
@@ -111,6 +123,9 @@ class MemoryStore:
 
     def bypasses_of(self, tenant: str, wanted: Callable[[Bypass], bool], limit: int) -> Sequence[Bypass]:
         return list(islice((b for b in reversed(self.bypasses) if b.tenant == tenant and wanted(b)), limit))
+
+    def acts(self, limit: int) -> Sequence[Act]:
+        return list(islice(reversed(self._acts), limit))
 
     def idle(self) -> None:
         """Nothing to tidy."""

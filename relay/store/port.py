@@ -16,6 +16,7 @@ from relay.core.batch import Batch, Bypass, Feedback, PersonRecord, Receipt, Rem
 from relay.core.books import Account, AccountKey
 from relay.core.devices import Device, RestRecord
 from relay.core.errors import RelayError
+from relay.core.halts import Act, Halt
 from relay.core.private import DeviceKey, ReceiptKey, UserKey
 from relay.core.slots import Slot
 
@@ -47,6 +48,7 @@ class Loaded:
     requests: dict[bytes, Remembered] = field(default_factory=dict)
     receipts: dict[ReceiptKey, Receipt] = field(default_factory=dict)
     accounts: dict[AccountKey, Account] = field(default_factory=dict)
+    halts: dict[int, Halt] = field(default_factory=dict)
     generation: int = 0
     revision: int = 0
     feedback_seq: int = 0
@@ -73,10 +75,11 @@ class Purged:
     feedback: int = 0
     tombstones: int = 0
     receipts: int = 0
+    acts: int = 0
 
     @property
     def total(self) -> int:
-        return self.requests + self.bypasses + self.feedback + self.tombstones + self.receipts
+        return self.requests + self.bypasses + self.feedback + self.tombstones + self.receipts + self.acts
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +114,8 @@ class Store(Protocol):
     def purge(self, now: float, limit: int) -> Purged:
         """Delete what has outlived its purpose, at most `limit` records of each kind.
 
-        Remembered requests and receipts after 24 h, feedback after 30 d, bypass records after 90 d, tombstones of
-        `changes` after 1 d. Of each kind the oldest go first.
+        Remembered requests and receipts after 24 h, feedback after 30 d, bypass records after 90 d, acts of operators
+        after 400 d, tombstones of `changes` after 1 d. Of each kind the oldest go first.
         """
 
     def feedback(self, tenant: str, after: int, limit: int) -> Sequence[Feedback]:
@@ -123,6 +126,9 @@ class Store(Protocol):
 
     def bypasses_of(self, tenant: str, wanted: Callable[[Bypass], bool], limit: int) -> Sequence[Bypass]:
         """Records of a tenant that are wanted, newest first. `wanted` is asked once for each; it must not write."""
+
+    def acts(self, limit: int) -> Sequence[Act]:
+        """What operators did, newest first."""
 
     def idle(self) -> None:
         """Nothing has been waiting for a while: a good moment for housekeeping. Never raises for its failure."""

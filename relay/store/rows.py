@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import astuple
 from typing import Any, Final
 
 import msgpack
@@ -17,6 +18,7 @@ from relay.core.batch import Bypass, Feedback, Parting, PersonRecord, Receipt, R
 from relay.core.books import ACCOUNTS, Account, AccountKey
 from relay.core.devices import Device, Platform, RestRecord
 from relay.core.events import Accepted
+from relay.core.halts import Act, Halt
 from relay.core.private import KEY_BYTES, DeviceKey, ReceiptKey, TokenHash, UserKey
 from relay.core.slots import Order, Slot, Stub
 from relay.store.port import StoreMismatch
@@ -202,6 +204,22 @@ def read_bypass(body: bytes, recipients: bytes) -> Bypass:
 def bypass_recipients(record: Bypass) -> bytes:
     """Sealed; older ones, which begin with another byte, are pseudonyms in a row."""
     return _SEALED + record.sealed
+
+
+def halt(record: Halt) -> bytes:
+    return _pack(*astuple(record))
+
+
+def read_halt(body: bytes) -> Halt:
+    return Halt(*_unpack(body))
+
+
+def act(record: Act) -> bytes:
+    return _pack(*astuple(record))
+
+
+def read_act(body: bytes) -> Act:
+    return Act(*_unpack(body))
 
 
 @contextmanager

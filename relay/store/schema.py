@@ -51,5 +51,10 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE TRIGGER recipients_are_append_only BEFORE UPDATE ON bypass_recipients "
         "BEGIN SELECT RAISE(ABORT, 'append-only'); END",
     ),
+    (
+        "CREATE TABLE halt (key BLOB PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID",
+        "CREATE TABLE act (key BLOB PRIMARY KEY, at BLOB NOT NULL, body BLOB NOT NULL) WITHOUT ROWID",
+        "CREATE TRIGGER act_is_append_only BEFORE UPDATE ON act BEGIN SELECT RAISE(ABORT, 'append-only'); END",
+    ),
 )
 VERSION: Final = len(MIGRATIONS)

@@ -27,6 +27,7 @@ from urllib.parse import quote
 
 from relay.core.batch import Batch, Bypass, Feedback
 from relay.core.devices import Device, RestRecord
+from relay.core.halts import Act
 from relay.core.private import DeviceKey, ReceiptKey, UserKey
 from relay.store import rows
 from relay.store.port import (
@@ -40,7 +41,7 @@ from relay.store.port import (
     StoreStatistics,
 )
 from relay.store.schema import APPLICATION_ID, MIGRATIONS
-from relay.store.statements import DELETE_PEOPLE, DELETE_SLOTS, MARKS, NOTE_PURGED, PUT, Row, packed
+from relay.store.statements import DELETE_HALTS, DELETE_PEOPLE, DELETE_SLOTS, MARKS, NOTE_PURGED, PUT, Row, packed
 
 QUIET_WAL: Final = 4 * 2**20
 """Bytes of log worth moving into the file when nothing waits."""
@@ -57,6 +58,7 @@ LIVES: Final = {
     "feedback": 30 * DAY,
     "bypass": 90 * DAY,
     "bypass_recipients": 90 * DAY,
+    "act": 400 * DAY,
 }
 TOMBSTONES: Final = DAY
 
@@ -142,6 +144,7 @@ class SqliteStore:
                     rows.read_account_key(k): rows.read_account(b)
                     for k, b in db.execute("SELECT key, body FROM account")
                 },
+                halts={rows.read_number(k): rows.read_halt(b) for k, b in db.execute("SELECT key, body FROM halt")},
                 generation=marks["generation"],
                 revision=marks["revision"],
                 feedback_seq=marks["feedback"],
@@ -192,6 +195,11 @@ class SqliteStore:
                     break
         return found
 
+    def acts(self, limit: int) -> Sequence[Act]:
+        with _translated(), rows.reading():
+            found = self._reader.execute("SELECT body FROM act ORDER BY key DESC LIMIT ?", (limit,))
+            return [rows.read_act(body) for (body,) in found]
+
     # --- writing
 
     def commit(self, batch: Batch) -> None:
@@ -234,6 +242,11 @@ class SqliteStore:
         bypasses = [(mark + rows.number(i), b) for i, b in enumerate(batch.bypasses)]
         self._put("bypass", ((key, key[:8] + rows.bypass(b)) for key, b in bypasses))
         self._put("bypass_recipients", ((key, key[:8] + rows.bypass_recipients(b)) for key, b in bypasses))
+        self._put("halt", ((rows.number(k), rows.halt(h)) for k, h in batch.halts.items() if h is not None))
+        over = [(rows.number(k), b"") for k, h in batch.halts.items() if h is None]
+        if over:
+            self._writer.execute(DELETE_HALTS, packed(over))
+        self._put("act", ((mark + rows.number(i), now + rows.act(a)) for i, a in enumerate(batch.acts)))
         self._put("account", ((rows.account_key(k), rows.account(a)) for k, a in batch.accounts.items()))
         seq = max((f.seq for f in batch.feedback), default=0)
         self._writer.execute(MARKS, (batch.generation, batch.revision, seq))
@@ -255,8 +268,9 @@ class SqliteStore:
             old = rows.instant(max(0.0, now - TOMBSTONES))
             devices = len(self._delete_some("device", "body = x'' AND at < ?", old, limit))
             rests = len(self._delete_some("rest", "body = x'' AND at < ?", old, limit - devices))
-        requests, receipts, feedback, bypasses = (len(gone[t]) for t in ("request", "receipt", "feedback", "bypass"))
-        return Purged(requests, bypasses, feedback, devices + rests, receipts)
+        kinds = ("request", "bypass", "feedback", "receipt", "act")
+        requests, bypasses, feedback, receipts, acts = (len(gone[table]) for table in kinds)
+        return Purged(requests, bypasses, feedback, devices + rests, receipts, acts)
 
     def _delete_some(self, table: str, condition: str, bound: bytes, limit: int) -> list[bytes]:
         """Delete the oldest records that fulfil a condition; return their keys."""

@@ -25,7 +25,7 @@ PUT: Final = {
     for table, columns, conflict in (
         *(
             (table, "substr(?1, o + 1 + k, n - k)", "ON CONFLICT (key) DO UPDATE SET body = excluded.body")
-            for table in ("person", "slot", "account")
+            for table in ("person", "slot", "account", "halt")
         ),
         *(
             (
@@ -39,7 +39,7 @@ PUT: Final = {
         ),
         *(
             (table, "substr(?1, o + 1 + k, 8), substr(?1, o + 9 + k, n - k - 8)", "ON CONFLICT (key) DO NOTHING")
-            for table in ("feedback", "bypass", "bypass_recipients")
+            for table in ("feedback", "bypass", "bypass_recipients", "act")
         ),
         *(
             (
@@ -53,6 +53,7 @@ PUT: Final = {
 }
 DELETE_SLOTS: Final = _CUT + "DELETE FROM slot WHERE key IN (SELECT substr(?1, o + 1, k) FROM row)"
 DELETE_PEOPLE: Final = _CUT + "DELETE FROM person WHERE key IN (SELECT substr(?1, o + 1, k) FROM row)"
+DELETE_HALTS: Final = _CUT + "DELETE FROM halt WHERE key IN (SELECT substr(?1, o + 1, k) FROM row)"
 MARKS: Final = (
     "UPDATE meta SET value = max(value, CASE name WHEN 'generation' THEN ?1 WHEN 'revision' THEN ?2 ELSE ?3 END) "
     "WHERE name IN ('generation', 'revision', 'feedback')"

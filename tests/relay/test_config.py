@@ -94,6 +94,7 @@ max_body_bytes = 65536
 
 [ops]
 listen = ["[::1]:9000"]
+socket = "run/relay.sock"
 
 [shutdown]
 grace_seconds = 2.5
@@ -214,6 +215,7 @@ def test_a_complete_configuration_becomes_values(folder: Path) -> None:
                 classes=DEFAULT_CLASSES,
             ),
         ),
+        control=folder / "run/relay.sock",
     )
 
 
@@ -222,6 +224,7 @@ def test_what_is_not_said_has_a_default(folder: Path) -> None:
     assert config.door == DoorConfig((Address("127.0.0.1", 8080),), max_connections=1000, max_body=4 * 2**20)
     assert config.ops == (Address("127.0.0.1", 9090),)
     assert config.grace_seconds == 10.0
+    assert config.control == folder / "data.db.sock"
     app = examine(content({"tenants[0].apps[0]": APP}), folder).tenants[0].apps[0]
     assert isinstance(app, AppConfig)
     assert (app.environment, app.connections, app.endpoint, app.ca_file) == ("production", 2, None, None)
@@ -329,7 +332,7 @@ A_CERTIFICATE = "tenants[0].apps[0].ca_file"
         ("stores", {}, "is not known here; known are door, ops, shutdown, store, tenants"),
         ("store.paht", "x", "is not known here; known are key_file, path"),
         ("door.port", 80, "is not known here; known are listen, max_body_bytes, max_connections"),
-        ("ops.port", 80, "is not known here; known are listen"),
+        ("ops.port", 80, "is not known here; known are listen, socket"),
         ("shutdown.grace", 1, "is not known here; known are grace_seconds"),
         ("tenants[0].jitter", 1,
          "is not known here; known are apps, classes, device_limit, device_overflow, jitter_seconds, keys, name, "

@@ -14,12 +14,13 @@ import trio.testing
 
 from relay.clock import TrioClock
 from relay.core import editing
-from relay.core.batch import Batch, Feedback
+from relay.core.batch import Batch, Bypass, Feedback
 from relay.core.devices import Platform, Registration
 from relay.core.draft import Draft
 from relay.core.errors import IdempotencyMismatch, NotFound, Overloaded, RelayError, Unavailable, VersionConflict
 from relay.core.events import DEFAULT_CLASSES, NEVER, Accepted, Event, Request
 from relay.core.flight import Fate, Flight, Settlement
+from relay.core.halts import Act
 from relay.core.people import People, Person
 from relay.core.private import DeviceKey, TokenHash, UserKey
 from relay.core.pseudonym import Pseudonyms
@@ -69,6 +70,12 @@ class Ledger:
 
     def feedback_range(self, tenant: str) -> FeedbackRange:
         return self.store.feedback_range(tenant)
+
+    def bypasses_of(self, tenant: str, wanted: Callable[[Bypass], bool], limit: int) -> Sequence[Bypass]:
+        return self.store.bypasses_of(tenant, wanted, limit)
+
+    def acts(self, limit: int) -> Sequence[Act]:
+        return self.store.acts(limit)
 
     def idle(self) -> None:
         self.idled_at.append(trio.current_time())

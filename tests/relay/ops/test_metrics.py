@@ -8,6 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from relay.core.books import ACCOUNTS
+from relay.core.events import HOUR
 from relay.core.people import People, Person
 from relay.core.pseudonym import Pseudonyms
 from relay.core.sampling import Sample
@@ -20,8 +21,8 @@ from relay.journal import JournalStatistics
 from relay.ops.metrics import STEP, Sources, coarse, exposition
 from relay.store.port import StoreStatistics
 from schedules import NoRest
-from tests.relay.ops.operators import operator_of, samples
-from tests.relay.world import CLASSES, ENDLESS, TENANT, app, tenant, virtual, world
+from tests.relay.ops.operators import Samples, operator_of, samples
+from tests.relay.world import CLASSES, ENDLESS, TENANT, app, rest_between, tenant, virtual, world
 
 LABELS = {"class", "fate", "app", "reason", "status"}
 REASONS = {"accepted", *(reason for _, reason in APNS)}
@@ -100,6 +101,63 @@ async def test_labels_come_from_our_own_lists() -> None:
         assert "anna" not in text
 
 
+def oldest(metrics: Samples, event_class: str = "message", app: str = "ios") -> float:
+    return metrics["feierabend_oldest_due_unsent_seconds", app, event_class]
+
+
+@virtual
+async def test_what_should_have_left_and_has_not_is_told_by_lane_and_class() -> None:
+    """In steps of 20 seconds, and with 0 where nothing is due."""
+    async with world() as w, operator_of(w) as operator:
+        assert oldest(await operator.metrics()) == oldest(await operator.metrics(), "alarm") == 0
+        await w.register("anna")
+        await w.network.unplug()
+        await w.post("anna")
+        await w.pass_time(130)
+        await w.alarm("anna")
+        await w.pass_time(25)
+        metrics = await operator.metrics()
+        assert (oldest(metrics), oldest(metrics, "alarm"), oldest(metrics, "roster")) == (140, 20, 0)
+        w.network.reachable = True
+        await w.pass_time(120)
+        metrics = await operator.metrics()
+        assert (oldest(metrics), oldest(metrics, "alarm")) == (0, 0)
+
+
+@virtual
+async def test_what_waits_for_a_good_reason_is_not_due() -> None:
+    """The end of a rest, of a hold, of reading elsewhere; an order's next day; a phone that is never woken."""
+    async with world() as w, operator_of(w) as operator:
+        for user in ("resting", "held", "reading", "ordered", "never"):
+            await w.register(user)
+        await w.rest("resting", rest_between(w.start, w.start + HOUR))
+        await w.rest("never", {"devices": {"phone": {"wake": "never"}}})
+        await w.post("ordered", event_class="control")
+        for _ in range(4):
+            await w.post("held")
+            await w.pass_time(300)
+        await w.seen("reading", active_for=120)
+        await w.post("resting", "held", "reading", "never")
+        await w.pass_time(60)
+        w.network.reachable = False
+        metrics = await operator.metrics()
+        assert (oldest(metrics), oldest(metrics, "control")) == (0, 0)
+
+
+@virtual
+async def test_a_phone_that_fails_is_due_since_it_should_have_been_woken() -> None:
+    """New events do not make the wait look shorter, and back-off does not either."""
+    async with world() as w, operator_of(w) as operator:
+        await w.register("anna", "phone", "tablet")
+        await w.rest("anna", rest_between(w.start, w.start + HOUR))
+        await w.post("anna")
+        w.fake.injections.answers.extend([(503, "ServiceUnavailable")] * 1000)
+        await w.pass_time(HOUR + 200)
+        await w.post("anna")
+        await w.pass_time(205)
+        assert oldest(await operator.metrics()) == 400
+
+
 @virtual
 async def test_feedback_that_cannot_be_told_is_counted() -> None:
     async with world() as w, operator_of(w) as operator:
@@ -127,7 +185,7 @@ def test_who_waits_is_told_over_all_tenants_and_in_steps(size: int, told: int) -
         person = Person(of, of.pseudonyms.user(f"user{number}"), b"")
         people.by_key[person.key] = person
         people.books.of((of.name, "message")).accepted += 1
-    metrics = samples(exposition(sources(people)))
+    metrics = samples(exposition(sources(people), {}))
     assert metrics[("feierabend_notices_pending",)] == told
     assert metrics[("feierabend_people",)] == told
     assert [key for key in metrics if "pending" in key[0]] == [("feierabend_notices_pending",)]

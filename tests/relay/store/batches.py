@@ -8,6 +8,7 @@ from relay.core.batch import Batch, Bypass, Feedback, Parting, PersonRecord, Rec
 from relay.core.books import Account
 from relay.core.devices import Device, Platform, RestRecord
 from relay.core.events import NEVER, Accepted
+from relay.core.halts import Act, Halt
 from relay.core.private import DeviceKey, ReceiptKey, TokenHash, UserKey
 from relay.core.slots import NO_ORDERS, Order, Slot, Stub
 
@@ -61,6 +62,14 @@ def a_bypass(number: int, *, at: float = NOW, recipients: int = 2) -> Bypass:
     )  # fmt: skip
 
 
+def a_halt(number: int) -> Halt:
+    return Halt(number, "city", "message", "ios", f"reason {number}", "root", NOW + number, NOW + number + 0.5)
+
+
+def an_act(number: int, *, at: float = NOW) -> Act:
+    return Act(at, f"login{number}", "hold", "city", "message", "ios", f"reason {number}", at + 60.5)
+
+
 def a_request(number: int, *, at: float = NOW, receipt: ReceiptKey | None = None) -> Remembered:
     return Remembered(body=number.to_bytes(32, "big"), answer=Accepted(number + 2, number + 1, receipt), at=at)
 
@@ -105,6 +114,8 @@ def a_full_batch(epoch: int) -> Batch:
         requests={b"\x01" * 16: a_request(1), b"\x00" * 16: a_request(0, receipt=receipt_key(1))},
         receipts={receipt_key(1): a_receipt(1), receipt_key(2): Receipt("county", 0.0, 2**40)},
         bypasses=[a_bypass(1), a_bypass(2, recipients=0)],
+        halts={1: a_halt(1), 2**40: Halt(2**40, None, None, None, "repair", "root", NOW, NEVER)},
+        acts=[an_act(1), Act(NOW, "root", "resume", None, None, None, "done", NEVER)],
         feedback=[a_feedback(1), a_feedback(2, "county"), a_feedback(3)],
         accounts={("city", "message"): Account(21, 1, 2, 3, 4, 5), ("county", "alarm"): Account(2**50)},
         generation=2**62,

@@ -24,9 +24,11 @@ from tests.relay.store.batches import (
     a_device,
     a_feedback,
     a_full_batch,
+    a_halt,
     a_receipt,
     a_request,
     a_slot,
+    an_act,
     device_key,
     receipt_key,
     user,
@@ -51,6 +53,7 @@ def as_loaded(batch: Batch, epoch: int) -> Loaded:
         requests=batch.requests,
         receipts=batch.receipts,
         accounts=batch.accounts,
+        halts={number: halt for number, halt in batch.halts.items() if halt is not None},
         generation=batch.generation,
         revision=batch.revision,
         feedback_seq=max((record.seq for record in batch.feedback), default=0),
@@ -337,7 +340,15 @@ def test_slots_and_people_do_not_stand_in_the_change_feed(keeper: Keeper) -> Non
 
 # --- purge
 
-LIVES = {"request": DAY, "receipt": DAY, "feedback": 30 * DAY, "bypass": 90 * DAY, "device": DAY, "rest": DAY}
+LIVES = {
+    "request": DAY,
+    "receipt": DAY,
+    "feedback": 30 * DAY,
+    "bypass": 90 * DAY,
+    "device": DAY,
+    "rest": DAY,
+    "act": 400 * DAY,
+}
 KINDS = {
     "request": "requests",
     "receipt": "receipts",
@@ -345,6 +356,7 @@ KINDS = {
     "bypass": "bypasses",
     "device": "tombstones",
     "rest": "tombstones",
+    "act": "acts",
 }
 
 
@@ -359,6 +371,8 @@ def of_kind(kind: str, at: float, number: int) -> Batch:
         batch.feedback.append(a_feedback(number, at=at))
     elif kind == "bypass":
         batch.bypasses.append(a_bypass(number, at=at))
+    elif kind == "act":
+        batch.acts.append(an_act(number, at=at))
     elif kind == "device":
         batch.devices[device_key(number)] = (user(1), None)
     else:
@@ -374,6 +388,7 @@ def left(keeper: Keeper) -> int:
         + len(keeper.store.load().receipts)
         + len(keeper.store.feedback("city", 0, 1000))
         + len(keeper.bypasses())
+        + len(keeper.store.acts(1000))
         + len(changes.devices)
         + len(changes.rests)
     )
@@ -395,7 +410,7 @@ def test_a_record_is_purged_when_it_is_older_than_its_life_and_not_before(keeper
 def test_a_purge_takes_at_most_the_limit_of_each_kind(keeper: Keeper, kind: str) -> None:
     for number in range(1, 6):
         commit(keeper.store, of_kind(kind, NOW, number))
-    later = NOW + 100 * DAY
+    later = NOW + 500 * DAY
     purged = [keeper.store.purge(later, 2).total for _ in range(4)]
     assert purged == [2, 2, 1, 0]
 
@@ -434,6 +449,15 @@ def test_bypasses_of_a_tenant_are_told_newest_first_as_far_as_they_are_wanted(ke
     assert asked == ["key5", "key4", "key2"]
     assert store.bypasses_of("city", lambda b: b.key_id == "key1", 9) == [a_bypass(1, at=NOW + 1)]
     assert store.bypasses_of("village", lambda b: True, 9) == []
+
+
+def test_halts_are_kept_until_they_are_ended_and_acts_are_told_newest_first(keeper: Keeper) -> None:
+    commit(keeper.store, Batch(NOW, halts={1: a_halt(1), 2: a_halt(2)}, acts=[an_act(1), an_act(2)], generation=1))
+    commit(keeper.store, Batch(NOW + 1, halts={1: None, 3: a_halt(3), 9: None}, acts=[an_act(3)], generation=2))
+    store = keeper.reopen()
+    assert store.load().halts == {2: a_halt(2), 3: a_halt(3)}
+    assert store.acts(10) == [an_act(3), an_act(2), an_act(1)]
+    assert store.acts(2) == [an_act(3), an_act(2)]
 
 
 def test_a_purge_spares_everything_else(keeper: Keeper) -> None:

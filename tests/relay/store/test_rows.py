@@ -22,9 +22,11 @@ from tests.relay.store.batches import (
     a_bypass,
     a_device,
     a_feedback,
+    a_halt,
     a_receipt,
     a_request,
     a_slot,
+    an_act,
     device_key,
     receipt_key,
     user,
@@ -47,6 +49,8 @@ WRITTEN: dict[str, tuple[bytes, Callable[[bytes], object]]] = {
     "request": (rows.request(a_request(1)), rows.read_request),
     "request of an alarm": (rows.request(a_request(1, receipt=receipt_key(1))), rows.read_request),
     "receipt": (rows.receipt(a_receipt(1)), rows.read_receipt),
+    "halt": (rows.halt(a_halt(1)), rows.read_halt),
+    "act": (rows.act(an_act(1)), rows.read_act),
     "feedback": (rows.feedback(a_feedback(1)), rows.read_feedback),
 }
 
