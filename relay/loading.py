@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from relay.core.devices import Device, Platform
+from relay.core.passes import Passes
 from relay.core.people import People, Person
 from relay.core.private import DeviceKey, UserKey
 from relay.store.port import Loaded, StoreMismatch
@@ -19,6 +20,7 @@ def restore(people: People, loaded: Loaded) -> int:
             raise StoreMismatch(f"the store holds people of the tenant {record.tenant}, which is not configured")
         people.by_key[key] = Person(tenant, key, record.sealed_id)
     owners = {d.user for d in loaded.devices.values()} | loaded.rests.keys() | {user for user, _ in loaded.slots}
+    owners |= {known.user for known in loaded.passes.values()}
     if not owners <= people.by_key.keys():
         raise StoreMismatch("the store holds records of people it does not know")
     devices: dict[UserKey, dict[DeviceKey, Device]] = {}
@@ -34,6 +36,7 @@ def restore(people: People, loaded: Loaded) -> int:
         people.by_key[key].slots[name] = slot
     people.remembered = loaded.requests
     people.receipts = loaded.receipts
+    people.passes = Passes(loaded.passes)
     people.books.accounts = loaded.accounts
     people.generation, people.revision = loaded.generation, loaded.revision
     people.feedback_seq = loaded.feedback_seq

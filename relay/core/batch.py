@@ -12,7 +12,8 @@ from enum import StrEnum
 from relay.core.books import Account, AccountKey
 from relay.core.devices import Device, RestRecord
 from relay.core.events import Accepted
-from relay.core.private import DeviceKey, ReceiptKey, UserKey
+from relay.core.passes import Pass, Visit
+from relay.core.private import DeviceKey, PassKey, ReceiptKey, UserKey
 from relay.core.slots import Slot
 
 SlotKey = tuple[UserKey, str]
@@ -103,6 +104,10 @@ class Batch:
     """New values of the receipts the batch touches."""
     bypasses: list[Bypass] = field(default_factory=list)
     feedback: list[Feedback] = field(default_factory=list)
+    passes: dict[PassKey, Pass | None] = field(default_factory=dict)
+    forgotten: set[UserKey] = field(default_factory=set)
+    """Whose visits go, before those of this batch are written."""
+    visits: list[Visit] = field(default_factory=list)
     accounts: dict[AccountKey, Account] = field(default_factory=dict)
     """New values of the accounts the batch touches."""
     generation: int = 0
@@ -119,4 +124,6 @@ class Batch:
             or self.receipts
             or self.bypasses
             or self.feedback
+            or self.passes
+            or self.visits
         )

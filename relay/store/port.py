@@ -16,7 +16,8 @@ from relay.core.batch import Batch, Feedback, PersonRecord, Receipt, Remembered,
 from relay.core.books import Account, AccountKey
 from relay.core.devices import Device, RestRecord
 from relay.core.errors import RelayError
-from relay.core.private import DeviceKey, ReceiptKey, UserKey
+from relay.core.passes import Pass, Visit
+from relay.core.private import DeviceKey, PassKey, ReceiptKey, UserKey
 from relay.core.slots import Slot
 
 LARGEST_RECORD: Final = 2**20
@@ -46,6 +47,7 @@ class Loaded:
     slots: dict[SlotKey, Slot] = field(default_factory=dict)
     requests: dict[bytes, Remembered] = field(default_factory=dict)
     receipts: dict[ReceiptKey, Receipt] = field(default_factory=dict)
+    passes: dict[PassKey, Pass] = field(default_factory=dict)
     accounts: dict[AccountKey, Account] = field(default_factory=dict)
     generation: int = 0
     revision: int = 0
@@ -73,10 +75,13 @@ class Purged:
     feedback: int = 0
     tombstones: int = 0
     receipts: int = 0
+    passes: int = 0
+    visits: int = 0
 
     @property
     def total(self) -> int:
-        return self.requests + self.bypasses + self.feedback + self.tombstones + self.receipts
+        parts = (self.requests, self.bypasses, self.feedback, self.tombstones, self.receipts, self.passes, self.visits)
+        return sum(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +116,8 @@ class Store(Protocol):
     def purge(self, now: float, limit: int) -> Purged:
         """Delete what has outlived its purpose, at most `limit` records of each kind.
 
-        Remembered requests and receipts after 24 h, feedback after 30 d, bypass records after 90 d, tombstones of
-        `changes` after 1 d. Of each kind the oldest go first.
+        Remembered requests and receipts after 24 h, feedback after 30 d, bypass records and visits after 90 d, passes
+        when they have expired, tombstones of `changes` after 1 d. Of each kind the oldest go first.
         """
 
     def feedback(self, tenant: str, after: int, limit: int) -> Sequence[Feedback]:
@@ -120,6 +125,9 @@ class Store(Protocol):
 
     def feedback_range(self, tenant: str) -> FeedbackRange:
         """To be asked after `feedback`: both numbers only grow, so a purge between the two is not overlooked."""
+
+    def visits(self, user: UserKey, limit: int) -> Sequence[Visit]:
+        """Who was shown somebody's rest, newest first."""
 
     def idle(self) -> None:
         """Nothing has been waiting for a while: a good moment for housekeeping. Never raises for its failure."""
