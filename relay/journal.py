@@ -28,6 +28,7 @@ from relay.core.draft import Draft
 from relay.core.errors import Overloaded, Unavailable
 from relay.core.events import Accepted, Event, Request
 from relay.core.flight import Flight, Settlement
+from relay.core.passes import Visit
 from relay.core.people import People, Person
 from relay.core.private import UserKey
 from relay.core.tables import Tables
@@ -78,6 +79,8 @@ class Journaled(Protocol):
     def feedback(self, tenant: str, after: int, limit: int) -> Sequence[Feedback]: ...
 
     def feedback_range(self, tenant: str) -> FeedbackRange: ...
+
+    def visits(self, user: UserKey, limit: int) -> Sequence[Visit]: ...
 
     def idle(self) -> None:
         """Nothing has been waiting for a while: a good moment for housekeeping."""
@@ -176,14 +179,21 @@ class Journal:
 
     async def feedback(self, tenant: Tenant, after: int, limit: int) -> tuple[Sequence[Feedback], FeedbackRange]:
         """What the store tells of a tenant's devices. Raises Unavailable."""
-        found: list[tuple[Sequence[Feedback], FeedbackRange]] = []
 
-        def read() -> None:
-            records = self._store.feedback(tenant.name, after, limit)
-            found.append((records, self._store.feedback_range(tenant.name)))
+        def read() -> tuple[Sequence[Feedback], FeedbackRange]:
+            return self._store.feedback(tenant.name, after, limit), self._store.feedback_range(tenant.name)
 
+        return await self._asked(read)
+
+    async def visits(self, user: UserKey, limit: int) -> Sequence[Visit]:
+        """Who was shown somebody's rest, newest first. Raises Unavailable."""
+        return await self._asked(lambda: self._store.visits(user, limit))
+
+    async def _asked(self, read: Callable[[], T]) -> T:
+        """What the store's reader finds. Raises Unavailable."""
+        found: list[T] = []
         try:
-            await self._read(read)
+            await self._read(lambda: found.append(read()))
         except StoreError:
             raise Unavailable(retry_after=5) from None
         return found[0]

@@ -14,12 +14,13 @@ import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Final
 
 from relay.core.tenants import Tenant
 
 SECRET_BYTES: Final = 32
+CODE_DIGITS: Final = 8
 KEY_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
 
@@ -31,6 +32,14 @@ class Scope(StrEnum):
     REST = "rest"
     SUPPORT = "support"
     ADMIN = "admin"
+
+
+class Who(Enum):
+    """Who else may ask than keys with a scope."""
+
+    OFFICER = "officer"
+    """Somebody with a token of his own (core/passes.py)."""
+    ANYBODY = "anybody"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,5 +84,15 @@ def digest_of(secret: bytes) -> bytes:
 
 def new_key(key_id: str) -> tuple[str, str]:
     """(the key to hand out, the hexadecimal digest for the configuration)."""
-    secret = base64.urlsafe_b64encode(secrets.token_bytes(SECRET_BYTES)).rstrip(b"=")
-    return f"{key_id}.{secret.decode()}", digest_of(secret).hex()
+    secret = new_secret()
+    return f"{key_id}.{secret}", digest_of(secret.encode()).hex()
+
+
+def new_secret() -> str:
+    """Nothing to guess: of an API key, a link or a token."""
+    return base64.urlsafe_b64encode(secrets.token_bytes(SECRET_BYTES)).rstrip(b"=").decode()
+
+
+def new_code() -> str:
+    """Eight digits, to be read out."""
+    return f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}}"

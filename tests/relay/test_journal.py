@@ -20,6 +20,7 @@ from relay.core.draft import Draft
 from relay.core.errors import IdempotencyMismatch, NotFound, Overloaded, RelayError, Unavailable, VersionConflict
 from relay.core.events import DEFAULT_CLASSES, NEVER, Accepted, Event, Request
 from relay.core.flight import Fate, Flight, Settlement
+from relay.core.passes import Visit
 from relay.core.people import People, Person
 from relay.core.private import DeviceKey, TokenHash, UserKey
 from relay.core.pseudonym import Pseudonyms
@@ -69,6 +70,9 @@ class Ledger:
 
     def feedback_range(self, tenant: str) -> FeedbackRange:
         return self.store.feedback_range(tenant)
+
+    def visits(self, user: UserKey, limit: int) -> Sequence[Visit]:
+        return self.store.visits(user, limit)
 
     def idle(self) -> None:
         self.idled_at.append(trio.current_time())
