@@ -227,6 +227,8 @@ def explain(user: str, url: str, code: str | None, language: str, key_file: IO[s
             explanation = relay.explain(user, code)
     except RelayFailure as error:
         _fail(str(error))
+    except UnicodeError:
+        _fail("the user or the code holds what is no text")
     except NO_ANSWER as error:
         _fail(f"no answer from {url} ({type(error).__name__})")
     click.echo("\n".join(explanation.sentences(language)))

@@ -12,8 +12,8 @@ For a settings service, `link`: what an officer gets a token by. For support, `e
 
 Requests are plain values made by pure functions, so both clients are a few lines each. Deadlines are the caller's:
 `timeout` of httpx is passed through `options`. Errors: `Busy` (wait `retry_after` seconds, then repeat; with an
-idempotency key it counts once), `Rejected` (do not repeat; `problems` names what is wrong), and httpx's own (`NO_ANSWER`)
-when there was no answer at all.
+idempotency key it counts once), `Rejected` (do not repeat; `problems` names what is wrong), and httpx's own when there
+was no answer at all (`NO_ANSWER`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from typing import Any, Final, Self
 from urllib.parse import quote
 
 import httpx
-
 
 NO_ANSWER: Final = (httpx.HTTPError, httpx.InvalidURL)
 

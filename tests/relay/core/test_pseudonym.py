@@ -45,6 +45,9 @@ def test_names_follow_the_formula(tenant: str, one: str, other: str) -> None:
     assert names.device(one, other) == name("device", tenant, one, other)
     assert names.token(one, other) == name("token", tenant, one, other)
     assert names.request(one, other) == name("request", tenant, one, other)
+    assert names.pass_key(one, other) == name("pass", tenant, one, other)
+    keyed = hmac.new(hkdf(MASTER, joined("pass", tenant)), joined(one, other) + bytes(16), hashlib.sha256)
+    assert names.pass_key(one, other, bytes(16)) == keyed.digest()[:16]
 
 
 @pytest.mark.parametrize(

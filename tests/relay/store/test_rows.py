@@ -22,9 +22,11 @@ from tests.relay.store.batches import (
     a_bypass,
     a_device,
     a_feedback,
+    a_pass,
     a_receipt,
     a_request,
     a_slot,
+    a_visit,
     device_key,
     receipt_key,
     user,
@@ -44,6 +46,8 @@ WRITTEN: dict[str, tuple[bytes, Callable[[bytes], object]]] = {
     "request of an alarm": (rows.request(a_request(1, receipt=receipt_key(1))), rows.read_request),
     "receipt": (rows.receipt(a_receipt(1)), rows.read_receipt),
     "feedback": (rows.feedback(a_feedback(1)), rows.read_feedback),
+    "pass": (rows.pass_(a_pass(1)), rows.read_pass),
+    "visit": (rows.visit(a_visit(1)), rows.read_visit),
 }
 
 
