@@ -14,7 +14,7 @@ from relay.core.devices import Device
 from relay.core.events import NEVER
 from relay.core.gate import Deferred, RestTable
 from relay.core.people import Person
-from relay.core.slots import Slot
+from relay.core.slots import RETENTION, Slot
 
 
 class Hindrance(StrEnum):
@@ -74,20 +74,31 @@ def _hindered(
     """When this phone can be woken for the slot, and what keeps it back until then."""
     if phone.key in person.flights:
         return now, Hindrance.UNDER_WAY
-    found = [(now, Hindrance.NOTHING), (phone.not_before, Hindrance.RETRY)]
     event_class = person.tenant.class_of(name)
-    if not event_class.pierces:
-        if phone.key not in person.wakes.always:
-            found.append(_released(person, name, slot, now, table))
-        if slot.generation > person.left_generation:
-            found.append((person.hold.until, Hindrance.HOLD))
+    found = [(now, Hindrance.NOTHING), (phone.not_before, Hindrance.RETRY)]
+    if not event_class.pierces and slot.generation > person.left_generation:
+        found.append((person.hold.until, Hindrance.HOLD))
     if event_class.yields:
         found.append((person.active_until, Hindrance.READING))
-    return max(found, key=lambda hindrance: hindrance[0])
+    follows = not event_class.pierces and phone.key not in person.wakes.always
+    if follows:
+        found.append(_released(person, name, slot, now, table))
+    at, why = max(found, key=lambda hindrance: hindrance[0])
+    until = _let_through(person, name, at, table) if follows else at
+    return (at, why) if until == at else (until, Hindrance.REST)
 
 
 def _released(person: Person, name: str, slot: Slot, now: float, table: RestTable | None) -> tuple[float, Hindrance]:
-    decision = person.tenant.gate.ask(table, person.key, person.tenant.class_of(name), now)
-    if isinstance(decision, Deferred):
-        return decision.until, Hindrance.REST
-    return slot.due_at, Hindrance.RELEASE
+    """When the slot is due, as far as rest goes."""
+    start = max(now, slot.due_at)
+    until = _let_through(person, name, start, table)
+    is_over = until == start and _let_through(person, name, now, table) == now
+    return until, Hindrance.RELEASE if is_over else Hindrance.REST
+
+
+def _let_through(person: Person, name: str, at: float, table: RestTable | None) -> float:
+    """The first instant from `at` on at which the gate does not say later; it may, when a release falls into a rest."""
+    event_class, far = person.tenant.class_of(name), at + RETENTION
+    while at < far and isinstance(decision := person.tenant.gate.ask(table, person.key, event_class, at), Deferred):
+        at = decision.until
+    return at
