@@ -1,8 +1,8 @@
 """API keys: `id.secret`, the secret 32 random bytes, kept as SHA-256 only.
 
 A plain hash is right for a random secret of 256 bits: there is nothing to guess, so nothing to slow down. Several keys
-are valid at once, so that one can be replaced without a gap. A key for events may not hold the scope `rest`: who writes
-to people must not be able to ask when they rest (L2).
+are valid at once, so that one can be replaced without a gap. A key for events may not hold the scope `rest`, by which
+anybody's token can be had: who writes to people must not be able to see when they rest (L2).
 """
 
 from __future__ import annotations
