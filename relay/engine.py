@@ -16,7 +16,7 @@ from relay.core.draft import Draft
 from relay.core.editing import Replaced
 from relay.core.errors import CursorExpired, NotAdmitted, NotFound
 from relay.core.events import Accepted, Event, Request
-from relay.core.passes import Look, PassKind, Visit
+from relay.core.passes import Look, Pass, PassKind, Visit
 from relay.core.people import People, Person
 from relay.core.private import DeviceKey, PassKey, Private, ReceiptKey, UserKey
 from relay.core.receipts import Totals
@@ -157,26 +157,22 @@ class RelayEngine:
         await self._journal.edit(tenant, lambda draft: admitting.issue(draft, tenant, user, kind, key))
 
     async def redeem(self, link: Private, token: Private) -> None:
-        for tenant in self._people.tenants.values():
-            shown = tenant.pseudonyms.pass_key(PassKind.LINK, link.reveal())
-            if shown in self._people.passes.by_key:
-                given = tenant.pseudonyms.pass_key(PassKind.TOKEN, token.reveal())
-                return await self._redeem(tenant, shown, given)
-        raise NotAdmitted(PassKind.LINK)
-
-    async def _redeem(self, tenant: Tenant, link: PassKey, token: PassKey) -> None:
-        await self._journal.edit(tenant, lambda draft: admitting.redeem(draft, link, token))
+        found = self._shown(PassKind.LINK, link)
+        if found is None:
+            raise NotAdmitted(PassKind.LINK)
+        tenant, key, _ = found
+        given = tenant.pseudonyms.pass_key(PassKind.TOKEN, token.reveal())
+        await self._journal.edit(tenant, lambda draft: admitting.redeem(draft, key, given))
 
     async def end(self, tenant: Tenant, user: UserKey, kind: PassKind, key: PassKey | None = None) -> None:
         await self._journal.edit(tenant, lambda draft: admitting.end(draft, user, kind, key))
 
     def officer(self, token: Private, now: float) -> Officer | None:
-        for tenant in self._people.tenants.values():
-            key = tenant.pseudonyms.pass_key(PassKind.TOKEN, token.reveal())
-            found = self._people.passes.valid(key, now)
-            if found is not None:
-                return Officer(tenant, found.user, key)
-        return None
+        found = self._shown(PassKind.TOKEN, token)
+        if found is None or now >= found[2].expires_at:
+            return None
+        tenant, key, shown = found
+        return Officer(tenant, shown.user, key)
 
     async def visit(self, tenant: Tenant, user: UserKey, code: Private, key_id: str, look: Look) -> None:
         key = self._pass_key(tenant, user, PassKind.SUPPORT, code)
@@ -228,6 +224,15 @@ class RelayEngine:
             document = self._records[tenant.name].open_rest(user, person.rest.sealed)
         readable = document is not None
         return RestFacts(rest.resting, rest.until, rest.next_start, document, readable, table.wakes, waiting)
+
+    def _shown(self, kind: PassKind, secret: Private) -> tuple[Tenant, PassKey, Pass] | None:
+        """The pass of a link or a token. Whose it is does not stand in it, so that each tenant is tried."""
+        for tenant in self._people.tenants.values():
+            key = tenant.pseudonyms.pass_key(kind, secret.reveal())
+            found = self._people.passes.by_key.get(key)
+            if found is not None:
+                return tenant, key, found
+        return None
 
     def _pass_key(self, tenant: Tenant, user: UserKey, kind: PassKind, secret: Private) -> PassKey:
         """A code of eight digits is one for its person only."""

@@ -20,7 +20,6 @@ def restore(people: People, loaded: Loaded) -> int:
             raise StoreMismatch(f"the store holds people of the tenant {record.tenant}, which is not configured")
         people.by_key[key] = Person(tenant, key, record.sealed_id)
     owners = {d.user for d in loaded.devices.values()} | loaded.rests.keys() | {user for user, _ in loaded.slots}
-    owners |= {known.user for known in loaded.passes.values()}
     if not owners <= people.by_key.keys():
         raise StoreMismatch("the store holds records of people it does not know")
     devices: dict[UserKey, dict[DeviceKey, Device]] = {}
@@ -36,7 +35,8 @@ def restore(people: People, loaded: Loaded) -> int:
         people.by_key[key].slots[name] = slot
     people.remembered = loaded.requests
     people.receipts = loaded.receipts
-    people.passes = Passes(loaded.passes)
+    # Memory forgets what has expired a little before the store does; who is deleted in between leaves it behind there.
+    people.passes = Passes({key: known for key, known in loaded.passes.items() if known.user in people.by_key})
     people.books.accounts = loaded.accounts
     people.generation, people.revision = loaded.generation, loaded.revision
     people.feedback_seq = loaded.feedback_seq

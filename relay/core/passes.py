@@ -89,11 +89,6 @@ class Passes:
     def of(self, user: UserKey) -> Mapping[PassKey, Pass]:
         return self._of.get(user, _NONE)
 
-    def valid(self, key: PassKey, now: float) -> Pass | None:
-        """The pass, if it is good at this instant."""
-        found = self.by_key.get(key)
-        return found if found is not None and now < found.expires_at else None
-
     def update(self, changes: Mapping[PassKey, Pass | None]) -> None:
         """None ends a pass."""
         for key, changed in changes.items():

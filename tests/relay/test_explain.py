@@ -116,6 +116,22 @@ async def test_housekeeping_forgets_expired_passes_in_memory_and_store() -> None
         assert w.store.load().passes == w.relay.people.passes.by_key
 
 
+@virtual
+async def test_who_leaves_after_a_pass_was_forgotten_does_not_keep_the_next_process_from_starting() -> None:
+    """Memory forgets a little earlier than the store, or much earlier where a purge fails."""
+    async with world(with_keys()) as w:
+        door = Door(w)
+        await w.register("anna")
+        await door.ask("POST", "/v1/users/anna/link", key="settings")
+        await w.pass_time(600)
+        w.relay.people.forget(w.now)
+        await w.forget("anna")
+        await w.register("bert")
+        await w.restart()
+        assert w.relay.people.passes.by_key == {}
+        assert len(w.relay.people.by_key) == 1
+
+
 @pytest.mark.parametrize(
     ("answer", "count", "state"),
     [((503, "ServiceUnavailable"), 25, "paused"), ((403, "InvalidProviderToken"), 2, "stopped"),
