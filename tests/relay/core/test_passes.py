@@ -182,6 +182,7 @@ numbers = st.integers(0, 12)
 kinds = st.sampled_from(PassKind)
 steps = st.one_of(
     st.tuples(st.just("issue"), st.sampled_from((*USERS, "nobody")), kinds),
+    st.tuples(st.just("several"), st.sampled_from(USERS), kinds),
     st.tuples(st.just("redeem"), numbers),
     st.tuples(st.just("visit"), st.sampled_from((*USERS, "nobody")), numbers),
     st.tuples(st.just("end"), st.sampled_from(USERS), kinds, st.none() | numbers),
@@ -270,6 +271,10 @@ def test_passes_are_those_of_a_model(history: list[tuple[object, ...]]) -> None:
                     case ("issue", str(user), PassKind() as kind):
                         issue(draft, scene.home, scene.key(user), kind, key(model.taken))
                         model.give(user, kind)
+                    case ("several", str(user), PassKind() as kind):
+                        for _ in range(7):
+                            issue(draft, scene.home, scene.key(user), kind, key(model.taken))
+                            model.give(user, kind)
                     case ("redeem", int(number)):
                         good = model.good(number=number, kind=LINK)
                         if not good:
