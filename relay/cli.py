@@ -15,6 +15,7 @@ from relay import cli_operate
 from relay.cli_config import CONFIG, read_config
 
 WALL_TIME = click.DateTime(["%Y-%m-%dT%H:%M"])
+KEY_VARIABLE = "FEIERABEND_KEY"
 LOG_LINES = 50
 """Of the relay's log that the demo shows when something went wrong."""
 
@@ -205,6 +206,35 @@ def demo(officers: int | None, seed: int, *, quick: bool, as_json: bool) -> None
 
 
 @main.command()
+@click.argument("user")
+@click.option("--url", default="http://127.0.0.1:8080", show_default=True, help="The relay's door.")
+@click.option("--code", help='The support code that the person has read out, like "1234 5678".')
+@click.option("--lang", "language", type=click.Choice(["de", "en"]), default="de", show_default=True)
+@click.option("--key-file", type=click.File(), help="Holds the API key, of the scope support.")
+def explain(user: str, url: str, code: str | None, language: str, key_file: IO[str] | None) -> None:
+    """Say why the phones of USER do not ring: devices, lanes, store; with a code that USER has read out the rest too.
+
+    The API key is taken from --key-file or from the environment variable FEIERABEND_KEY. It is no option, because every
+    user of this machine can see the options of a running command, and a key is good for long; a code is not.
+    """
+    from relay.client import NO_ANSWER, Client, RelayFailure
+
+    key = (key_file.read() if key_file is not None else os.environ.get(KEY_VARIABLE, "")).strip()
+    if not key.isascii() or not key.isprintable() or not key:
+        _fail(f"no API key: name a file by --key-file, or set {KEY_VARIABLE}")
+    try:
+        with Client(url, key) as relay:
+            explanation = relay.explain(user, code)
+    except RelayFailure as error:
+        _fail(str(error))
+    except UnicodeError:
+        _fail("the user or the code holds what is no text")
+    except NO_ANSWER as error:
+        _fail(f"no answer from {url} ({type(error).__name__})")
+    click.echo("\n".join(explanation.sentences(language)))
+
+
+@main.command()
 @click.argument("file", metavar="RULES.json", type=click.File("rb"))
 @click.option("--from", "begin", type=WALL_TIME, help="In the document's zone, like 2026-11-24T00:00.  [default: now]")
 @click.option("--to", "end", type=WALL_TIME, help="Likewise, at most 400 days later.  [default: 14 days later]")
@@ -269,6 +299,11 @@ def _warnings(config: Any) -> Iterator[str]:  # noqa: ANN401 (the type is import
                 yield f"tenants[{i}].classes: {event_class.name} has no roles or reasons, so nobody can send it"
 
 
+def _fail(sentence: str) -> NoReturn:
+    click.echo(f"feierabend: {sentence}", err=True)
+    sys.exit(1)
+
+
 def _run(main_task: Callable[[], Any]) -> Any:  # noqa: ANN401 (what the task returns)
     """Run trio; return what the task does. Say what failed in one line, unless it is a fault of the program."""
     import trio
@@ -276,16 +311,12 @@ def _run(main_task: Callable[[], Any]) -> Any:  # noqa: ANN401 (what the task re
     from relay.client import RelayFailure
     from relay.core.errors import RelayError
 
-    def fail(error: BaseException) -> NoReturn:
-        click.echo(f"feierabend: {error}", err=True)
-        sys.exit(1)
-
     try:
         return trio.run(main_task)
     except* (RelayError, RelayFailure, OSError) as group:
         errors: list[BaseException] = list(group.exceptions)
         while errors and isinstance(errors[0], BaseExceptionGroup):
             errors = list(errors[0].exceptions)
-        fail(errors[0])
+        _fail(str(errors[0]))
     except* MemoryError:
-        fail(MemoryError("there is no memory left; what was acknowledged goes on after the next start"))
+        _fail("there is no memory left; what was acknowledged goes on after the next start")

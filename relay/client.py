@@ -8,21 +8,25 @@
         taken = relay.wake(["u1"], "alarm", role="dispatch", reason="incident")
         relay.alarm(taken.receipt).handed_over            # how many it has reached
 
+For a settings service, `link`: what an officer gets a token by. For support, `explain`: why a phone does not ring.
+
 Requests are plain values made by pure functions, so both clients are a few lines each. Deadlines are the caller's:
 `timeout` of httpx is passed through `options`. Errors: `Busy` (wait `retry_after` seconds, then repeat; with an
 idempotency key it counts once), `Rejected` (do not repeat; `problems` names what is wrong), and httpx's own when there
-was no answer at all.
+was no answer at all (`NO_ANSWER`).
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Self
+from dataclasses import dataclass, field
+from typing import Any, Final, Self
 from urllib.parse import quote
 
 import httpx
+
+NO_ANSWER: Final = (httpx.HTTPError, httpx.InvalidURL)
 
 
 class RelayFailure(Exception):
@@ -87,6 +91,34 @@ class Feedback:
     devices: tuple[Gone, ...]
     after: int
     """Cursor for the next call, once these are dealt with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What an officer's token is got by, once, within `expires_in` seconds."""
+
+    link: str = field(repr=False)
+    expires_in: int
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Explanation:
+    """Why somebody's phones ring or not, as the API describes it. What depends on rest is there with a code only."""
+
+    devices: tuple[Mapping[str, Any], ...]
+    lanes: tuple[Mapping[str, Any], ...]
+    store: Mapping[str, Any]
+    findings: tuple[Mapping[str, str], ...]
+    """Sentences by language, most important first."""
+    rest: Mapping[str, Any] | None = None
+    waiting: tuple[Mapping[str, Any], ...] = ()
+
+    def sentences(self, language: str) -> list[str]:
+        """All that is told, in one language (de or en)."""
+        told = [finding[language] for finding in self.findings]
+        if self.rest is not None:
+            told.append(self.rest["sentence"][language])
+        return told + [each["sentence"][language] for each in self.waiting]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +202,16 @@ def feedback(after: int, wait: float = 0.0) -> Call:
     return Call("GET", "/v1/feedback", params={"after": str(after), "wait": f"{wait:g}"}, wait=wait)
 
 
+def link(user: str) -> Call:
+    return Call("POST", f"/v1/users/{quote(user, safe='')}/link")
+
+
+def explain(user: str, code: str | None = None) -> Call:
+    """`code`: a support code that this person has read out."""
+    headers = None if code is None else {"support-code": code}
+    return Call("GET", f"/v1/users/{quote(user, safe='')}/explain", headers=headers)
+
+
 def _timeout(usual: httpx.Timeout, call: Call) -> httpx.Timeout:
     read = None if usual.read is None else usual.read + call.wait
     return httpx.Timeout(connect=usual.connect, read=read, write=usual.write, pool=usual.pool)
@@ -194,6 +236,11 @@ def _taken(content: Mapping[str, Any]) -> Taken:
 def _feedback(content: Mapping[str, Any]) -> Feedback:
     devices = tuple(Gone(**item) for item in content["devices"])
     return Feedback(devices, content["after"])
+
+
+def _explanation(content: Mapping[str, Any]) -> Explanation:
+    lists = {name: tuple(content.get(name, ())) for name in ("devices", "lanes", "findings", "waiting")}
+    return Explanation(store=content["store"], rest=content.get("rest"), **lists)
 
 
 class Client:
@@ -254,6 +301,14 @@ class Client:
     def feedback(self, after: int, wait: float = 0.0) -> Feedback:
         return _feedback(self.send(feedback(after, wait)))
 
+    def link(self, user: str) -> Link:
+        """For who has made sure that this is the person. Raises Rejected (404) for one the relay does not know."""
+        return Link(**self.send(link(user)))
+
+    def explain(self, user: str, code: str | None = None) -> Explanation:
+        """Raises Rejected (403) for a code that is not good."""
+        return _explanation(self.send(explain(user, code)))
+
 
 class AsyncClient:
     """For trio and asyncio; the same calls, awaited."""
@@ -312,3 +367,11 @@ class AsyncClient:
 
     async def feedback(self, after: int, wait: float = 0.0) -> Feedback:
         return _feedback(await self.send(feedback(after, wait)))
+
+    async def link(self, user: str) -> Link:
+        """For who has made sure that this is the person. Raises Rejected (404) for one the relay does not know."""
+        return Link(**await self.send(link(user)))
+
+    async def explain(self, user: str, code: str | None = None) -> Explanation:
+        """Raises Rejected (403) for a code that is not good."""
+        return _explanation(await self.send(explain(user, code)))

@@ -2,38 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+import structlog
 import trio
 
-from relay.core import editing, receipts, settling
+from relay.core import admitting, editing, explaining, receipts, settling
+from relay.core.admitting import Admission
 from relay.core.batch import Feedback
-from relay.core.devices import Registration
+from relay.core.devices import Device, Registration
 from relay.core.draft import Draft
 from relay.core.editing import Replaced
-from relay.core.errors import CursorExpired, NotFound
+from relay.core.errors import CursorExpired, NotAdmitted, NotFound
 from relay.core.events import Accepted, Event, EventClass, Request
+from relay.core.passes import Look, Pass, PassKind, Visit
 from relay.core.people import People, Person
-from relay.core.private import DeviceKey, ReceiptKey, UserKey
+from relay.core.private import DeviceKey, PassKey, Private, ReceiptKey, UserKey
 from relay.core.receipts import Totals
 from relay.core.records import Records
 from relay.core.seal import SealBroken
+from relay.core.tables import Tables, Unreadable
 from relay.core.tenants import Tenant
-from relay.doors.port import NOBODY, DeviceFacts, IfMatch, Parted, Registered, RestDocument, RestKept, Told
+from relay.doors.port import (
+    NOBODY,
+    Condition,
+    DeviceCondition,
+    DeviceFacts,
+    IfMatch,
+    LaneCondition,
+    Officer,
+    Parted,
+    Registered,
+    RestDocument,
+    RestFacts,
+    RestKept,
+    Told,
+)
 from relay.journal import Journal
 
 MOST_FEEDBACK: Final = 500
 """Devices of one answer."""
+MOST_VISITS: Final = 100
+"""Of one answer."""
+
+log = structlog.get_logger()
+Lanes = Callable[[str, str], LaneCondition | None]
+"""(tenant, app) → how its lane is; None when there is none."""
 
 
 class RelayEngine:
     """The inside of the doors."""
 
-    def __init__(self, journal: Journal, people: People, records: Mapping[str, Records]) -> None:
+    def __init__(
+        self, journal: Journal, people: People, records: Mapping[str, Records], tables: Tables, lanes: Lanes
+    ) -> None:
         self._journal = journal
         self._people = people
         self._records = records
+        self._tables = tables
+        self._lanes = lanes
         self._draining = False
         self.unreadable_feedback = 0
         """Feedback that could not be told, because its ids do not open."""
@@ -108,7 +136,7 @@ class RelayEngine:
         return DeviceFacts(found.app, found.platform, found.registered_at)
 
     async def put_rest(
-        self, tenant: Tenant, user: UserKey, sealed_id: bytes, document: Mapping[str, object], if_match: IfMatch
+        self, tenant: Tenant, user: UserKey, sealed_id: bytes | None, document: Mapping[str, object], if_match: IfMatch
     ) -> RestKept:
         sealed = self._records[tenant.name].seal_rest(user, document)
 
@@ -126,6 +154,94 @@ class RelayEngine:
 
     async def delete_rest(self, tenant: Tenant, user: UserKey, if_match: IfMatch) -> None:
         await self._journal.edit(tenant, lambda draft: editing.delete_rest(draft, tenant, user, if_match))
+
+    # --- who may see it
+
+    async def issue(self, tenant: Tenant, user: UserKey, kind: PassKind, secret: Private) -> None:
+        key = self._pass_key(tenant, user, kind, secret)
+        await self._journal.edit(tenant, lambda draft: admitting.issue(draft, tenant, user, kind, key))
+
+    async def redeem(self, link: Private, token: Private) -> None:
+        found = self._shown(PassKind.LINK, link)
+        if found is None:
+            raise NotAdmitted(PassKind.LINK)
+        tenant, key, _ = found
+        given = tenant.pseudonyms.pass_key(PassKind.TOKEN, token.reveal())
+        await self._journal.edit(tenant, lambda draft: admitting.redeem(draft, key, given))
+
+    async def end(self, tenant: Tenant, user: UserKey, kind: PassKind, key: PassKey | None = None) -> None:
+        await self._journal.edit(tenant, lambda draft: admitting.end(draft, user, kind, key))
+
+    def officer(self, token: Private, now: float) -> Officer | None:
+        found = self._shown(PassKind.TOKEN, token)
+        if found is None or now >= found[2].expires_at:
+            return None
+        tenant, key, shown = found
+        return Officer(tenant, shown.user, key)
+
+    async def visit(self, tenant: Tenant, user: UserKey, code: Private, key_id: str, look: Look) -> None:
+        key = self._pass_key(tenant, user, PassKind.SUPPORT, code)
+        admission = await self._journal.edit(
+            tenant, lambda draft: admitting.visit(draft, tenant, user, key, key_id, look)
+        )
+        if admission is Admission.ADMITTED:
+            log.info("support_code_used", tenant=tenant.name, caller=key_id, what=look.value)
+            return
+        if admission is Admission.ENDED:
+            log.warning("support_code_ended", tenant=tenant.name, caller=key_id)
+        raise NotAdmitted(PassKind.SUPPORT)
+
+    async def visits(self, user: UserKey) -> Sequence[Visit]:
+        return await self._journal.visits(user, MOST_VISITS)
+
+    def support_until(self, user: UserKey, now: float) -> float | None:
+        codes = (known for known in self._people.passes.of(user).values() if known.kind is PassKind.SUPPORT)
+        return next((code.expires_at for code in codes if now < code.expires_at), None)
+
+    def condition(self, tenant: Tenant, user: UserKey, now: float) -> Condition:
+        person = self._people.by_key.get(user)
+        found = person.devices.values() if person is not None and person.tenant is tenant else ()
+        devices = sorted(
+            (self._device_condition(tenant, user, device, now) for device in found),
+            key=lambda device: (device.registered_at, device.device.reveal()),
+        )
+        apps = sorted({device.app for device in devices if device.can_be_woken})
+        lanes = [lane for app in apps if (lane := self._lanes(tenant.name, app)) is not None]
+        journal = self._journal.statistics()
+        return Condition(devices, lanes, journal.healthy, journal.waiting)
+
+    def _device_condition(self, tenant: Tenant, user: UserKey, device: Device, now: float) -> DeviceCondition:
+        _, own_id = self._records[tenant.name].open_device_ids(user, device.key, device.sealed)
+        return DeviceCondition(
+            own_id, device.app, device.platform, device.registered_at, bool(tenant.phones((device,))), device.attempt,
+            device.not_before if device.not_before > now else None,
+        )  # fmt: skip
+
+    def rest_facts(self, tenant: Tenant, user: UserKey, now: float) -> RestFacts:
+        person = self._person(tenant, user)
+        table = self._tables(person, now)
+        waiting = explaining.waiting(person, now, table)
+        if table is None or person.rest is None:
+            return RestFacts(False, None, None, None, True, {}, waiting)
+        rest = table.at(now)
+        document = None
+        if not isinstance(table, Unreadable):
+            document = self._records[tenant.name].open_rest(user, person.rest.sealed)
+        readable = document is not None
+        return RestFacts(rest.resting, rest.until, rest.next_start, document, readable, table.wakes, waiting)
+
+    def _shown(self, kind: PassKind, secret: Private) -> tuple[Tenant, PassKey, Pass] | None:
+        """The pass of a link or a token. Whose it is does not stand in it, so that each tenant is tried."""
+        for tenant in self._people.tenants.values():
+            key = tenant.pseudonyms.pass_key(kind, secret.reveal())
+            found = self._people.passes.by_key.get(key)
+            if found is not None:
+                return tenant, key, found
+        return None
+
+    def _pass_key(self, tenant: Tenant, user: UserKey, kind: PassKind, secret: Private) -> PassKey:
+        """A code of eight digits is one for its person only."""
+        return tenant.pseudonyms.pass_key(kind, secret.reveal(), user if kind is PassKind.SUPPORT else b"")
 
     def _person(self, tenant: Tenant, user: UserKey) -> Person:
         person = self._people.by_key.get(user)

@@ -29,6 +29,7 @@ from relay.core.errors import Overloaded, Unavailable
 from relay.core.events import Accepted, Event, Request
 from relay.core.flight import Flight, Settlement
 from relay.core.halts import Act
+from relay.core.passes import Visit
 from relay.core.people import People, Person
 from relay.core.private import UserKey
 from relay.core.tables import Tables
@@ -83,6 +84,8 @@ class Journaled(Protocol):
     def bypasses_of(self, tenant: str, wanted: Callable[[Bypass], bool], limit: int) -> Sequence[Bypass]: ...
 
     def acts(self, limit: int) -> Sequence[Act]: ...
+
+    def visits(self, user: UserKey, limit: int) -> Sequence[Visit]: ...
 
     def idle(self) -> None:
         """Nothing has been waiting for a while: a good moment for housekeeping."""
@@ -187,8 +190,7 @@ class Journal:
         """What the store tells of a tenant's devices. Raises Unavailable."""
 
         def read() -> tuple[Sequence[Feedback], FeedbackRange]:
-            records = self._store.feedback(tenant.name, after, limit)
-            return records, self._store.feedback_range(tenant.name)
+            return self._store.feedback(tenant.name, after, limit), self._store.feedback_range(tenant.name)
 
         return await self._asked(read)
 
@@ -200,7 +202,12 @@ class Journal:
         """What operators did, newest first. Raises Unavailable."""
         return await self._asked(lambda: self._store.acts(limit))
 
+    async def visits(self, user: UserKey, limit: int) -> Sequence[Visit]:
+        """Who was shown somebody's rest, newest first. Raises Unavailable."""
+        return await self._asked(lambda: self._store.visits(user, limit))
+
     async def _asked(self, read: Callable[[], T]) -> T:
+        """What the store's reader finds. Raises Unavailable."""
         found: list[T] = []
         try:
             await self._read(lambda: found.append(read()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from relay.core.devices import Device, Platform
+from relay.core.passes import Passes
 from relay.core.people import People, Person
 from relay.core.private import DeviceKey, UserKey
 from relay.store.port import Loaded, StoreMismatch
@@ -34,6 +35,8 @@ def restore(people: People, loaded: Loaded) -> int:
         people.by_key[key].slots[name] = slot
     people.remembered = loaded.requests
     people.receipts = loaded.receipts
+    # Memory forgets what has expired a little before the store does; who is deleted in between leaves it behind there.
+    people.passes = Passes({key: known for key, known in loaded.passes.items() if known.user in people.by_key})
     people.books.accounts = loaded.accounts
     people.halt(loaded.halts)
     people.generation, people.revision = loaded.generation, loaded.revision

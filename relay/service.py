@@ -46,6 +46,7 @@ from relay.dispatch import Dispatcher
 from relay.doors.door import event_door
 from relay.doors.http1 import Limits, Server
 from relay.doors.keys import ApiKey, Keys
+from relay.doors.port import LaneCondition
 from relay.doors.problems import refusal
 from relay.engine import RelayEngine
 from relay.journal import Executor, Journal, in_thread
@@ -138,7 +139,7 @@ class Relay:
             applied=self.dispatcher.touched,
         )  # fmt: skip
         self._add_lanes(rng, seams)
-        self.engine = RelayEngine(self.journal, self.people, self._records)
+        self.engine = RelayEngine(self.journal, self.people, self._records, self.tables, self._lane)
         router = event_door(
             Keys(_api_keys(config, self.tenants)), self.engine, clock.now,
             lambda tenant: self._records[tenant.name], parse, _log_failure,
@@ -206,6 +207,10 @@ class Relay:
         if seams.post is not None:
             return seams.post(app)
         return form_poster(app.ca_file, lambda date: skew.heard(date, self._clock.now()))
+
+    def _lane(self, tenant: str, app: str) -> LaneCondition | None:
+        health = self.pool.health(tenant, app)
+        return LaneCondition(app, health.word, health.opened_for) if health is not None else None
 
     def _is_resting(self, person: Person, event_class: EventClass, now: float) -> bool:
         """By the stored document, and by no table (core/sampling.py)."""

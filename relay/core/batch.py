@@ -13,7 +13,8 @@ from relay.core.books import Account, AccountKey
 from relay.core.devices import Device, RestRecord
 from relay.core.events import Accepted
 from relay.core.halts import Act, Halt
-from relay.core.private import DeviceKey, ReceiptKey, UserKey
+from relay.core.passes import Pass, Visit
+from relay.core.private import DeviceKey, PassKey, ReceiptKey, UserKey
 from relay.core.slots import Slot
 
 SlotKey = tuple[UserKey, str]
@@ -109,6 +110,10 @@ class Batch:
     halts: dict[int, Halt | None] = field(default_factory=dict)
     """By number."""
     acts: list[Act] = field(default_factory=list)
+    passes: dict[PassKey, Pass | None] = field(default_factory=dict)
+    forgotten: set[UserKey] = field(default_factory=set)
+    """Whose visits go, before those of this batch are written."""
+    visits: list[Visit] = field(default_factory=list)
     accounts: dict[AccountKey, Account] = field(default_factory=dict)
     """New values of the accounts the batch touches."""
     generation: int = 0
@@ -127,4 +132,6 @@ class Batch:
             or self.feedback
             or self.halts
             or self.acts
+            or self.passes
+            or self.visits
         )

@@ -23,8 +23,9 @@ from relay.core.devices import FOLLOW, Device, RestRecord
 from relay.core.events import NEVER
 from relay.core.flight import Flight
 from relay.core.gate import RestTable
+from relay.core.passes import Pass
 from relay.core.people import People, Person
-from relay.core.private import DeviceKey, ReceiptKey, TokenHash, UserKey
+from relay.core.private import DeviceKey, PassKey, ReceiptKey, TokenHash, UserKey
 from relay.core.slots import Slot
 from relay.core.tenants import Tenant
 
@@ -73,7 +74,11 @@ class Draft:
         return person
 
     def drop_person(self, person: Person) -> None:
-        """Delete a person whose devices, slots and rest are deleted already."""
+        """Delete a person whose devices, slots and rest are deleted already. Passes and visits go along."""
+        for key in self.passes_of(person.key):
+            self.batch.passes[key] = None
+        self.batch.visits = [visit for visit in self.batch.visits if visit.user != person.key]
+        self.batch.forgotten.add(person.key)
         self.batch.people[person.key] = None
         self._persons[person.key] = None
         self._devices.pop(person.key, None)
@@ -134,6 +139,25 @@ class Draft:
     def put_rest(self, person: Person, record: RestRecord | None) -> None:
         self._touched[person.key] = person
         self.batch.rests[person.key] = record
+
+    # --- passes
+
+    def pass_by(self, key: PassKey) -> Pass | None:
+        return self.batch.passes[key] if key in self.batch.passes else self.people.passes.by_key.get(key)
+
+    def passes_of(self, user: UserKey) -> dict[PassKey, Pass]:
+        """Passes of a person as this batch leaves them; expired ones may be among them."""
+        found = dict(self.people.passes.of(user))
+        for key, changed in self.batch.passes.items():
+            if changed is None:
+                found.pop(key, None)
+            elif changed.user == user:
+                found[key] = changed
+        return found
+
+    def put_pass(self, key: PassKey, changed: Pass | None) -> None:
+        """None ends it."""
+        self.batch.passes[key] = changed
 
     # --- slots, accounts, receipts
 
@@ -200,6 +224,7 @@ class Draft:
         self._apply_rests()
         people.remembered.update(batch.requests)
         people.receipts.update(batch.receipts)
+        people.passes.update(batch.passes)
         people.books.accounts.update(batch.accounts)
         people.remember_bypasses(batch.bypasses)
         if batch.halts:

@@ -164,10 +164,12 @@ def delete_user(draft: Draft, tenant: Tenant, user: UserKey) -> None:
     draft.drop_person(person)
 
 
-def put_rest(draft: Draft, tenant: Tenant, user: UserKey, sealed_id: bytes, sealed: bytes, if_match: Version) -> int:
-    """Replace the rest document; return its version. Raises VersionConflict."""
+def put_rest(
+    draft: Draft, tenant: Tenant, user: UserKey, sealed_id: bytes | None, sealed: bytes, if_match: Version
+) -> int:
+    """Replace the rest document; return its version. Raises VersionConflict; without `sealed_id` NotFound."""
     _check_version(draft.rest(user), if_match)
-    person = draft.person(tenant, user, sealed_id)
+    person = _known(draft, tenant, user) if sealed_id is None else draft.person(tenant, user, sealed_id)
     draft.batch.revision += 1
     draft.put_rest(person, RestRecord(sealed, draft.batch.revision))
     _ask_anew(draft, person)

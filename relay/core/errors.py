@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from relay.core.passes import PassKind
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -35,6 +37,14 @@ class TooManyRecipients(RelayError):
 
 class NotFound(RelayError):
     """The named thing does not exist (any more)."""
+
+
+class NotAdmitted(RelayError):
+    """A link or a support code that is not good, or not any more. Which of the two it is, is told; why, is not."""
+
+    def __init__(self, kind: PassKind) -> None:
+        super().__init__(f"the {kind.value} is not valid")
+        self.kind = kind
 
 
 class CursorExpired(RelayError):

@@ -19,6 +19,7 @@ from relay.core.flight import Flight
 from relay.core.gate import RestTable
 from relay.core.halts import Halt
 from relay.core.pacing import Hold
+from relay.core.passes import Passes
 from relay.core.private import DeviceKey, ReceiptKey, TokenHash, UserKey
 from relay.core.slots import Slot
 from relay.core.tenants import Tenant
@@ -82,7 +83,8 @@ class People:
     """All persons of the partitions this node owns, and the counters that go with them."""
 
     __slots__ = (
-        "books", "by_key", "bypasses", "feedback_seq", "generation", "halts", "receipts", "remembered", "revision",
+        "books", "by_key", "bypasses", "feedback_seq", "generation", "halts", "passes", "receipts", "remembered",
+        "revision",
         "tenants", "tokens",
     )  # fmt: skip
 
@@ -92,6 +94,7 @@ class People:
         self.tokens: dict[TokenHash, tuple[UserKey, DeviceKey]] = {}
         self.remembered: dict[bytes, Remembered] = {}
         self.receipts: dict[ReceiptKey, Receipt] = {}
+        self.passes = Passes()
         self.books = Books()
         self.bypasses: dict[tuple[str, str, str], deque[float]] = {}
         """Instants of piercing events per (tenant, class, role), for their rate; the last 1,000."""
@@ -119,7 +122,8 @@ class People:
             self.bypasses.setdefault(key, deque(maxlen=1000)).append(bypass.at)
 
     def forget(self, now: float) -> None:
-        """Drop remembered requests and receipts older than a day, as the store's purge does."""
+        """Drop remembered requests and receipts older than a day, and expired passes, as the store's purge does."""
+        self.passes.forget(now)
         self.remembered = {key: known for key, known in self.remembered.items() if known.at > now - REQUEST_LIFE}
         self.receipts = {key: receipt for key, receipt in self.receipts.items() if receipt.at > now - REQUEST_LIFE}
 

@@ -14,7 +14,7 @@ from typing import Final
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from relay.core.private import KEY_BYTES, DeviceKey, ReceiptKey, TokenHash, UserKey
+from relay.core.private import KEY_BYTES, DeviceKey, PassKey, ReceiptKey, TokenHash, UserKey
 
 MASTER_KEY_BYTES: Final = 32
 
@@ -33,7 +33,7 @@ def prefixed(*parts: str) -> bytes:
 class Pseudonyms:
     """The names of one tenant. About 1.5 µs a name."""
 
-    __slots__ = ("_device", "_receipt", "_request", "_tenant", "_token", "_user")
+    __slots__ = ("_device", "_pass", "_receipt", "_request", "_tenant", "_token", "_user")
 
     def __init__(self, master: bytes, tenant: str) -> None:
         self._tenant = prefixed(tenant)
@@ -42,6 +42,7 @@ class Pseudonyms:
         self._token = subkey(master, "token", tenant)
         self._request = subkey(master, "request", tenant)
         self._receipt = subkey(master, "receipt", tenant)
+        self._pass = subkey(master, "pass", tenant)
 
     def user(self, user: str) -> UserKey:
         raw = user.encode()
@@ -63,3 +64,10 @@ class Pseudonyms:
         The instant is in it because a database that is restored from a backup gives its generations again.
         """
         return ReceiptKey(hmac.digest(self._receipt, prefixed(str(generation), repr(now)), "sha256")[:KEY_BYTES])
+
+    def pass_key(self, kind: str, secret: str, user: bytes = b"") -> PassKey:
+        """What a pass is found by. `user`: for whom alone the secret is one; a code of eight digits is nobody's else.
+
+        A look-up by a keyed hash needs no comparison in equal time: who can time it does not know what he has hit.
+        """
+        return PassKey(hmac.digest(self._pass, prefixed(kind, secret) + user, "sha256")[:KEY_BYTES])

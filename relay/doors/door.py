@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from relay.core.passes import Look
 from relay.core.records import Records
 from relay.core.tenants import Tenant
-from relay.doors import alarms, bulk, devices, events, feedback, orders, rest, users
-from relay.doors.keys import Keys, Scope
+from relay.doors import alarms, bulk, devices, events, explain, feedback, me, orders, rest, users
+from relay.doors.keys import Keys, Scope, Who
 from relay.doors.port import Engine
 from relay.doors.rest import Validate
 from relay.doors.router import Route, Router
+from relay.doors.support import with_code
 
 _DEVICE: Final = (b"v1", b"users", b"{}", b"devices", b"{}")
 _REST: Final = (b"v1", b"users", b"{}", b"rest")
@@ -25,7 +27,9 @@ def event_door(
     validate: Validate,
     failed: Callable[[BaseException], None],
 ) -> Router:
-    """Everything a backend and a settings service may ask."""
+    """Everything a backend, a settings service, support and officers may ask."""
+    put_rest = rest.put_rest(records, validate)
+    confirm = frozenset({rest.CONFIRM})
     routes = (
         Route((b"v1", b"events"), {b"POST": (Scope.EVENTS, events.post_events(records))}),
         Route((b"v1", b"alarms", b"{}"), {b"GET": (Scope.ALARMS, alarms.get_alarm)}, ids=("receipt",)),
@@ -46,11 +50,36 @@ def event_door(
         Route(
             _REST,
             {
-                b"PUT": (Scope.REST, rest.put_rest(records, validate)),
-                b"GET": (Scope.REST, rest.get_rest),
+                b"PUT": (Scope.REST, put_rest),
+                b"GET": (Scope.SUPPORT, with_code(Look.REST, rest.get_rest)),
                 b"DELETE": (Scope.REST, rest.delete_rest),
             },
-            frozenset({rest.CONFIRM}),
+            confirm,
+        ),
+        Route((b"v1", b"users", b"{}", b"explain"), {b"GET": (Scope.SUPPORT, explain.get_explain)}),
+        Route((b"v1", b"users", b"{}", b"link"), {b"POST": (Scope.REST, me.post_link)}),
+        Route(
+            (b"v1", b"me", b"token"),
+            {b"POST": (Who.ANYBODY, me.post_token), b"DELETE": (Who.OFFICER, me.delete_token)},
+        ),
+        Route(
+            (b"v1", b"me", b"rest"),
+            {
+                b"PUT": (Who.OFFICER, put_rest),
+                b"GET": (Who.OFFICER, rest.get_rest),
+                b"DELETE": (Who.OFFICER, rest.delete_rest),
+            },
+            confirm,
+        ),
+        Route((b"v1", b"me", b"devices"), {b"GET": (Who.OFFICER, me.get_devices)}),
+        Route((b"v1", b"me", b"explain"), {b"GET": (Who.OFFICER, explain.get_my_explain)}),
+        Route(
+            (b"v1", b"me", b"support"),
+            {
+                b"POST": (Who.OFFICER, me.post_support),
+                b"GET": (Who.OFFICER, me.get_support),
+                b"DELETE": (Who.OFFICER, me.delete_support),
+            },
         ),
     )
     return Router(routes, keys, engine, clock, failed)

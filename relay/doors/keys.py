@@ -1,8 +1,8 @@
 """API keys: `id.secret`, the secret 32 random bytes, kept as SHA-256 only.
 
 A plain hash is right for a random secret of 256 bits: there is nothing to guess, so nothing to slow down. Several keys
-are valid at once, so that one can be replaced without a gap. A key for events may not hold the scope `rest`: who writes
-to people must not be able to ask when they rest (L2).
+are valid at once, so that one can be replaced without a gap. A key for events may not hold the scope `rest`, by which
+anybody's token can be had: who writes to people must not be able to see when they rest (L2).
 """
 
 from __future__ import annotations
@@ -14,13 +14,23 @@ import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Final
 
 from relay.core.events import Scope as Scope
 from relay.core.tenants import Tenant
 
 SECRET_BYTES: Final = 32
+CODE_DIGITS: Final = 8
 KEY_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")
+
+
+class Who(Enum):
+    """Who else may ask than keys with a scope."""
+
+    OFFICER = "officer"
+    """Somebody with a token of his own (core/passes.py)."""
+    ANYBODY = "anybody"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,5 +75,15 @@ def digest_of(secret: bytes) -> bytes:
 
 def new_key(key_id: str) -> tuple[str, str]:
     """(the key to hand out, the hexadecimal digest for the configuration)."""
-    secret = base64.urlsafe_b64encode(secrets.token_bytes(SECRET_BYTES)).rstrip(b"=")
-    return f"{key_id}.{secret.decode()}", digest_of(secret).hex()
+    secret = new_secret()
+    return f"{key_id}.{secret}", digest_of(secret.encode()).hex()
+
+
+def new_secret() -> str:
+    """Nothing to guess: of an API key, a link or a token."""
+    return base64.urlsafe_b64encode(secrets.token_bytes(SECRET_BYTES)).rstrip(b"=").decode()
+
+
+def new_code() -> str:
+    """Eight digits, to be read out."""
+    return f"{secrets.randbelow(10**CODE_DIGITS):0{CODE_DIGITS}}"

@@ -14,7 +14,9 @@ from relay.core.batch import Parting
 from relay.core.devices import Platform, Registration
 from relay.core.editing import Replaced
 from relay.core.events import Accepted, Event, EventClass, Request
-from relay.core.private import DeviceKey, Private, ReceiptKey, UserKey
+from relay.core.explaining import Waiting
+from relay.core.passes import Look, PassKind, Visit
+from relay.core.private import DeviceKey, PassKey, Private, ReceiptKey, UserKey
 from relay.core.receipts import Totals
 from relay.core.tenants import Tenant
 
@@ -34,6 +36,69 @@ class Registered:
     """False: the device existed and was refreshed."""
     evicted: int
     """Devices that had to leave for it (over the limit, or the token's former owner)."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Officer:
+    """Who has shown a token of his own."""
+
+    tenant: Tenant
+    user: UserKey
+    token: PassKey
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceCondition:
+    """A device under the backend's own id, and whether its wakeups are taken."""
+
+    device: Private
+    app: str
+    platform: Platform
+    registered_at: float
+    can_be_woken: bool
+    """Its app is configured, at the provider whose token it has."""
+    attempts: int
+    """Failed ones in a row."""
+    retry_at: float | None
+    """No attempt before; None when one may be made now."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneCondition:
+    app: str
+    state: str
+    """up; paused: the provider is in trouble, or wants us to wait; stopped: it says that we are wrong."""
+    reason: str
+    """Why it is not up; empty when it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What somebody's wakeups depend on, rest apart."""
+
+    devices: Sequence[DeviceCondition]
+    """The one registered longest ago comes first."""
+    lanes: Sequence[LaneCondition]
+    """Of their apps."""
+    store_healthy: bool
+    store_waiting: int
+    """Recipients that wait for the next commit, over all people."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class RestFacts:
+    """What the gate knows of somebody at an instant. For that person, and whom it has given a support code."""
+
+    resting: bool
+    until: float | None
+    next_start: float | None
+    document: Mapping[str, object] | None
+    """None when there is none, or when it cannot be read."""
+    readable: bool
+    """False: it cannot be read; what was read last holds, else rest without end."""
+    wakes: Mapping[str, str]
+    """Devices that do not follow the rest, as the document says."""
+    waiting: Sequence[Waiting]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +189,12 @@ class Engine(Protocol):
         """Raises NotFound."""
 
     async def put_rest(
-        self, tenant: Tenant, user: UserKey, sealed_id: bytes, document: Mapping[str, object], if_match: IfMatch
+        self, tenant: Tenant, user: UserKey, sealed_id: bytes | None, document: Mapping[str, object], if_match: IfMatch
     ) -> RestKept:
         """Create or replace the rest document (already validated by the door).
 
-        `sealed_id`: the user's id sealed, used when the user is new. Raises VersionConflict, Overloaded, Unavailable.
+        `sealed_id`: the user's id sealed, used when the user is new; None: it must be known. Raises NotFound,
+        VersionConflict, Overloaded, Unavailable.
         """
 
     def rest(self, tenant: Tenant, user: UserKey) -> RestDocument:
@@ -136,3 +202,35 @@ class Engine(Protocol):
 
     async def delete_rest(self, tenant: Tenant, user: UserKey, if_match: IfMatch) -> None:
         """Raises NotFound, VersionConflict, Overloaded, Unavailable."""
+
+    # --- who may see it
+
+    async def issue(self, tenant: Tenant, user: UserKey, kind: PassKind, secret: Private) -> None:
+        """Give somebody a pass. Raises NotFound, Overloaded, Unavailable."""
+
+    async def redeem(self, link: Private, token: Private) -> None:
+        """Use up a link; its person gets the token. Raises NotAdmitted, Overloaded, Unavailable."""
+
+    async def end(self, tenant: Tenant, user: UserKey, kind: PassKind, key: PassKey | None = None) -> None:
+        """End one pass of a kind, or all; no error if there is none. Raises Overloaded, Unavailable."""
+
+    def officer(self, token: Private, now: float) -> Officer | None:
+        """Whose token this is; None when it is none, or expired."""
+
+    async def visit(self, tenant: Tenant, user: UserKey, code: Private, key_id: str, look: Look) -> None:
+        """Be admitted to somebody's rest by a support code; the record of it is written when this returns.
+
+        Raises NotAdmitted, the same for a wrong code and for none that could be right; Overloaded, Unavailable.
+        """
+
+    async def visits(self, user: UserKey) -> Sequence[Visit]:
+        """Who was admitted, newest first. Raises Unavailable."""
+
+    def support_until(self, user: UserKey, now: float) -> float | None:
+        """When somebody's support code expires; None when there is none."""
+
+    def condition(self, tenant: Tenant, user: UserKey, now: float) -> Condition:
+        """Of somebody's devices and what they need. Who is not known has no devices, like who has only a rest."""
+
+    def rest_facts(self, tenant: Tenant, user: UserKey, now: float) -> RestFacts:
+        """Raises NotFound."""

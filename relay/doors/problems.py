@@ -15,6 +15,7 @@ from relay.core.errors import (
     CursorExpired,
     DeviceLimitReached,
     IdempotencyMismatch,
+    NotAdmitted,
     NotFound,
     Overloaded,
     Problem,
@@ -24,14 +25,17 @@ from relay.core.errors import (
     Unavailable,
     VersionConflict,
 )
+from relay.core.passes import PassKind
 from relay.doors.http1 import Response
 
 MOST_ERRORS: Final = 100
 
 TYPES: Final[dict[str, tuple[int, str]]] = {
     "malformed": (400, "The request cannot be read"),
-    "unauthorized": (401, "The API key is missing or not valid"),
+    "unauthorized": (401, "The API key or token is missing or not valid"),
     "forbidden": (403, "The API key does not have the scope for this"),
+    "link": (403, "The link is not valid, or not any more"),
+    "support-code": (403, "The support code is missing or not valid, or not any more"),
     "not-found": (404, "There is nothing here"),
     "method-not-allowed": (405, "The method is not offered here"),
     "confirmation": (409, "This must be confirmed"),
@@ -87,6 +91,9 @@ def of(error: RelayError) -> Response | None:
             return problem("too-large", str(error))
         case NotFound():
             return problem("not-found")  # not whether it is the user or the device: who has a record is not told
+        case NotAdmitted():
+            # Not why: whether somebody has a code at all is not told.
+            return problem("link" if error.kind is PassKind.LINK else "support-code")
         case CursorExpired():
             return problem("cursor-expired", str(error), restart=error.restart)
         case VersionConflict():

@@ -1,4 +1,7 @@
-"""PUT, GET and DELETE /v1/users/{user}/rest: when a user rests. For keys with the scope `rest`, never for backends'."""
+"""PUT, GET and DELETE of a rest document: /v1/me/rest for its owner, /v1/users/{user}/rest for services.
+
+A settings service writes with a key of the scope `rest` and reads nothing; support reads, with a code (support.py).
+"""
 
 from __future__ import annotations
 
@@ -51,8 +54,8 @@ def put_rest(records: Callable[[Tenant], Records], validate: Validate) -> Handle
             raise Refused(*(Problem(p.path, p.sentence) for p in error.problems)) from None
         if not _is_confirmed(call) and policy.is_never_reachable(compile_table(rules, call.now), call.now):
             return problems.problem("confirmation", _UNREACHABLE, confirm=NEVER_REACHABLE)
-        user = call.tenant.pseudonyms.user(call.ids[0])
-        sealed_id = records(call.tenant).seal_user(user, Private(call.ids[0]))
+        user = call.user
+        sealed_id = records(call.tenant).seal_user(user, Private(call.ids[0])) if call.ids else None
         kept = await engine.put_rest(call.tenant, user, sealed_id, document, _condition(call))
         return Response(201 if kept.created else 200, b'{"version":%d}' % kept.version, headers=_etag(kept.version))
 
@@ -60,14 +63,14 @@ def put_rest(records: Callable[[Tenant], Records], validate: Validate) -> Handle
 
 
 async def get_rest(call: Call, engine: Engine) -> Response:
-    found = engine.rest(call.tenant, call.tenant.pseudonyms.user(call.ids[0]))
+    found = engine.rest(call.tenant, call.user)
     if _is_known(call.header(b"if-none-match"), found.version):
         return Response(304, headers=_etag(found.version))
     return Response(200, msgspec.json.encode(found.document), headers=_etag(found.version))
 
 
 async def delete_rest(call: Call, engine: Engine) -> Response:
-    await engine.delete_rest(call.tenant, call.tenant.pseudonyms.user(call.ids[0]), _condition(call))
+    await engine.delete_rest(call.tenant, call.user, _condition(call))
     return Response(204)
 
 

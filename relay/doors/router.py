@@ -1,28 +1,38 @@
-"""From a request to a handler: path, method, key, scope; and from every error to an answer."""
+"""From a request to a handler: path, method, and who may ask; and from every error to an answer."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from relay.core.errors import Problem, Refused, RelayError
+from relay.core.private import Private, UserKey
 from relay.core.tenants import Tenant
 from relay.doors import decoding, problems
 from relay.doors.http1 import Request, Response
-from relay.doors.keys import ApiKey, Keys, Scope
-from relay.doors.port import Engine
+from relay.doors.keys import ApiKey, Keys, Scope, Who
+from relay.doors.port import Engine, Officer
+
+TOKEN_PREFIX: Final = b"me."
+"""Of officers' tokens: so that people see what it is. No key can be taken for one: each path is open to one of them."""
 
 
 class Forbidden(Exception):
     """The key lacks a scope for what this request asks."""
 
 
+class Unauthorized(Exception):
+    """There is no key or token, or none that is good here."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request with its key: what a handler works on. `ids`: the decoded path segments."""
+    """A request and who asks: what a handler works on. `ids`: the decoded path segments."""
 
-    key: ApiKey
+    caller: ApiKey | Officer | None
+    """None where anybody may ask."""
     ids: tuple[str, ...]
     content_type: bytes
     body: bytes
@@ -35,8 +45,26 @@ class Call:
         return "<Call>"
 
     @property
+    def key(self) -> ApiKey:
+        """Of a route that needs a scope."""
+        assert isinstance(self.caller, ApiKey)
+        return self.caller
+
+    @property
+    def officer(self) -> Officer:
+        """Of a route for officers."""
+        assert isinstance(self.caller, Officer)
+        return self.caller
+
+    @property
     def tenant(self) -> Tenant:
-        return self.key.tenant
+        assert self.caller is not None
+        return self.caller.tenant
+
+    @property
+    def user(self) -> UserKey:
+        """Whom it is about: the officer who asks, or who is named first in the path."""
+        return self.caller.user if isinstance(self.caller, Officer) else self.tenant.pseudonyms.user(self.ids[0])
 
     def header(self, name: bytes) -> bytes:
         """Value of a header field (lower-case name); empty when absent."""
@@ -48,10 +76,10 @@ Handle = Callable[[Call, Engine], Awaitable[Response]]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`path` with `{}` for an id; handlers and their scope by method; names of the parameters and of the ids."""
+    """`path` with `{}` for an id; handlers, and who may ask, by method; names of the parameters and of the ids."""
 
     path: tuple[bytes, ...]
-    methods: Mapping[bytes, tuple[Scope, Handle]]
+    methods: Mapping[bytes, tuple[Scope | Who, Handle]]
     parameters: frozenset[str] = frozenset()
     ids: tuple[str, ...] = ("user", "device")
 
@@ -85,6 +113,8 @@ class Router:
             return problems.of(error) or self._internal(error)
         except Forbidden as error:
             return problems.problem("forbidden", str(error))
+        except Unauthorized:
+            return problems.problem("unauthorized", headers=((b"www-authenticate", b'Bearer realm="feierabend"'),))
         except decoding.Malformed as error:
             return problems.problem("malformed", str(error))
         except decoding.UnknownMedia as error:
@@ -107,17 +137,30 @@ class Router:
         if found is None:
             return problems.problem("method-not-allowed", headers=((b"allow", b", ".join(sorted(route.methods))),))
         parameters = _parameters(query, route.parameters) if query else {}
-        scope, handle = found
-        key = self._keys.find(request.headers.get(b"authorization", b""))
-        if key is None:
-            return problems.problem("unauthorized", headers=((b"www-authenticate", b'Bearer realm="feierabend"'),))
-        if scope not in key.scopes:
-            raise Forbidden(f"this needs the scope {scope.value}")
+        who, handle = found
+        now = self._clock()
+        caller = self._caller(who, request.headers.get(b"authorization", b""), now)
         call = Call(
-            key, _ids(route.ids, ids), request.headers.get(b"content-type", b""), request.body, request.headers,
-            self._clock(), parameters,
+            caller, _ids(route.ids, ids), request.headers.get(b"content-type", b""), request.body, request.headers,
+            now, parameters,
         )  # fmt: skip
         return await handle(call, self._engine)
+
+    def _caller(self, who: Scope | Who, authorization: bytes, now: float) -> ApiKey | Officer | None:
+        """Who asks. Raises Unauthorized, Forbidden."""
+        if who is Who.ANYBODY:
+            return None
+        if who is Who.OFFICER:
+            officer = self._engine.officer(Private(_token(authorization)), now)
+            if officer is None:
+                raise Unauthorized
+            return officer
+        key = self._keys.find(authorization)
+        if key is None:
+            raise Unauthorized
+        if who not in key.scopes:
+            raise Forbidden(f"this needs the scope {who.value}")
+        return key
 
     def _find(self, path: bytes) -> tuple[Route | None, list[bytes]]:
         exact = self._exact.get(path)
@@ -130,6 +173,15 @@ class Router:
             ):
                 return route, [p for want, p in zip(route.path, parts, strict=True) if want == b"{}"]
         return None, []
+
+
+def _token(authorization: bytes) -> str:
+    """What comes after `Bearer me.`. Raises Unauthorized."""
+    scheme, _, value = authorization.partition(b" ")
+    value = value.strip()
+    if scheme.lower() != b"bearer" or not value.startswith(TOKEN_PREFIX):
+        raise Unauthorized
+    return value.removeprefix(TOKEN_PREFIX).decode("latin-1")
 
 
 def _parameters(query: bytes, known: frozenset[str]) -> dict[str, str]:

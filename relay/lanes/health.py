@@ -57,6 +57,13 @@ class Health:
         """Why the breaker was opened; empty when it is closed."""
         return self._breaker.opened_for
 
+    @property
+    def word(self) -> str:
+        """up; paused: the provider is in trouble, or wants us to wait; stopped: we are wrong."""
+        if self._breaker.state is State.CLOSED:
+            return "up"
+        return "stopped" if self._is_stopped else "paused"
+
     # --- may it send
 
     def allowance(self) -> int | None:

@@ -12,6 +12,7 @@ import trio
 from relay.core.flight import Flight
 from relay.lanes.crew import Crew
 from relay.lanes.dialer import Dialer
+from relay.lanes.health import Health
 from relay.lanes.lane import Lane, LaneStatistics
 from relay.lanes.link import Link, Turns
 from relay.lanes.session import OpenToken, Session
@@ -78,6 +79,11 @@ class Pool:
         """The clock was stepped: let the connections look at it."""
         for lane in self._lanes.values():
             lane.nudge()
+
+    def health(self, tenant: str, app: str) -> Health | None:
+        """Of a lane; None when there is none."""
+        lane = self._lanes.get((tenant, app))
+        return lane.health if lane is not None else None
 
     @property
     def is_busy(self) -> bool:

@@ -10,6 +10,7 @@ from itertools import islice
 from relay.core.batch import Batch, Bypass, Feedback
 from relay.core.devices import Device, RestRecord
 from relay.core.halts import Act
+from relay.core.passes import Visit
 from relay.core.private import DeviceKey, UserKey
 from relay.store.port import Changes, FeedbackRange, Loaded, Purged, StaleEpoch, StoreError, StoreStatistics
 
@@ -27,6 +28,7 @@ class MemoryStore:
         self._feedback_purged: dict[str, int] = {}
         self.bypasses: list[Bypass] = []
         self._acts: list[Act] = []
+        self._visits: list[Visit] = []
         self.commits = 0
         self.fail_next: StoreError | None = None
 
@@ -41,6 +43,7 @@ class MemoryStore:
             slots={key: slot.copy() for key, slot in state.slots.items()},
             requests=dict(state.requests),
             receipts={key: copy(receipt) for key, receipt in state.receipts.items()},
+            passes=dict(state.passes),
             accounts={key: copy(account) for key, account in state.accounts.items()},
             halts=dict(state.halts),
         )
@@ -78,6 +81,9 @@ class MemoryStore:
             else:
                 state.halts[number] = halt
         self._feedback += batch.feedback
+        passes = state.passes | batch.passes
+        state.passes = {key: known for key, known in passes.items() if known is not None}
+        self._visits = [visit for visit in self._visits if visit.user not in batch.forgotten] + batch.visits
         state.generation = max(state.generation, batch.generation)
         state.revision = max(state.revision, batch.revision)
         state.feedback_seq = max([state.feedback_seq, *(f.seq for f in batch.feedback)])
@@ -112,7 +118,16 @@ class MemoryStore:
         rests = [k for k, (_, at, r) in self._rests.items() if r is None and at < now - DAY][: limit - len(devices)]
         for user in rests:
             del self._rests[user]
-        return Purged(len(requests), len(bypasses), len(feedback), len(devices) + len(rests), len(receipts), len(acts))
+        passes = [k for k, known in self._state.passes.items() if known.expires_at < now]
+        passes = sorted(passes, key=lambda k: (self._state.passes[k].expires_at, k))[:limit]
+        for expired in passes:
+            del self._state.passes[expired]
+        visits = sorted((v for v in self._visits if v.at < now - 90 * DAY), key=lambda v: (v.at, v.user, v.seq))[:limit]
+        self._visits = [visit for visit in self._visits if visit not in visits]
+        return Purged(
+            len(requests), len(bypasses), len(feedback), len(devices) + len(rests), len(receipts), len(acts),
+            len(passes), len(visits),
+        )  # fmt: skip
 
     def feedback(self, tenant: str, after: int, limit: int) -> Sequence[Feedback]:
         found = [f for f in self._feedback if f.tenant == tenant and f.seq > after]
@@ -126,6 +141,10 @@ class MemoryStore:
 
     def acts(self, limit: int) -> Sequence[Act]:
         return list(islice(reversed(self._acts), limit))
+
+    def visits(self, user: UserKey, limit: int) -> Sequence[Visit]:
+        own = [visit for visit in self._visits if visit.user == user]
+        return sorted(own, key=lambda visit: -visit.seq)[:limit]
 
     def idle(self) -> None:
         """Nothing to tidy."""

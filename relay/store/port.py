@@ -9,7 +9,7 @@ under a virtual clock.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Final, Protocol
 
 from relay.core.batch import Batch, Bypass, Feedback, PersonRecord, Receipt, Remembered, SlotKey
@@ -17,7 +17,8 @@ from relay.core.books import Account, AccountKey
 from relay.core.devices import Device, RestRecord
 from relay.core.errors import RelayError
 from relay.core.halts import Act, Halt
-from relay.core.private import DeviceKey, ReceiptKey, UserKey
+from relay.core.passes import Pass, Visit
+from relay.core.private import DeviceKey, PassKey, ReceiptKey, UserKey
 from relay.core.slots import Slot
 
 LARGEST_RECORD: Final = 2**20
@@ -47,6 +48,7 @@ class Loaded:
     slots: dict[SlotKey, Slot] = field(default_factory=dict)
     requests: dict[bytes, Remembered] = field(default_factory=dict)
     receipts: dict[ReceiptKey, Receipt] = field(default_factory=dict)
+    passes: dict[PassKey, Pass] = field(default_factory=dict)
     accounts: dict[AccountKey, Account] = field(default_factory=dict)
     halts: dict[int, Halt] = field(default_factory=dict)
     generation: int = 0
@@ -76,10 +78,12 @@ class Purged:
     tombstones: int = 0
     receipts: int = 0
     acts: int = 0
+    passes: int = 0
+    visits: int = 0
 
     @property
     def total(self) -> int:
-        return self.requests + self.bypasses + self.feedback + self.tombstones + self.receipts + self.acts
+        return sum(astuple(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +118,9 @@ class Store(Protocol):
     def purge(self, now: float, limit: int) -> Purged:
         """Delete what has outlived its purpose, at most `limit` records of each kind.
 
-        Remembered requests and receipts after 24 h, feedback after 30 d, bypass records after 90 d, acts of operators
-        after 400 d, tombstones of `changes` after 1 d. Of each kind the oldest go first.
+        Remembered requests and receipts after 24 h, feedback after 30 d, bypass records and visits after 90 d, acts of
+        operators after 400 d, passes when they have expired, tombstones of `changes` after 1 d. Of each kind the oldest
+        go first.
         """
 
     def feedback(self, tenant: str, after: int, limit: int) -> Sequence[Feedback]:
@@ -129,6 +134,9 @@ class Store(Protocol):
 
     def acts(self, limit: int) -> Sequence[Act]:
         """What operators did, newest first."""
+
+    def visits(self, user: UserKey, limit: int) -> Sequence[Visit]:
+        """Who was shown somebody's rest, newest first."""
 
     def idle(self) -> None:
         """Nothing has been waiting for a while: a good moment for housekeeping. Never raises for its failure."""

@@ -19,6 +19,7 @@ from relay.core.books import ACCOUNTS, Account, AccountKey
 from relay.core.devices import Device, Platform, RestRecord
 from relay.core.events import Accepted
 from relay.core.halts import Act, Halt
+from relay.core.passes import Look, Pass, PassKind, Visit
 from relay.core.private import KEY_BYTES, DeviceKey, ReceiptKey, TokenHash, UserKey
 from relay.core.slots import Order, Slot, Stub
 from relay.store.port import StoreMismatch
@@ -185,6 +186,33 @@ def feedback(record: Feedback) -> bytes:
 def read_feedback(body: bytes) -> Feedback:
     seq, tenant, user, device_key, parting, reason, at, sealed = _unpack(body)
     return Feedback(seq, tenant, UserKey(user), DeviceKey(device_key), Parting(parting), reason, at, sealed)
+
+
+def pass_(record: Pass) -> bytes:
+    return _pack(record.kind.value, record.user, record.expires_at, record.tries)
+
+
+def read_pass(body: bytes) -> Pass:
+    kind, user, expires_at, tries = _unpack(body)
+    return Pass(PassKind(kind), UserKey(user), expires_at, tries)
+
+
+def visit_key(user: UserKey, seq: int) -> bytes:
+    return user + number(seq)
+
+
+def visits_end(user: UserKey) -> bytes:
+    """Above all keys of this person's visits."""
+    return user + b"\xff" * 9
+
+
+def visit(record: Visit) -> bytes:
+    return _pack(record.seq, record.tenant, record.user, record.at, record.key_id, record.what.value)
+
+
+def read_visit(body: bytes) -> Visit:
+    seq, tenant, user, at, key_id, what = _unpack(body)
+    return Visit(seq, tenant, UserKey(user), at, key_id, Look(what))
 
 
 def bypass(record: Bypass) -> bytes:

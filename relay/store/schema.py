@@ -56,5 +56,13 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE TABLE act (key BLOB PRIMARY KEY, at BLOB NOT NULL, body BLOB NOT NULL) WITHOUT ROWID",
         "CREATE TRIGGER act_is_append_only BEFORE UPDATE ON act BEGIN SELECT RAISE(ABORT, 'append-only'); END",
     ),
+    (
+        # In `pass`, `at` is when it expires.
+        "CREATE TABLE pass (key BLOB PRIMARY KEY, at BLOB NOT NULL, body BLOB NOT NULL) WITHOUT ROWID",
+        "CREATE INDEX pass_at ON pass (at)",
+        "CREATE TABLE visit (key BLOB PRIMARY KEY, at BLOB NOT NULL, body BLOB NOT NULL) WITHOUT ROWID",
+        "CREATE INDEX visit_at ON visit (at)",
+        "CREATE TRIGGER visit_is_append_only BEFORE UPDATE ON visit BEGIN SELECT RAISE(ABORT, 'append-only'); END",
+    ),
 )
 VERSION: Final = len(MIGRATIONS)

@@ -28,7 +28,8 @@ from urllib.parse import quote
 from relay.core.batch import Batch, Bypass, Feedback
 from relay.core.devices import Device, RestRecord
 from relay.core.halts import Act
-from relay.core.private import DeviceKey, ReceiptKey, UserKey
+from relay.core.passes import VISIT_LIFE, Visit
+from relay.core.private import DeviceKey, PassKey, ReceiptKey, UserKey
 from relay.store import rows
 from relay.store.port import (
     Changes,
@@ -41,7 +42,18 @@ from relay.store.port import (
     StoreStatistics,
 )
 from relay.store.schema import APPLICATION_ID, MIGRATIONS
-from relay.store.statements import DELETE_HALTS, DELETE_PEOPLE, DELETE_SLOTS, MARKS, NOTE_PURGED, PUT, Row, packed
+from relay.store.statements import (
+    DELETE_HALTS,
+    DELETE_PASSES,
+    DELETE_PEOPLE,
+    DELETE_SLOTS,
+    DELETE_VISITS,
+    MARKS,
+    NOTE_PURGED,
+    PUT,
+    Row,
+    packed,
+)
 
 QUIET_WAL: Final = 4 * 2**20
 """Bytes of log worth moving into the file when nothing waits."""
@@ -59,6 +71,8 @@ LIVES: Final = {
     "bypass": 90 * DAY,
     "bypass_recipients": 90 * DAY,
     "act": 400 * DAY,
+    "pass": 0.0,
+    "visit": VISIT_LIFE,
 }
 TOMBSTONES: Final = DAY
 
@@ -140,6 +154,7 @@ class SqliteStore:
                 slots={rows.read_slot_key(k): rows.read_slot(b) for k, b in db.execute("SELECT key, body FROM slot")},
                 requests={k: rows.read_request(b) for k, b in db.execute("SELECT key, body FROM request")},
                 receipts={ReceiptKey(k): rows.read_receipt(b) for k, b in db.execute("SELECT key, body FROM receipt")},
+                passes={PassKey(k): rows.read_pass(b) for k, b in db.execute("SELECT key, body FROM pass")},
                 accounts={
                     rows.read_account_key(k): rows.read_account(b)
                     for k, b in db.execute("SELECT key, body FROM account")
@@ -200,6 +215,12 @@ class SqliteStore:
             found = self._reader.execute("SELECT body FROM act ORDER BY key DESC LIMIT ?", (limit,))
             return [rows.read_act(body) for (body,) in found]
 
+    def visits(self, user: UserKey, limit: int) -> Sequence[Visit]:
+        query = "SELECT body FROM visit WHERE key > ? AND key < ? ORDER BY key DESC LIMIT ?"
+        with _translated(), rows.reading():
+            found = self._reader.execute(query, (user, rows.visits_end(user), limit))
+            return [rows.read_visit(body) for (body,) in found]
+
     # --- writing
 
     def commit(self, batch: Batch) -> None:
@@ -216,13 +237,9 @@ class SqliteStore:
     def _write(self, batch: Batch) -> None:
         revision, now = rows.number(batch.revision), rows.instant(batch.now)
         self._put("person", ((key, rows.person(p)) for key, p in batch.people.items() if p is not None))
-        gone = [(key, b"") for key, record in batch.people.items() if record is None]
-        if gone:
-            self._writer.execute(DELETE_PEOPLE, packed(gone))
+        self._delete(DELETE_PEOPLE, [(key, b"") for key, record in batch.people.items() if record is None])
         self._put("slot", [(rows.slot_key(k), rows.slot(s)) for k, s in batch.slots.items() if s is not None])
-        ended = [(rows.slot_key(k), b"") for k, s in batch.slots.items() if s is None]
-        if ended:
-            self._writer.execute(DELETE_SLOTS, packed(ended))
+        self._delete(DELETE_SLOTS, [(rows.slot_key(k), b"") for k, s in batch.slots.items() if s is None])
         stamp = revision + now
         self._put(
             "device",
@@ -238,6 +255,10 @@ class SqliteStore:
             "feedback",
             ((rows.feedback_key(f.tenant, f.seq), rows.instant(f.at) + rows.feedback(f)) for f in batch.feedback),
         )
+        self._delete(DELETE_PASSES, [(key, b"") for key, known in batch.passes.items() if known is None])
+        self._put("pass", ((k, rows.instant(p.expires_at) + rows.pass_(p)) for k, p in batch.passes.items() if p))
+        self._delete(DELETE_VISITS, [(user, rows.visits_end(user)) for user in batch.forgotten])
+        self._put("visit", ((rows.visit_key(v.user, v.seq), rows.instant(v.at) + rows.visit(v)) for v in batch.visits))
         mark = now + rows.number(batch.generation)
         bypasses = [(mark + rows.number(i), b) for i, b in enumerate(batch.bypasses)]
         self._put("bypass", ((key, key[:8] + rows.bypass(b)) for key, b in bypasses))
@@ -256,6 +277,10 @@ class SqliteStore:
         if blob:
             self._writer.execute(PUT[table], (blob, cuts))
 
+    def _delete(self, statement: str, keys: list[Row]) -> None:
+        if keys:
+            self._writer.execute(statement, packed(keys))
+
     def purge(self, now: float, limit: int) -> Purged:
         """Delete what has outlived its purpose, by the lives in LIVES."""
         with _translated(), self._transaction(self._writer):
@@ -268,9 +293,9 @@ class SqliteStore:
             old = rows.instant(max(0.0, now - TOMBSTONES))
             devices = len(self._delete_some("device", "body = x'' AND at < ?", old, limit))
             rests = len(self._delete_some("rest", "body = x'' AND at < ?", old, limit - devices))
-        kinds = ("request", "bypass", "feedback", "receipt", "act")
-        requests, bypasses, feedback, receipts, acts = (len(gone[table]) for table in kinds)
-        return Purged(requests, bypasses, feedback, devices + rests, receipts, acts)
+        kinds = ("request", "bypass", "feedback", "receipt", "act", "pass", "visit")
+        requests, bypasses, feedback, receipts, acts, passes, visits = (len(gone[table]) for table in kinds)
+        return Purged(requests, bypasses, feedback, devices + rests, receipts, acts, passes, visits)
 
     def _delete_some(self, table: str, condition: str, bound: bytes, limit: int) -> list[bytes]:
         """Delete the oldest records that fulfil a condition; return their keys."""

@@ -39,7 +39,7 @@ PUT: Final = {
         ),
         *(
             (table, "substr(?1, o + 1 + k, 8), substr(?1, o + 9 + k, n - k - 8)", "ON CONFLICT (key) DO NOTHING")
-            for table in ("feedback", "bypass", "bypass_recipients", "act")
+            for table in ("feedback", "bypass", "bypass_recipients", "act", "visit")
         ),
         *(
             (
@@ -47,13 +47,19 @@ PUT: Final = {
                 "substr(?1, o + 1 + k, 8), substr(?1, o + 9 + k, n - k - 8)",
                 "ON CONFLICT (key) DO UPDATE SET at = excluded.at, body = excluded.body",
             )
-            for table in ("request", "receipt")
+            for table in ("request", "receipt", "pass")
         ),
     )
 }
 DELETE_SLOTS: Final = _CUT + "DELETE FROM slot WHERE key IN (SELECT substr(?1, o + 1, k) FROM row)"
 DELETE_PEOPLE: Final = _CUT + "DELETE FROM person WHERE key IN (SELECT substr(?1, o + 1, k) FROM row)"
 DELETE_HALTS: Final = _CUT + "DELETE FROM halt WHERE key IN (SELECT substr(?1, o + 1, k) FROM row)"
+DELETE_PASSES: Final = _CUT + "DELETE FROM pass WHERE key IN (SELECT substr(?1, o + 1, k) FROM row)"
+DELETE_VISITS: Final = _CUT + (
+    "DELETE FROM visit WHERE key IN (SELECT visit.key FROM row JOIN visit "
+    "ON visit.key > substr(?1, o + 1, k) AND visit.key < substr(?1, o + 1 + k, n - k))"
+)
+"""Rows are the bounds of somebody's keys."""
 MARKS: Final = (
     "UPDATE meta SET value = max(value, CASE name WHEN 'generation' THEN ?1 WHEN 'revision' THEN ?2 ELSE ?3 END) "
     "WHERE name IN ('generation', 'revision', 'feedback')"

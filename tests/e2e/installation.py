@@ -21,14 +21,15 @@ TENANT = "force"
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """One relay's files. `backend` and `settings` are keys as clients send them."""
+    """One relay's files. `backend`, `settings` and `support` are keys as clients send them."""
 
     folder: Path
     door: int
     ops: int
     backend: str
     settings: str
-    digests: tuple[str, str]
+    support: str
+    digests: tuple[str, str, str]
 
     @property
     def config(self) -> Path:
@@ -90,6 +91,10 @@ scopes = ["events", "alarms", "devices"]
 id = "settings"
 sha256 = "{self.digests[1]}"
 scopes = ["rest"]
+[[tenants.keys]]
+id = "helpdesk"
+sha256 = "{self.digests[2]}"
+scopes = ["support"]
 [[tenants.apps]]{app}
 [[tenants.classes]]
 name = "alarm"
@@ -116,6 +121,10 @@ reasons = ["incident"]
         """The service in which people set their rest."""
         return client(self.door, self.settings)
 
+    def support_client(self) -> AbstractAsyncContextManager[Client]:
+        """Who helps people on the telephone."""
+        return client(self.door, self.support)
+
     async def metrics(self) -> dict[tuple[str, ...], float]:
         """Every sample by its name and label values."""
         async with client(self.ops) as operator:
@@ -129,11 +138,12 @@ reasons = ["incident"]
 
 def install(folder: Path) -> Installation:
     """A new installation, not yet configured."""
-    (backend, backend_digest), (settings, settings_digest) = new_key("backend"), new_key("settings")
+    (backend, *first), (settings, *second), (support, *third) = map(new_key, ("backend", "settings", "helpdesk"))
     masters = folder / "master"
     masters.touch(0o600)
     masters.write_text(f"0:{base64.b64encode(MASTER).decode()}\n")
-    return Installation(folder, free_port(), free_port(), backend, settings, (backend_digest, settings_digest))
+    digests = (first[0], second[0], third[0])
+    return Installation(folder, free_port(), free_port(), backend, settings, support, digests)
 
 
 async def register(backend: Client, user: str, *tokens: str) -> None:

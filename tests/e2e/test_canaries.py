@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -68,12 +68,15 @@ def forms_of_a_token(token: str) -> Iterator[bytes]:
 NEEDLES = {word: [*forms(word)] for word in WORDS} | {token: [*forms_of_a_token(token)] for token in TOKENS}
 
 
-def found(haystack: bytes) -> list[str]:
-    return [name for name, needles in NEEDLES.items() if any(needle in haystack for needle in needles)]
+def found(haystack: bytes, secrets: Sequence[str] = ()) -> list[str]:
+    """Names of the canaries in it; and which of these secrets, which the relay has made, by their number."""
+    needles = NEEDLES | {f"secret {n}": [*forms(secret)] for n, secret in enumerate(secrets)}
+    return [name for name, some in needles.items() if any(needle in haystack for needle in some)]
 
 
 async def test_canaries_are_found_nowhere(tmp_path: Path) -> None:
     """Nothing but the token in `:path`: not in a log, metric, answer or file, and nothing else at Apple."""
+    secrets: list[str] = []
     installation = install(tmp_path)
     async with apple_in_this_process(tmp_path) as (apns, port, taps):
         installation.configure(port, tmp_path)
@@ -82,6 +85,7 @@ async def test_canaries_are_found_nowhere(tmp_path: Path) -> None:
                 answers = [
                     *await good_requests(backend, settings),
                     *await bad_requests(installation, backend, settings),
+                    *await passes(installation, settings, secrets),
                 ]
             apns.registry.unregistered[DEAD] = time.time() + 60
             answers += await an_event_for_a_dead_phone(installation)
@@ -92,11 +96,14 @@ async def test_canaries_are_found_nowhere(tmp_path: Path) -> None:
     for token in (WELL, DEAD):
         assert b"/3/device/" + token.encode() in to_apple
         to_apple = to_apple.replace(b"/3/device/" + token.encode(), b"")
-    assert found(to_apple) == []
-    assert found("\n".join(relay.lines).encode()) == []
-    assert [(found(answer), answer) for answer in answers if found(answer)] == []
+    assert len(secrets) == 5
+    assert found(to_apple, secrets) == []
+    log = "\n".join(relay.lines)
+    assert log.count("support_code_used") == 2
+    assert found(log.encode(), secrets) == []
+    assert [(found(answer, secrets), answer) for answer in answers if found(answer, secrets)] == []
     for name, content in (files | contents(installation)).items():
-        assert found(content) == [], name
+        assert found(content, secrets) == [], name
 
 
 @asynccontextmanager
@@ -183,6 +190,46 @@ async def bad_requests(installation: Installation, backend: Client, settings: Cl
     for key in (f"backend.{SECRET}", f"{SECRET}.{SECRET}", SECRET):
         async with client(installation.door, key) as stranger:
             answers.append(await told(stranger, 401, "POST", "/v1/events", event, {FIELD: JUNK}))
+    return answers
+
+
+async def passes(installation: Installation, settings: Client, secrets: list[str]) -> list[bytes]:
+    """Link, token and code, used and misused; adds them to `secrets`, the code in both ways to write it.
+
+    Of the answers those are left out that are for who has them: a secret, a rest, a device.
+    """
+    link = (await settings.ask("POST", f"/v1/users/{RESTER}/link")).json()["link"]
+    async with client(installation.door) as anybody:
+        token = (await anybody.ask("POST", "/v1/me/token", {"link": link})).json()["token"]
+        answers = [
+            await told(anybody, 403, "POST", "/v1/me/token", {"link": link}),
+            await told(anybody, 403, "POST", "/v1/me/token", {"link": JUNK}),
+            await told(anybody, 422, "POST", "/v1/me/token", {"link": link, MEMBER: JUNK}),
+            await told(anybody, 400, "POST", "/v1/me/token", f'{{"link": "{link}", {JUNK}'.encode()),
+            await told(anybody, 401, "GET", "/v1/me/rest", headers={"authorization": f"Bearer me.{SECRET}"}),
+            await told(anybody, 401, "GET", "/v1/me/rest", headers={"authorization": f"Basic {token}"}),
+        ]
+    path = f"/v1/users/{RESTER}/explain"
+    async with client(installation.door, token) as officer, installation.support_client() as support:
+        code = (await officer.ask("POST", "/v1/me/support")).json()["code"]
+        secrets += [link, token, token.removeprefix("me."), code, code.replace(" ", "")]
+        for target, spelt in ((path, code), (f"/v1/users/{RESTER}/rest", code.replace(" ", ""))):
+            shown = await support.ask("GET", target, headers={"support-code": spelt})
+            assert (shown.status, LABEL.encode() in shown.body) == (200, True)
+        without = (await support.ask("GET", path)).body
+        assert found(without, secrets) == [DEVICE]
+        answers += [
+            await told(support, 403, "GET", path, headers={"support-code": JUNK}),
+            await told(support, 403, "GET", f"/v1/users/{RESTER}/rest", headers={"support-code": JUNK}),
+            await told(support, 403, "GET", f"/v1/users/{PATH}/rest", headers={"support-code": code}),
+            await told(support, 403, "PUT", f"/v1/users/{RESTER}/rest", {JUNK: JUNK}, {"support-code": code}),
+            await told(officer, 200, "GET", "/v1/me/support"),
+            await told(officer, 422, "PUT", "/v1/me/rest", {"windows": [{"kind": JUNK, "label": LABEL}]}),
+            await told(officer, 401, "GET", path, headers={"support-code": code}),
+            await told(officer, 204, "DELETE", "/v1/me/support"),
+            await told(officer, 204, "DELETE", "/v1/me/token"),
+            await told(officer, 401, "DELETE", "/v1/me/token"),
+        ]
     return answers
 
 

@@ -8,9 +8,9 @@ import httpx
 import pytest
 import trio
 
-from relay.client import Alarm, AsyncClient, Busy, Client, Feedback, Rejected, Taken, wake
+from relay.client import NO_ANSWER, Alarm, AsyncClient, Busy, Client, Explanation, Feedback, Link, Rejected, Taken, wake
 from relay.store.port import StoreError
-from tests.relay.doors.house import TOKEN, bearer, open_house
+from tests.relay.doors.house import NOON_REST, TOKEN, bearer, open_house
 from tests.relay.doors.test_door import on_loopback
 
 
@@ -107,8 +107,9 @@ async def test_no_answer_at_all_is_httpx_s_own_error() -> None:
         raise httpx.ConnectError("refused", request=request)
 
     async with AsyncClient("http://relay", "id.secret", transport=httpx.MockTransport(refuse)) as relay:
-        with pytest.raises(httpx.ConnectError):
+        with pytest.raises(httpx.ConnectError) as caught:
             await relay.wake(["anna"])
+        assert isinstance(caught.value, NO_ANSWER)
 
 
 async def test_an_answer_that_is_no_problem_of_ours_is_rejected_by_its_status() -> None:
@@ -165,3 +166,43 @@ async def test_the_devices_of_many_users_are_given_at_once() -> None:
             await devices.delete_device("user0", "phone")
         with pytest.raises(Rejected, match="token"):
             await devices.put_devices({"user3": {"phone": phone}})
+
+
+@pytest.mark.sockets
+async def test_a_settings_service_gets_a_link_and_support_an_explanation() -> None:
+    def act(url: str, code: str) -> tuple[Link, Explanation]:
+        with Client(url, key("rest")) as service, Client(url, key("support")) as support:
+            return service.link("jürgen/1"), support.explain("jürgen/1", code)
+
+    async with (
+        open_house() as house,
+        on_loopback(house) as (_, url),
+        AsyncClient(url, key("rest")) as service,
+        AsyncClient(url, key("support")) as support,
+    ):
+        with pytest.raises(Rejected, match="404"):
+            await service.link("jürgen/1")
+        await house.register("j%C3%BCrgen%2F1")
+        await house.ask("PUT", "/v1/users/j%C3%BCrgen%2F1/rest", NOON_REST, key="rest")
+        await house.post({"user": "jürgen/1"})
+        link = await service.link("jürgen/1")
+        assert link.expires_in == 600
+        assert link.link not in repr(link)
+        token = await house.ask("POST", "/v1/me/token", {"link": link.link})
+        _, code = await house.code(("Authorization", f"Bearer {token.json['token']}"))
+        without, told = await support.explain("jürgen/1"), await support.explain("jürgen/1", code)
+        assert (without.rest, without.waiting, without.store) == (None, (), {"healthy": True, "waiting": 0})
+        assert [device["device"] for device in without.devices] == ["phone"]
+        assert [lane["state"] for lane in without.lanes] == ["up"]
+        assert told.rest is not None
+        assert [each["class"] for each in told.waiting] == ["message"]
+        assert told.sentences("en")[0] == without.sentences("en")[0]
+        assert told.sentences("en")[1] == "Rest until today 16:00 because of: night rest."
+        assert told.sentences("de")[2].startswith("message: 1 warten seit heute 13:00")
+        assert "phone" not in repr(told)
+        other, same = await trio.to_thread.run_sync(act, url, code)
+        assert other.link != link.link
+        assert same == told
+        with pytest.raises(Rejected) as caught:
+            await support.explain("jürgen/1", "0")
+        assert (caught.value.status, caught.value.type) == (403, "/problems/support-code")

@@ -21,6 +21,7 @@ from relay.core.errors import IdempotencyMismatch, NotFound, Overloaded, RelayEr
 from relay.core.events import DEFAULT_CLASSES, NEVER, Accepted, Event, Request
 from relay.core.flight import Fate, Flight, Settlement
 from relay.core.halts import Act
+from relay.core.passes import Visit
 from relay.core.people import People, Person
 from relay.core.private import DeviceKey, TokenHash, UserKey
 from relay.core.pseudonym import Pseudonyms
@@ -76,6 +77,9 @@ class Ledger:
 
     def acts(self, limit: int) -> Sequence[Act]:
         return self.store.acts(limit)
+
+    def visits(self, user: UserKey, limit: int) -> Sequence[Visit]:
+        return self.store.visits(user, limit)
 
     def idle(self) -> None:
         self.idled_at.append(trio.current_time())

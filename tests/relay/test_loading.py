@@ -10,8 +10,9 @@ from relay.core.batch import Batch, PersonRecord, Receipt, Remembered
 from relay.core.books import Account
 from relay.core.devices import Device, Platform, RestRecord
 from relay.core.events import Accepted
+from relay.core.passes import Pass, PassKind
 from relay.core.people import People, Person
-from relay.core.private import DeviceKey, ReceiptKey, TokenHash, UserKey
+from relay.core.private import DeviceKey, PassKey, ReceiptKey, TokenHash, UserKey
 from relay.core.pseudonym import Pseudonyms
 from relay.core.slots import Slot
 from relay.core.tenants import Tenant
@@ -46,6 +47,9 @@ PHONE, TABLET, OLD, DESK = (
 )  # fmt: skip
 
 
+A_CODE = Pass(PassKind.SUPPORT, CARL, NOW + 1, tries=2)
+
+
 def everything() -> Loaded:
     return Loaded(
         people={
@@ -58,6 +62,7 @@ def everything() -> Loaded:
         slots={(ANNA, "message"): a_slot(3, 1), (ANNA, "alarm"): a_slot(1, 0), (BERT, "message"): a_slot(2, 2)},
         requests={b"key": Remembered(b"body", Accepted(1, 0), NOW)},
         receipts={ReceiptKey(b"receipt"): Receipt("city", NOW, 3, 1)},
+        passes={PassKey(b"token"): Pass(PassKind.TOKEN, CARL, NOW), PassKey(b"code"): A_CODE},
         accounts={("city", "message"): Account(accepted=3, woken=1), ("city", "alarm"): Account(accepted=1)},
         generation=10,
         revision=20,
@@ -82,6 +87,20 @@ def test_people_come_back_with_their_tenant(restored: People) -> None:
         CARL: (CITY, CARL, b"sealed carl"),
     }
     assert restored.by_key[ANNA].tenant is CITY
+
+
+def test_passes_come_back_to_the_person_they_stand_for(restored: People) -> None:
+    assert restored.passes.by_key == everything().passes
+    assert dict(restored.passes.of(CARL)) == everything().passes
+    assert dict(restored.passes.of(ANNA)) == {}
+
+
+def test_a_pass_of_nobody_is_left_out() -> None:
+    """It had expired and was forgotten when its person left; the store's next purge takes it."""
+    people, loaded = people_of(CITY, COUNTY), everything()
+    loaded.passes[PassKey(b"orphan")] = Pass(PassKind.SUPPORT, UserKey(b"z" * 16), NOW)
+    restore(people, loaded)
+    assert people.passes.by_key == everything().passes
 
 
 def test_devices_slots_and_rest_come_back_to_their_owner(restored: People) -> None:
@@ -164,7 +183,7 @@ def test_a_working_set_and_its_store_share_nothing_that_changes() -> None:
     store.commit(
         Batch(
             NOW, people=dict(loaded.people), slots=dict(loaded.slots), accounts=loaded.accounts,
-            requests=loaded.requests, receipts=loaded.receipts,
+            requests=loaded.requests, receipts=loaded.receipts, passes=dict(loaded.passes),
             devices={device.key: (device.user, device) for device in loaded.devices.values()},
         )
     )  # fmt: skip
@@ -176,5 +195,6 @@ def test_a_working_set_and_its_store_share_nothing_that_changes() -> None:
     people.by_key[ANNA].devices.clear()
     people.remembered.clear()
     people.receipts[ReceiptKey(b"receipt")].handed_over += 100
+    people.passes.update(dict.fromkeys(loaded.passes))
     again = store.load()
     assert again == replace(loaded, rests={}, generation=0, revision=0, feedback_seq=0, epoch=again.epoch)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import pytest
 
 from relay.core import accepting, editing, settling
+from relay.core.admitting import Admission, issue, visit
 from relay.core.books import Account
 from relay.core.draft import Draft
 from relay.core.errors import NotFound
 from relay.core.events import Accepted
 from relay.core.flight import Fate, Settlement
+from relay.core.passes import Look, PassKind
+from relay.core.private import PassKey
 from relay.loading import restore
 from relay.store.memory import MemoryStore
 from tests.relay.core.scene import DAY, HOUR, NOON, Scene, endless, nightly, registration_of, tenant
@@ -43,6 +46,33 @@ def test_nothing_is_left_in_memory_and_the_batch_says_so_to_the_store() -> None:
     assert batch.slots == {(anna, "message"): None, (anna, "roster"): None}
     assert batch.feedback == [], "the backend asked for it"
     assert batch.revision > revision, "other nodes must learn of it"
+
+
+def test_passes_and_visits_go_along_those_of_the_same_batch_too() -> None:
+    """Who comes back in that batch begins without any."""
+    scene = scene_of()
+    anna, bert = scene.key("anna"), scene.key("bert")
+    for number, user in enumerate((anna, bert)):
+        scene.do(lambda draft, user=user, n=number: issue(draft, scene.home, user, PassKind.TOKEN, key_of(n)))  # type: ignore[misc]
+    scene.do(lambda draft: issue(draft, scene.home, anna, PassKind.SUPPORT, key_of(2)))
+    with scene.draft() as draft:
+        for user in (anna, bert):
+            issue(draft, scene.home, user, PassKind.SUPPORT, key_of(3 + (user == bert)))
+        assert visit(draft, scene.home, anna, key_of(3), "help", Look.REST) is Admission.ADMITTED
+        assert visit(draft, scene.home, bert, key_of(4), "help", Look.REST) is Admission.ADMITTED
+        editing.delete_user(draft, scene.home, anna)
+        editing.put_device(draft, scene.home, registration_of(scene.home, "anna", "phone", "t"))
+        assert draft.passes_of(anna) == {}
+    batch = scene.batches[-1]
+    assert [record.user for record in batch.visits] == [bert]
+    assert batch.forgotten == {anna}
+    assert [key for key, known in batch.passes.items() if known is None] == [key_of(2), key_of(3), key_of(0)]
+    assert scene.people.passes.by_key.keys() == {key_of(1), key_of(4)}
+    assert scene.person("anna").devices
+
+
+def key_of(number: int) -> PassKey:
+    return PassKey(number.to_bytes(16, "big"))
 
 
 def test_what_is_pending_is_booked_as_cancelled_and_nothing_else() -> None:

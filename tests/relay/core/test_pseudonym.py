@@ -45,6 +45,9 @@ def test_names_follow_the_formula(tenant: str, one: str, other: str) -> None:
     assert names.device(one, other) == name("device", tenant, one, other)
     assert names.token(one, other) == name("token", tenant, one, other)
     assert names.request(one, other) == name("request", tenant, one, other)
+    assert names.pass_key(one, other) == name("pass", tenant, one, other)
+    keyed = hmac.new(hkdf(MASTER, joined("pass", tenant)), joined(one, other) + bytes(16), hashlib.sha256)
+    assert names.pass_key(one, other, bytes(16)) == keyed.digest()[:16]
 
 
 @pytest.mark.parametrize(
@@ -54,11 +57,13 @@ def test_names_follow_the_formula(tenant: str, one: str, other: str) -> None:
         (Pseudonyms(MASTER, "city").device("4711", "phone"), "d4d23e5ecc08704e92615ffdc632a713"),
         (Pseudonyms(MASTER, "city").token("ios", "00aaff"), "65543c44a2e7acdee14e3f1c34f2c0f7"),
         (Pseudonyms(MASTER, "city").request("backend", "k-1"), "59586cfd8674f160caf939936bb86d99"),
+        (Pseudonyms(MASTER, "city").pass_key("token", "s3cret"), "60ad1c8881930456f1a029a2334df4f9"),
+        (Pseudonyms(MASTER, "city").pass_key("support", "12345678", bytes(16)), "239a8f7bce47620486f11f6b287aa979"),
         (Pseudonyms(MASTER, "city").user("Jürgen"), "6f404ffb72740589f26a9c95a3c98314"),
         (Pseudonyms(bytes(32), "city").user("4711"), "a76ad322b33466e7bddd82ae1a85ee3c"),
         (subkey(MASTER, "seal"), "2db0d0517f8c88d8b526db33b8ba5cd1b2a55150dc628503d173ca1d109d88ca"),
     ],
-    ids=["user", "device", "token", "request", "umlaut", "zero key", "seal"],
+    ids=["user", "device", "token", "request", "pass", "code", "umlaut", "zero key", "seal"],
 )
 def test_names_are_those_of_the_first_version(found: bytes, expected: str) -> None:
     assert found.hex() == expected

@@ -23,6 +23,7 @@ from relay.core.tenants import Tenant
 from relay.doors.door import event_door
 from relay.doors.http1 import Limits, Server
 from relay.doors.keys import ApiKey, Keys, Scope, digest_of
+from relay.doors.port import LaneCondition
 from relay.doors.problems import refusal
 from relay.doors.router import Router
 from relay.engine import RelayEngine
@@ -80,12 +81,13 @@ def bearer(key_id: str) -> Field:
 
 
 def usual_keys(owner: Tenant, prefix: str = "") -> list[ApiKey]:
-    """A backend without and one with alarms, the registration of devices, and the settings of rest."""
+    """A backend without and one with alarms, the registration of devices, the settings of rest, and support."""
     return [
         api_key(f"{prefix}backend", owner, Scope.EVENTS),
         api_key(f"{prefix}control", owner, Scope.EVENTS, Scope.ALARMS),
         api_key(f"{prefix}devices", owner, Scope.DEVICES),
         api_key(f"{prefix}rest", owner, Scope.REST),
+        api_key(f"{prefix}support", owner, Scope.SUPPORT),
     ]
 
 
@@ -117,6 +119,8 @@ class House:
     server: Server
     listener: MemoryListener
     clock: TrioClock
+    lanes: dict[tuple[str, str], LaneCondition]
+    """(tenant, app) → what is wrong with its lane; the others are up."""
     failures: list[BaseException] = field(default_factory=list)
     """What the router reported as our own fault."""
 
@@ -152,6 +156,28 @@ class House:
         own = "".join(f"{byte:02x}" for byte in f"{key}/{user}/{device}".encode().ljust(32)[:100])
         body = {"platform": "apns", "app": app, "token": token or own}
         return await self.ask("PUT", f"/v1/users/{user}/devices/{device}", body, key=key)
+
+    async def officer(self, user: str = "anna", prefix: str = "") -> Field:
+        """What an officer authorizes himself with: a link from the settings service, changed for a token."""
+        link = await self.ask("POST", f"/v1/users/{user}/link", key=f"{prefix}rest")
+        assert link.status == 201, link
+        token = await self.ask("POST", "/v1/me/token", {"link": link.json["link"]})
+        assert token.status == 201, token
+        return ("Authorization", f"Bearer {token.json['token']}")
+
+    async def code(self, officer: Field) -> Field:
+        """The header with a support code that this officer has read out."""
+        answer = await self.ask("POST", "/v1/me/support", headers=[officer])
+        assert answer.status == 201, answer
+        return ("Support-Code", answer.json["code"])
+
+    async def read_rest(
+        self, user: str = "anna", headers: Iterable[Field] = (), *, owner: str = "north", prefix: str = ""
+    ) -> Answer:
+        """The rest document as the officer reads it; of somebody whom the relay does not know, that it does not."""
+        if self.person(user, owner) is None:
+            return await self.ask("POST", f"/v1/users/{user}/link", key=f"{prefix}rest")
+        return await self.ask("GET", "/v1/me/rest", headers=[await self.officer(user, prefix), *headers])
 
     def person(self, user: str, owner: str = "north") -> Person | None:
         return self.people.by_key.get(self.tenants[owner].pseudonyms.user(user))
@@ -198,7 +224,10 @@ async def open_house(
     )
     epoch = restore(people, store.load())
     journal = Journal(people, store, tables, clock, epoch=epoch, executor=executor, applied=lambda persons: None)
-    engine = RelayEngine(journal, people, records)
+    lanes: dict[tuple[str, str], LaneCondition] = {}
+    engine = RelayEngine(
+        journal, people, records, tables, lambda owner, app: lanes.get((owner, app), LaneCondition(app, "up", ""))
+    )
     failures: list[BaseException] = []
     router = event_door(
         Keys(keys if keys is not None else usual_keys(owners[0])), engine, clock.now,
@@ -209,7 +238,7 @@ async def open_house(
         await nursery.start(journal.run)
         await nursery.start(partial(server.run, [listener]))
         house = House(
-            people.tenants, store, people, journal, engine, records, router, server, listener, clock, failures
+            people.tenants, store, people, journal, engine, records, router, server, listener, clock, lanes, failures
         )
         yield house
         nursery.cancel_scope.cancel()

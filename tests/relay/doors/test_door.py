@@ -162,7 +162,10 @@ async def test_a_usual_client_does_the_usual_things() -> None:
         answer = await client.put("/v1/users/jürgen/rest", json=NIGHT, headers=credentials("rest"))
         etag = answer.headers["etag"]
         assert answer.status_code == 201
-        answer = await client.get("/v1/users/jürgen/rest", headers=credentials("rest", if_none_match=etag))
+        answer = await client.post("/v1/users/jürgen/link", headers=credentials("rest"))
+        answer = await client.post("/v1/me/token", json={"link": answer.json()["link"]})
+        token = {"authorization": f"Bearer {answer.json()['token']}"}
+        answer = await client.get("/v1/me/rest", headers={**token, "if-none-match": etag})
         assert (answer.status_code, answer.content) == (304, b"")
         answer = await client.post("/v1/events", json={"user": "jürgen"}, headers=credentials("backend"))
         assert (answer.status_code, answer.json()) == (202, {"accepted": 1, "unknown": 0})

@@ -37,7 +37,8 @@ async def test_after_it_nothing_is_found_and_events_count_as_unknown(house: Hous
     for method, target, key in (
         ("DELETE", ANNA, "devices"),
         ("GET", f"{ANNA}/devices/phone", "devices"),
-        ("GET", f"{ANNA}/rest", "rest"),
+        ("DELETE", f"{ANNA}/rest", "rest"),
+        ("POST", f"{ANNA}/link", "rest"),
     ):
         answer = await house.ask(method, target, key=key)
         assert (answer.status, answer.json["type"]) == (404, "/problems/not-found")
@@ -50,7 +51,7 @@ async def test_who_comes_back_begins_anew(house: House, autojump_clock: MockCloc
     await house.ask("PUT", f"{ANNA}/rest", NIGHT, key="rest")
     await house.ask("DELETE", ANNA, key="devices")
     assert (await house.register("anna")).status == 201
-    assert (await house.ask("GET", f"{ANNA}/rest", key="rest")).status == 404
+    assert (await house.read_rest("anna")).status == 404
     assert (await house.post({"user": "anna"})).json == {"accepted": 1, "unknown": 0}
 
 

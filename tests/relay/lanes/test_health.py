@@ -126,3 +126,22 @@ def test_a_probe_that_is_due_and_could_not_leave_is_not_looked_for_without_pause
     clock.at += 0.5
     assert health.allowance() == 1
     assert health.look_in(LOOK, may_probe=True) == NOT_TAKEN
+
+
+def test_one_word_says_who_must_act() -> None:
+    """Whether the provider comes back by itself, or somebody must mend what is ours; a probe changes nothing yet."""
+    health, clock = _stopped()
+    words = [health.word]
+    _probe(health, clock)
+    words.append(health.word)
+    assert health.recovered()
+    words.append(health.word)
+    health.wait("TooManyRequests")
+    words.append(health.word)
+    _probe(health, clock)
+    assert health.recovered()
+    for _ in range(FAILURES):
+        words.append(health.word)
+        health.failed("InternalServerError")
+    words.append(health.word)
+    assert words == ["stopped", "stopped", "up", "paused", *["up"] * FAILURES, "paused"]

@@ -97,7 +97,7 @@ def test_what_has_a_private_name_is_hidden(
 
 
 @pytest.mark.parametrize(
-    "name", ["app", "reason", "count", "records", "people", "tzdata", "held", "interest", "monkey"]
+    "name", ["app", "reason", "count", "records", "people", "tzdata", "held", "interest", "monkey", "caller", "what"]
 )
 def test_what_operators_need_is_shown(
     log: structlog.BoundLogger, capsys: pytest.CaptureFixture[str], name: str

@@ -9,7 +9,8 @@ from relay.core.books import Account
 from relay.core.devices import Device, Platform, RestRecord
 from relay.core.events import NEVER, Accepted
 from relay.core.halts import Act, Halt
-from relay.core.private import DeviceKey, ReceiptKey, TokenHash, UserKey
+from relay.core.passes import Look, Pass, PassKind, Visit
+from relay.core.private import DeviceKey, PassKey, ReceiptKey, TokenHash, UserKey
 from relay.core.slots import NO_ORDERS, Order, Slot, Stub
 
 NOW = 1_800_000_000.0
@@ -26,6 +27,18 @@ def device_key(number: int) -> DeviceKey:
 
 def receipt_key(number: int) -> ReceiptKey:
     return ReceiptKey(b"\x1e" + number.to_bytes(3, "big") * 5)
+
+
+def pass_key(number: int) -> PassKey:
+    return PassKey(b"\xa5" + number.to_bytes(3, "big") * 5)
+
+
+def a_pass(number: int, *, kind: PassKind = PassKind.TOKEN, expires_at: float = NOW) -> Pass:
+    return Pass(kind, user(number), expires_at, tries=number)
+
+
+def a_visit(seq: int, owner: UserKey | None = None, *, at: float = NOW) -> Visit:
+    return Visit(seq, "city", owner or user(seq), at, f"key{seq}", Look.REST if seq % 2 else Look.EXPLAIN)
 
 
 def a_slot(
@@ -117,6 +130,12 @@ def a_full_batch(epoch: int) -> Batch:
         halts={1: a_halt(1), 2**40: Halt(2**40, None, None, None, "repair", "root", NOW, NEVER)},
         acts=[an_act(1), Act(NOW, "root", "resume", None, None, None, "done", NEVER)],
         feedback=[a_feedback(1), a_feedback(2, "county"), a_feedback(3)],
+        passes={
+            pass_key(1): a_pass(1),
+            pass_key(2): a_pass(2, kind=PassKind.LINK, expires_at=NOW + 0.125),
+            pass_key(3): a_pass(1, kind=PassKind.SUPPORT, expires_at=0.0),
+        },
+        visits=[a_visit(1), a_visit(2, anna), a_visit(3, bert, at=NOW + 0.125)],
         accounts={("city", "message"): Account(21, 1, 2, 3, 4, 5), ("county", "alarm"): Account(2**50)},
         generation=2**62,
         revision=2**40,

@@ -25,11 +25,14 @@ from tests.relay.store.batches import (
     a_feedback,
     a_full_batch,
     a_halt,
+    a_pass,
     a_receipt,
     a_request,
     a_slot,
+    a_visit,
     an_act,
     device_key,
+    pass_key,
     receipt_key,
     user,
 )
@@ -52,6 +55,7 @@ def as_loaded(batch: Batch, epoch: int) -> Loaded:
         slots={key: slot for key, slot in batch.slots.items() if slot is not None},
         requests=batch.requests,
         receipts=batch.receipts,
+        passes={key: known for key, known in batch.passes.items() if known is not None},
         accounts=batch.accounts,
         halts={number: halt for number, halt in batch.halts.items() if halt is not None},
         generation=batch.generation,
@@ -70,6 +74,7 @@ def test_a_new_store_holds_nothing(keeper: Keeper) -> None:
     assert replace(loaded, epoch=0) == Loaded()
     assert keeper.store.changes(0).revision == 0
     assert keeper.store.feedback("city", 0, 10) == []
+    assert keeper.store.visits(user(1), 10) == []
     assert keeper.store.purge(NOW, 10) == Purged()
 
 
@@ -82,6 +87,8 @@ def test_what_was_committed_is_loaded_again_equal(keeper: Keeper, reopened: bool
     assert replace(loaded, epoch=0) == expected
     assert list(store.feedback("city", 0, 10)) == [a_feedback(1), a_feedback(3)]
     assert list(store.feedback("county", 0, 10)) == [a_feedback(2, "county")]
+    assert list(store.visits(user(1), 10)) == [a_visit(2, user(1)), a_visit(1)]
+    assert list(store.visits(user(2), 10)) == [a_visit(3, user(2), at=NOW + 0.125)]
     assert keeper.bypasses() == [bypass_row(bypass) for bypass in batch.bypasses]
 
 
@@ -92,6 +99,10 @@ def test_pseudonyms_come_back_as_bytes_and_enums_as_enums(keeper: Keeper) -> Non
     (record, *_) = keeper.store.feedback("city", 0, 1)
     assert {type(device.platform).__name__ for device in loaded.devices.values()} == {"Platform"}
     assert type(record.parting).__name__ == "Parting"
+    (visit, *_) = keeper.store.visits(user(1), 1)
+    assert type(visit.what).__name__ == "Look"
+    assert {type(known.kind).__name__ for known in loaded.passes.values()} == {"PassKind"}
+    assert {type(owner) for owner in (visit.user, *(known.user for known in loaded.passes.values()))} == {bytes}
     assert all(type(key) is bytes for key in (*loaded.people, *loaded.devices, record.user, record.device))
 
 
@@ -123,6 +134,7 @@ def test_a_later_batch_replaces_row_by_row(keeper: Keeper) -> None:
         rests={anna: RestRecord(b"another", 8)},
         requests={b"\x01" * 16: a_request(9)},
         receipts={receipt_key(1): a_receipt(9)},
+        passes={pass_key(1): a_pass(9), pass_key(9): a_pass(9)},
         accounts={("city", "message"): Account(99)},
     )
     changed.devices[device_key(1)] = (anna, replace(a_device(9, anna), key=device_key(1)))
@@ -135,6 +147,7 @@ def test_a_later_batch_replaces_row_by_row(keeper: Keeper) -> None:
     assert loaded.rests == before.rests | changed.rests
     assert loaded.requests == before.requests | changed.requests
     assert loaded.receipts == before.receipts | changed.receipts
+    assert loaded.passes == before.passes | changed.passes
     assert loaded.accounts == before.accounts | changed.accounts
 
 
@@ -146,6 +159,7 @@ def test_none_deletes_and_deleting_twice_is_no_error(keeper: Keeper) -> None:
         slots={**{(anna, name): None for name in ("alarm", "message", "control")}, (user(77), "message"): None},
         devices={device_key(2): (anna, None), device_key(88): (anna, None)},
         rests={anna: None, user(77): None},
+        passes={pass_key(1): None, pass_key(3): None, pass_key(77): None},
         revision=2**40 + 1,
     )
     for _ in range(2):
@@ -154,6 +168,7 @@ def test_none_deletes_and_deleting_twice_is_no_error(keeper: Keeper) -> None:
         assert {key for key, _ in loaded.slots} == {user(2)}
         assert loaded.devices.keys() == {device_key(1), device_key(3)}
         assert loaded.rests.keys() == {user(2)}
+        assert loaded.passes.keys() == {pass_key(2)}
 
 
 def test_one_batch_may_end_one_slot_and_begin_another(keeper: Keeper) -> None:
@@ -211,7 +226,7 @@ def test_what_is_changed_in_a_loaded_state_does_not_reach_the_store(keeper: Keep
         account.accepted = 1000
     for receipt in spoilt.receipts.values():
         receipt.handed_over = 1000
-    for table in (spoilt.people, spoilt.devices, spoilt.rests, spoilt.requests, spoilt.receipts):
+    for table in (spoilt.people, spoilt.devices, spoilt.rests, spoilt.requests, spoilt.receipts, spoilt.passes):
         table.clear()
     assert replace(keeper.store.load(), epoch=before.epoch) == before
 
@@ -233,6 +248,7 @@ def test_the_older_owners_commit_fails_and_writes_nothing(keeper: Keeper) -> Non
     loaded = keeper.reopen().load()
     assert replace(loaded, epoch=0) == Loaded(generation=1)
     assert keeper.store.feedback("city", 0, 10) == []
+    assert keeper.store.visits(user(1), 10) == []
     assert keeper.bypasses() == []
 
 
@@ -253,6 +269,7 @@ def test_a_commit_that_fails_writes_nothing(keeper: Keeper) -> None:
     assert not isinstance(caught.value, StaleEpoch)
     assert keeper.store.changes(0).devices == {}
     assert keeper.store.feedback("city", 0, 10) == []
+    assert keeper.store.visits(user(1), 10) == []
     assert keeper.bypasses() == []
     assert keeper.store.statistics().commits == 0
     assert replace(keeper.reopen().load(), epoch=0) == Loaded()
@@ -345,15 +362,19 @@ LIVES = {
     "receipt": DAY,
     "feedback": 30 * DAY,
     "bypass": 90 * DAY,
+    "act": 400 * DAY,
+    "visit": 90 * DAY,
+    "pass": 0.0,
     "device": DAY,
     "rest": DAY,
-    "act": 400 * DAY,
 }
 KINDS = {
     "request": "requests",
     "receipt": "receipts",
     "feedback": "feedback",
     "bypass": "bypasses",
+    "visit": "visits",
+    "pass": "passes",
     "device": "tombstones",
     "rest": "tombstones",
     "act": "acts",
@@ -373,6 +394,10 @@ def of_kind(kind: str, at: float, number: int) -> Batch:
         batch.bypasses.append(a_bypass(number, at=at))
     elif kind == "act":
         batch.acts.append(an_act(number, at=at))
+    elif kind == "visit":
+        batch.visits.append(a_visit(number, user(1), at=at))
+    elif kind == "pass":
+        batch.passes[pass_key(number)] = a_pass(number, expires_at=at)
     elif kind == "device":
         batch.devices[device_key(number)] = (user(1), None)
     else:
@@ -389,6 +414,8 @@ def left(keeper: Keeper) -> int:
         + len(keeper.store.feedback("city", 0, 1000))
         + len(keeper.bypasses())
         + len(keeper.store.acts(1000))
+        + len(keeper.store.visits(user(1), 1000))
+        + len(keeper.store.load().passes)
         + len(changes.devices)
         + len(changes.rests)
     )
@@ -461,12 +488,12 @@ def test_halts_are_kept_until_they_are_ended_and_acts_are_told_newest_first(keep
 
 
 def test_a_purge_spares_everything_else(keeper: Keeper) -> None:
-    """Slots, people, devices, rest records and accounts have no age."""
+    """Slots, people, devices, rest records and accounts have no age; a pass has what it was given."""
     commit(keeper.store, a_full_batch(0))
     before = keeper.store.load()
     keeper.store.purge(NOW + 1000 * DAY, 1000)
     after = keeper.store.load()
-    assert after == replace(before, requests={}, receipts={}, epoch=after.epoch)
+    assert after == replace(before, requests={}, receipts={}, passes={}, epoch=after.epoch)
 
 
 def test_a_purge_at_the_beginning_of_time_removes_nothing(keeper: Keeper) -> None:
@@ -491,7 +518,7 @@ def test_a_remembered_request_that_was_renewed_lives_anew(keeper: Keeper) -> Non
 
 
 def test_purged_of_knows_its_total() -> None:
-    assert Purged(1, 20, 300, 4000, 50_000).total == 54_321
+    assert Purged(1, 20, 300, 4000, 50_000, 600_000, 7_000_000).total == 7_654_321
 
 
 def test_a_receipt_is_as_old_as_its_alarm_however_late_it_is_written(keeper: Keeper) -> None:
@@ -578,6 +605,44 @@ def test_a_person_that_comes_back_is_there_again(keeper: Keeper) -> None:
     for record in (PersonRecord("city", b"first"), None, PersonRecord("city", b"second")):
         commit(keeper.store, Batch(NOW, people={user(1): record}))
     assert keeper.reopen().load().people == {user(1): PersonRecord("city", b"second")}
+
+
+# --- passes and visits
+
+
+@pytest.mark.parametrize(("limit", "seqs"), [(10, [2**40, 256, 5, 1]), (2, [2**40, 256]), (0, [])])
+def test_visits_are_told_newest_first_and_to_their_person_only(keeper: Keeper, limit: int, seqs: list[int]) -> None:
+    """Also of people whose keys are neighbours; the numbers need more than one byte to sort rightly."""
+    anna, bert = UserKey(b"\xff" * 15 + b"\xfe"), UserKey(b"\xff" * 16)
+    commit(keeper.store, Batch(NOW, visits=[a_visit(seq, anna) for seq in (5, 1, 256)]))
+    commit(keeper.store, Batch(NOW - 5, visits=[a_visit(2**40, anna), a_visit(7, bert)]))
+    assert list(keeper.store.visits(anna, limit)) == [a_visit(seq, anna) for seq in seqs]
+    assert list(keeper.reopen().visits(bert, 10)) == [a_visit(7, bert)]
+    assert list(keeper.store.visits(user(1), 10)) == []
+
+
+def test_who_is_forgotten_takes_the_visits_along_and_nobody_elses(keeper: Keeper) -> None:
+    """Those before the batch; what it writes itself is about who has come back."""
+    people = [UserKey(bytes(15) + bytes((last,))) for last in (0, 1, 2)]
+    commit(keeper.store, Batch(NOW, visits=[a_visit(seq, person) for person in people for seq in (1, 2, 2**63)]))
+    commit(keeper.store, Batch(NOW, people={people[1]: None}, forgotten={people[1]}, visits=[a_visit(9, people[1])]))
+    left = [[visit.seq for visit in keeper.reopen().visits(person, 10)] for person in people]
+    assert left == [[2**63, 2, 1], [9], [2**63, 2, 1]]
+    commit(keeper.store, Batch(NOW, forgotten=set(people)))
+    assert [list(keeper.store.visits(person, 10)) for person in people] == [[], [], []]
+
+
+def test_a_pass_that_is_given_more_time_lives_longer(keeper: Keeper) -> None:
+    commit(keeper.store, Batch(NOW, passes={pass_key(1): a_pass(1)}))
+    commit(keeper.store, Batch(NOW, passes={pass_key(1): a_pass(1, expires_at=NOW + DAY)}))
+    assert keeper.store.purge(NOW + DAY, 100) == Purged()
+    assert keeper.store.purge(NOW + DAY + 1, 100) == Purged(passes=1)
+
+
+def test_one_batch_may_end_a_pass_and_give_the_next(keeper: Keeper) -> None:
+    commit(keeper.store, Batch(NOW, passes={pass_key(1): a_pass(1)}))
+    commit(keeper.store, Batch(NOW, passes={pass_key(1): None, pass_key(2): a_pass(1)}))
+    assert keeper.reopen().load().passes == {pass_key(2): a_pass(1)}
 
 
 # --- housekeeping

@@ -23,9 +23,11 @@ from tests.relay.store.batches import (
     a_device,
     a_feedback,
     a_halt,
+    a_pass,
     a_receipt,
     a_request,
     a_slot,
+    a_visit,
     an_act,
     device_key,
     receipt_key,
@@ -52,6 +54,8 @@ WRITTEN: dict[str, tuple[bytes, Callable[[bytes], object]]] = {
     "halt": (rows.halt(a_halt(1)), rows.read_halt),
     "act": (rows.act(an_act(1)), rows.read_act),
     "feedback": (rows.feedback(a_feedback(1)), rows.read_feedback),
+    "pass": (rows.pass_(a_pass(1)), rows.read_pass),
+    "visit": (rows.visit(a_visit(1)), rows.read_visit),
 }
 
 

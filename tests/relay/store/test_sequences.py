@@ -18,12 +18,13 @@ from relay.core.batch import Batch, Bypass, Feedback, Parting, PersonRecord, Rec
 from relay.core.books import Account
 from relay.core.devices import Device, Platform, RestRecord
 from relay.core.events import NEVER, Accepted
+from relay.core.passes import Look, Pass, PassKind, Visit
 from relay.core.private import DeviceKey, TokenHash, UserKey
 from relay.core.slots import Order, Slot, Stub
 from relay.store.memory import MemoryStore
 from relay.store.port import FeedbackRange, Loaded, Purged, StaleEpoch, Store
 from relay.store.sqlite import SqliteStore
-from tests.relay.store.batches import DAY, NOW, device_key, receipt_key, user
+from tests.relay.store.batches import DAY, NOW, device_key, pass_key, receipt_key, user
 from tests.relay.store.conftest import BypassRow, bypass_row, bypasses_in
 
 TENANTS = ("a", "ab")
@@ -45,6 +46,8 @@ slots = st.builds(
 )  # fmt: skip
 people = st.builds(PersonRecord, st.sampled_from(TENANTS), blobs)
 rests = st.builds(RestRecord, blobs, counters)
+ends = st.sampled_from([0.0, NOW, NOW + 0.5, NOW + DAY, NOW + 30 * DAY])
+passes = st.builds(Pass, st.sampled_from(PassKind), st.sampled_from(USERS), ends, st.integers(0, 5))
 accounts = st.builds(Account, *[counters] * 6)
 steps_of_time = st.sampled_from([0.0, 0.5, 3600.0, DAY, 29 * DAY, 61 * DAY])
 
@@ -69,6 +72,7 @@ def batches(draw: st.DrawFn) -> Batch:
         people=draw(st.dictionaries(st.sampled_from(USERS), people, max_size=2)),
         devices={key: draw(devices(key)) for key in sorted(chosen)},
         rests=draw(st.dictionaries(st.sampled_from(USERS), st.none() | rests, max_size=2)),
+        passes=draw(st.dictionaries(st.integers(0, 4).map(pass_key), st.none() | passes, max_size=3)),
         accounts=draw(
             st.dictionaries(st.tuples(st.sampled_from(TENANTS), st.sampled_from(CLASSES)), accounts, max_size=2)
         ),
@@ -86,6 +90,8 @@ class Commit:
     receipts: frozenset[int]
     bypasses: int
     feedback: tuple[str, ...]
+    visits: tuple[UserKey, ...]
+    forgotten: frozenset[UserKey]
 
 
 @dataclass(frozen=True)
@@ -114,7 +120,8 @@ class Stale:
 commits = st.builds(
     Commit, batches(), steps_of_time, st.tuples(st.integers(-1, 3), st.integers(0, 2)),
     st.frozensets(st.integers(0, 3), max_size=2), st.frozensets(st.integers(0, 3), max_size=2), st.integers(0, 2),
-    st.lists(st.sampled_from(TENANTS), max_size=2).map(tuple),
+    st.lists(st.sampled_from(TENANTS), max_size=2).map(tuple), st.lists(st.sampled_from(USERS), max_size=2).map(tuple),
+    st.frozensets(st.sampled_from(USERS), max_size=1),
 )  # fmt: skip
 histories = st.lists(
     st.one_of(
@@ -140,6 +147,7 @@ class Model:
     feedback: list[Feedback] = field(default_factory=list)
     purged: dict[str, int] = field(default_factory=dict)
     bypasses: list[BypassRow] = field(default_factory=list)
+    visits: list[Visit] = field(default_factory=list)
 
     def commit(self, batch: Batch) -> None:
         state = self.state
@@ -158,6 +166,8 @@ class Model:
         self.changed.update({("rest", key): stamp for key in batch.rests})
         self.feedback += batch.feedback
         self.bypasses += [bypass_row(bypass) for bypass in batch.bypasses]
+        state.passes = {k: known for k, known in (state.passes | batch.passes).items() if known is not None}
+        self.visits = [visit for visit in self.visits if visit.user not in batch.forgotten] + batch.visits
 
     def loaded(self) -> Loaded:
         return replace(
@@ -175,6 +185,8 @@ class Model:
                 self.purged[record.tenant] = max(record.seq, self.purged.get(record.tenant, 0))
         self.feedback = [record for record in self.feedback if record.at >= now - 30 * DAY]
         self.bypasses = [row for row in self.bypasses if row[2] >= now - 90 * DAY]
+        self.visits = [visit for visit in self.visits if visit.at >= now - 90 * DAY]
+        self.state.passes = {k: known for k, known in self.state.passes.items() if known.expires_at >= now}
         young = {key for key, (_, at) in self.changed.items() if at >= now - DAY}
         self.devices = {k: d for k, d in self.devices.items() if d[1] is not None or ("device", k) in young}
         self.rests = {k: r for k, r in self.rests.items() if r is not None or ("rest", k) in young}
@@ -213,6 +225,10 @@ class Pair:
             batch.generation = state.generation + 1
             sealed = b"sealed" * number
             batch.bypasses.append(Bypass("a", "alarm", self.now, "key", "role", "reason", number, bool(number), sealed))
+        batch.forgotten = set(step.forgotten)
+        for person in step.visits:
+            batch.generation = max(state.generation, batch.generation) + 1
+            batch.visits.append(Visit(batch.generation, "a", person, self.now, "key", Look.REST))
         for tenant in step.feedback:
             self.numbers += 1
             batch.feedback.append(
@@ -261,6 +277,10 @@ class Pair:
                 assert list(store.feedback(tenant, 0, 1000)) == expected
                 numbers = FeedbackRange(self.model.purged.get(tenant, 0), self.model.state.feedback_seq)
                 assert store.feedback_range(tenant) == numbers
+            for person in USERS:
+                own = [visit for visit in self.model.visits if visit.user == person]
+                assert list(store.visits(person, 1000)) == own[::-1]
+                assert list(store.visits(person, 1)) == own[::-1][:1]
         assert [bypass_row(bypass) for bypass in self.memory.bypasses] == self.model.bypasses
         assert bypasses_in(self.path) == self.model.bypasses
 

@@ -32,9 +32,12 @@ from tests.relay.store.batches import (
     a_device,
     a_feedback,
     a_full_batch,
+    a_pass,
     a_receipt,
     a_slot,
+    a_visit,
     device_key,
+    pass_key,
     receipt_key,
     user,
 )  # fmt: skip
@@ -105,6 +108,9 @@ def test_what_was_committed_survives_sigkill(path: Path) -> None:
     assert written in (acknowledged, acknowledged + 1)
     assert loaded.generation == written
     assert loaded.slots == {(user(n), "message"): a_slot(written) for n in range(written)}
+    assert loaded.passes == {pass_key(written): a_pass(written)}
+    with closing(SqliteStore(path)) as store:
+        assert [visit.seq for visit in store.visits(user(1), 10**6)] == list(range(written, 0, -1))
 
 
 # --- who may have the file
@@ -458,12 +464,34 @@ def test_a_file_of_version_2_keeps_what_it_holds_and_takes_receipts(path: Path) 
     assert loaded.receipts == {receipt_key(1): a_receipt(1)}
 
 
-def without_receipts() -> Batch:
-    """A full batch as the programs of versions 1 and 2 wrote it, first owner of their file."""
+def test_a_file_of_version_3_keeps_what_it_holds_and_takes_passes_and_visits(path: Path) -> None:
+    with closing(SqliteStore(path, migrations=MIGRATIONS[:3])) as store:
+        store.commit(without_passes())
+    assert version_of(path) == (3, APPLICATION_ID)
+    with closing(SqliteStore(path)) as store:
+        loaded = store.load()
+        assert (loaded.people, loaded.receipts) == (without_passes().people, without_passes().receipts)
+        assert (loaded.passes, list(store.visits(user(1), 10))) == ({}, [])
+        store.commit(Batch(NOW, loaded.epoch, passes={pass_key(1): a_pass(1)}, visits=[a_visit(1)]))
+    assert version_of(path) == (NEWEST, APPLICATION_ID)
+    with closing(SqliteStore(path)) as store:
+        assert (store.load().passes, list(store.visits(user(1), 10))) == ({pass_key(1): a_pass(1)}, [a_visit(1)])
+
+
+def without_passes() -> Batch:
+    """A full batch as the programs of version 3 wrote it."""
     batch = a_full_batch(0)
-    batch.receipts.clear()
+    batch.passes.clear()
+    batch.visits.clear()
     batch.halts.clear()
     batch.acts.clear()
+    return batch
+
+
+def without_receipts() -> Batch:
+    """A full batch as the programs of versions 1 and 2 wrote it, first owner of their file."""
+    batch = without_passes()
+    batch.receipts.clear()
     batch.slots = {key: slot and replace(slot, stubs=(), orders={}) for key, slot in batch.slots.items()}
     for key, known in batch.requests.items():
         batch.requests[key] = replace(known, answer=replace(known.answer, receipt=None))
@@ -513,9 +541,9 @@ def test_of_several_migrations_the_good_ones_stay(path: Path) -> None:
 # --- the audit
 
 
-@pytest.mark.parametrize("table", ["bypass", "bypass_recipients", "act"])
+@pytest.mark.parametrize("table", ["bypass", "bypass_recipients", "act", "visit"])
 @pytest.mark.parametrize("change", ["body = x''", "at = x'00'", "key = key || x'00'"])
-def test_a_record_of_a_bypass_cannot_be_changed(path: Path, table: str, change: str) -> None:
+def test_a_record_of_a_bypass_or_a_visit_cannot_be_changed(path: Path, table: str, change: str) -> None:
     with closing(SqliteStore(path)) as store:
         store.commit(a_full_batch(store.load().epoch))
     with pytest.raises(sqlite3.IntegrityError, match="append-only"):

@@ -17,6 +17,7 @@ from relay.core.batch import Batch, Bypass, Feedback, Parting, PersonRecord, Rem
 from relay.core.books import Account
 from relay.core.devices import Device, Platform, RestRecord
 from relay.core.events import Accepted
+from relay.core.passes import Look, Pass, PassKind, Visit
 from relay.core.private import DeviceKey, Private, UserKey
 from relay.core.pseudonym import Pseudonyms
 from relay.core.records import Records
@@ -69,6 +70,11 @@ def a_day_of(tenant: str, epoch: int) -> Batch:
             batch.feedback.append(Feedback(seq, tenant, user, key, Parting.DEAD, "Unregistered", NOW, sealed))
     request = made.names.request("backend", "canary-idempotency-key")
     batch.requests[request] = Remembered(bytes(32), Accepted(1, 0), NOW)
+    for person in PEOPLE:
+        user = made.names.user(person)
+        batch.passes[made.names.pass_key("token", f"canary-{person}")] = Pass(PassKind.TOKEN, user, NOW)
+        batch.passes[made.names.pass_key("support", "canary-1234", user)] = Pass(PassKind.SUPPORT, user, NOW)
+        batch.visits.append(Visit(len(batch.visits), tenant, user, NOW, "support", Look.REST))
     batch.accounts[(tenant, "message")] = Account(2)
     sealed = made.records.seal_recipients(list(batch.people))
     bypass = Bypass(

@@ -1,0 +1,77 @@
+"""Admitting: how passes are issued, changed for one another, tried and ended. What they are is in passes.py.
+
+Secrets are made and hashed outside; here are their keys only. Each function refuses before it changes anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import Enum
+
+from relay.core.draft import Draft
+from relay.core.errors import NotAdmitted, NotFound
+from relay.core.passes import LIVES, MOST, TRIES, Look, Pass, PassKind, Visit
+from relay.core.private import PassKey, UserKey
+from relay.core.tenants import Tenant
+
+
+class Admission(Enum):
+    """What became of a support code that was shown."""
+
+    ADMITTED = "admitted"
+    REFUSED = "refused"
+    ENDED = "ended"
+    """Refused, and that was the last wrong try: the right code is none any more."""
+
+
+def issue(draft: Draft, tenant: Tenant, user: UserKey, kind: PassKind, key: PassKey) -> None:
+    """Give somebody a pass. Raises NotFound for a person the relay does not know."""
+    person = draft.find(user)
+    if person is None or person.tenant is not tenant:
+        raise NotFound("no such user")
+    _put(draft, user, kind, key)
+
+
+def redeem(draft: Draft, link: PassKey, token: PassKey) -> None:
+    """Use up a link for a token. Raises NotAdmitted, the same for one that is used, expired or never was."""
+    shown = draft.pass_by(link)
+    if shown is None or shown.kind is not PassKind.LINK or shown.expires_at <= draft.now:
+        raise NotAdmitted(PassKind.LINK)
+    draft.put_pass(link, None)
+    _put(draft, shown.user, PassKind.TOKEN, token)
+
+
+def end(draft: Draft, user: UserKey, kind: PassKind, key: PassKey | None = None) -> None:
+    """End passes of a kind: the one with this key, or all. It is no error if there is none."""
+    for known, found in draft.passes_of(user).items():
+        if found.kind is kind and key in (None, known):
+            draft.put_pass(known, None)
+
+
+def visit(draft: Draft, tenant: Tenant, user: UserKey, code: PassKey, key_id: str, what: Look) -> Admission:
+    """Look at somebody's rest with a support code. What is admitted leaves a record; a wrong code is counted.
+
+    Who has no valid code, or is not known, is refused like a wrong one.
+    """
+    person = draft.find(user)
+    if person is None or person.tenant is not tenant:
+        return Admission.REFUSED
+    for key, found in draft.passes_of(user).items():
+        if found.kind is not PassKind.SUPPORT or found.expires_at <= draft.now:
+            continue
+        if key == code:
+            draft.batch.generation += 1
+            draft.batch.visits.append(Visit(draft.batch.generation, tenant.name, user, draft.now, key_id, what))
+            return Admission.ADMITTED
+        is_last = found.tries + 1 >= TRIES
+        draft.put_pass(key, None if is_last else replace(found, tries=found.tries + 1))
+        return Admission.ENDED if is_last else Admission.REFUSED
+    return Admission.REFUSED
+
+
+def _put(draft: Draft, user: UserKey, kind: PassKind, key: PassKey) -> None:
+    """The oldest of the person's passes of this kind end where there would be too many."""
+    own = [(found.expires_at, known) for known, found in draft.passes_of(user).items() if found.kind is kind]
+    for _, known in sorted(own)[: max(0, len(own) + 1 - MOST[kind])]:
+        draft.put_pass(known, None)
+    draft.put_pass(key, Pass(kind, user, draft.now + LIVES[kind]))

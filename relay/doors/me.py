@@ -1,0 +1,95 @@
+"""/v1/me: what officers ask with a token of their own, and how they come by one.
+
+The settings service has made sure who it talks to, asks for a link (`POST /v1/users/{user}/link`) and hands it over.
+Whoever has the link changes it for a token, once, without a key. Secrets are made here; inside are only their hashes.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from relay.core.errors import Problem
+from relay.core.passes import LIVES, PassKind
+from relay.core.private import Private
+from relay.doors import decoding
+from relay.doors.decoding import Body, Silent, check_members
+from relay.doors.http1 import Response
+from relay.doors.keys import CODE_DIGITS, new_code, new_secret
+from relay.doors.port import Engine
+from relay.doors.router import TOKEN_PREFIX, Call
+
+
+class LinkBody(Silent):
+    link: str
+
+
+def _problems(value: object) -> list[Problem]:
+    return check_members(value, "", {"link": decoding.a_text}, frozenset({"link"}))
+
+
+_BODY: Final = Body(LinkBody, _problems)
+
+
+async def post_link(call: Call, engine: Engine) -> Response:
+    """A link for a person the relay knows; for who has made sure that this is the person."""
+    link = new_secret()
+    await engine.issue(call.tenant, call.user, PassKind.LINK, Private(link))
+    return _issued(PassKind.LINK, link)
+
+
+async def post_token(call: Call, engine: Engine) -> Response:
+    """A token for a link, which is used up by that."""
+    body = _BODY.decode(call.content_type, call.body)
+    token = new_secret()
+    await engine.redeem(Private(body.link), Private(token))
+    return _issued(PassKind.TOKEN, TOKEN_PREFIX.decode() + token)
+
+
+async def delete_token(call: Call, engine: Engine) -> Response:
+    """The token with which this is asked ends."""
+    officer = call.officer
+    await engine.end(officer.tenant, officer.user, PassKind.TOKEN, officer.token)
+    return Response(204)
+
+
+async def post_support(call: Call, engine: Engine) -> Response:
+    """A code to be read out. One that was given before ends."""
+    code = new_code()
+    await engine.issue(call.tenant, call.user, PassKind.SUPPORT, Private(code))
+    half = CODE_DIGITS // 2
+    return _issued(PassKind.SUPPORT, f"{code[:half]} {code[half:]}", "code")
+
+
+async def delete_support(call: Call, engine: Engine) -> Response:
+    await engine.end(call.tenant, call.user, PassKind.SUPPORT)
+    return Response(204)
+
+
+async def get_support(call: Call, engine: Engine) -> Response:
+    """Who was shown the officer's rest, newest first; and until when a code is good."""
+    visits = [
+        {"at": visit.at, "key": visit.key_id, "what": visit.what.value} for visit in await engine.visits(call.user)
+    ]
+    until = engine.support_until(call.user, call.now)
+    return Response(200, msgspec.json.encode({"visits": visits, "until": until}))
+
+
+async def get_devices(call: Call, engine: Engine) -> Response:
+    devices = [
+        {
+            "device": device.device.reveal(),
+            "platform": device.platform.value,
+            "app": device.app,
+            "registered_at": device.registered_at,
+        }
+        for device in engine.condition(call.tenant, call.user, call.now).devices
+    ]
+    return Response(200, msgspec.json.encode({"devices": devices}))
+
+
+def _issued(kind: PassKind, secret: str, name: str | None = None) -> Response:
+    """The one answer in which a secret stands."""
+    content = {name or kind.value: secret, "expires_in": int(LIVES[kind])}
+    return Response(201, msgspec.json.encode(content), headers=((b"cache-control", b"no-store"),))
