@@ -34,6 +34,10 @@ class Hindrance(StrEnum):
     """The last attempt failed."""
     NO_PHONE = "no_phone"
     """There is none, or none that its owner wants to be woken."""
+    RENEWAL = "renewal"
+    """An order that was sent, and is sent anew if it is not confirmed until then."""
+    HALT = "halt"
+    """An operator holds it back."""
     EXPIRY = "expiry"
     """It is given up before it could go out."""
 
@@ -80,6 +84,9 @@ def _hindered(
         found.append((person.hold.until, Hindrance.HOLD))
     if event_class.yields:
         found.append((person.active_until, Hindrance.READING))
+    if event_class.renewal:
+        found.append((slot.due_at, Hindrance.RENEWAL))
+    found.append((person.tenant.halts.until(event_class, phone.app, now), Hindrance.HALT))
     follows = not event_class.pierces and phone.key not in person.wakes.always
     if follows:
         found.append(_released(person, name, slot, now, table))

@@ -72,6 +72,7 @@ def event_door(
             confirm,
         ),
         Route((b"v1", b"me", b"devices"), {b"GET": (Who.OFFICER, me.get_devices)}),
+        Route((b"v1", b"me", b"bypasses"), {b"GET": (Who.OFFICER, me.get_bypasses)}),
         Route((b"v1", b"me", b"explain"), {b"GET": (Who.OFFICER, explain.get_my_explain)}),
         Route(
             (b"v1", b"me", b"support"),

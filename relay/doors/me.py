@@ -76,6 +76,15 @@ async def get_support(call: Call, engine: Engine) -> Response:
     return Response(200, msgspec.json.encode({"visits": visits, "until": until}))
 
 
+async def get_bypasses(call: Call, engine: Engine) -> Response:
+    """What went out to the officer in spite of rest, or might have, in the last 90 days, newest first."""
+    bypasses = [
+        {"at": bypass.at, "class": bypass.event_class, "role": bypass.role, "reason": bypass.reason}
+        for bypass in await engine.bypasses(call.tenant, call.user)
+    ]
+    return Response(200, msgspec.json.encode({"bypasses": bypasses}))
+
+
 async def get_devices(call: Call, engine: Engine) -> Response:
     devices = [
         {

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, Literal, Protocol
 
-from relay.core.batch import Parting
+from relay.core.batch import Bypass, Parting
 from relay.core.devices import Platform, Registration
 from relay.core.editing import Replaced
 from relay.core.events import Accepted, Event, EventClass, Request
@@ -225,6 +225,9 @@ class Engine(Protocol):
 
     async def visits(self, user: UserKey) -> Sequence[Visit]:
         """Who was admitted, newest first. Raises Unavailable."""
+
+    async def bypasses(self, tenant: Tenant, user: UserKey) -> Sequence[Bypass]:
+        """Records of what went out to somebody by a class that pierces rest, newest first. Raises Unavailable."""
 
     def support_until(self, user: UserKey, now: float) -> float | None:
         """When somebody's support code expires; None when there is none."""

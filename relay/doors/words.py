@@ -59,6 +59,8 @@ _DUE: Final = {
     Hindrance.RELEASE: Text("leaves at {at}, a little after the rest", "geht {at} hinaus, kurz nach der Ruhe"),
     Hindrance.HOLD: Text("the phone was just woken, again at {at}", "gerade erst geweckt, wieder {at}"),
     Hindrance.READING: Text("being read elsewhere until {at}", "wird anderswo gelesen, bis {at}"),
+    Hindrance.RENEWAL: Text("not confirmed, sent anew at {at}", "nicht bestätigt, erneut {at}"),
+    Hindrance.HALT: Text("held back by an operator until {at}", "vom Betrieb zurückgehalten bis {at}"),
     Hindrance.RETRY: Text("an attempt failed, the next at {at}", "ein Versuch schlug fehl, der nächste {at}"),
 }
 _ENDLESS: Final = Text("kept back by a rest without end", "zurückgehalten von einer Ruhe ohne Ende")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
@@ -13,7 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.config import KeyConfig, TenantConfig
+from relay.core.errors import NotFound
 from relay.core.explaining import Hindrance
+from relay.core.operating import Selection, hold, resume
 from relay.doors.keys import Scope
 from relay.lanes.health import BUGS
 from relay.service import Relay
@@ -164,7 +167,9 @@ _step = st.one_of(
     st.tuples(st.just("endless")),
     st.tuples(st.just("no rest")),
     st.tuples(st.just("wake"), st.sampled_from(["phone", "tablet"]), st.sampled_from(["never", "always", "follow"])),
-    st.tuples(st.just("post"), st.sampled_from(["message", "roster", "brief", "alarm"])),
+    st.tuples(st.just("post"), st.sampled_from(["message", "roster", "brief", "alarm", "control"])),
+    st.tuples(st.just("halt"), st.sampled_from([None, "message", "alarm"]), st.sampled_from([60.0, 2000.0])),
+    st.tuples(st.just("resume")),
     st.tuples(st.just("short-lived")),
     st.tuples(st.just("reading"), st.sampled_from([20.0, 120.0])),
     st.tuples(st.just("trouble"), st.lists(st.sampled_from([(503, "ServiceUnavailable"), (429, "TooManyRequests")]))),
@@ -192,6 +197,12 @@ async def _do(w: World, document: dict[str, Any], step: tuple[Any, ...]) -> None
             w.fake.injections.answers += answers
         case ("time", float(seconds)):
             await w.pass_time(seconds)
+        case ("halt", name, float(seconds)):
+            of, until = Selection(None, name, None), w.now + seconds
+            await w.relay.journal.operate(lambda draft: hold(draft, of, "test", "root", until))
+        case ("resume",):
+            with suppress(NotFound):
+                await w.relay.journal.operate(lambda draft: resume(draft, Selection(None, None, None), "test", "root"))
     if step[0] in ("rest", "endless", "no rest", "wake"):
         await w.rest("anna", document)
 
@@ -231,6 +242,8 @@ def _check_reasons(w: World, waiting: Any) -> None:  # noqa: ANN401
     reasons: Mapping[Hindrance, Any] = {
         Hindrance.READING: lambda each: each.due == person.active_until,
         Hindrance.HOLD: lambda each: each.due == person.hold.until,
+        Hindrance.RENEWAL: lambda each: each.due == person.slots["control"].due_at,
+        Hindrance.HALT: lambda each: each.due in {halt.until for halt in w.relay.people.halts.values()},
         Hindrance.RETRY: lambda each: each.due in {phone.not_before for phone in person.phones},
         Hindrance.REST: lambda each: person.rest is not None,
         Hindrance.RELEASE: lambda each: person.rest is not None or person.slots[each.event_class].is_echo,

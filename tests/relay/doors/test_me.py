@@ -15,6 +15,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from relay.core.passes import PassKind
 from relay.doors.http1 import Request
+from relay.engine import MOST_BYPASSES
 from relay.store.port import StoreError
 from tests.relay.doors.house import NIGHT, NOON, NOON_REST, Held, House, open_house, tenant, usual_keys
 from tests.relay.doors.http_client import JSON, PACK, Answer, Field
@@ -420,3 +421,56 @@ def test_nothing_an_officer_or_anybody_sends_is_a_fault_of_ours(calls: list[tupl
                 assert answer.status in (200, 201, 204, 400, 401, 403, 404, 405, 422)
 
     trio.run(main, clock=MockClock(autojump_threshold=0))
+
+
+# --- what pierced the rest
+
+
+async def alarm(house: House, number: int, *users: str, reason: str = "incident") -> None:
+    body = {"class": "alarm", "role": "dispatch", "reason": reason, "users": list(users)}
+    assert (await house.post(body, key="control", idempotency_key=f"k-{number}")).status == 202
+
+
+async def test_an_officer_is_shown_what_went_out_to_him_in_spite_of_rest_and_nothing_else(
+    house: House, autojump_clock: MockClock
+) -> None:
+    for user in ("anna", "bert"):
+        await house.register(user)
+    anna, bert = await house.officer(), await house.officer("bert")
+    await alarm(house, 1, "anna", "bert")
+    await trio.sleep(60)
+    await alarm(house, 2, "bert")
+    await alarm(house, 3, "anna", reason="evacuation")
+    await house.post({"user": "anna"})
+    told = (await mine(house, anna, what="bypasses")).json
+    assert told == {
+        "bypasses": [
+            {"at": NOON + 60, "class": "alarm", "role": "dispatch", "reason": "evacuation"},
+            {"at": NOON, "class": "alarm", "role": "dispatch", "reason": "incident"},
+        ]
+    }
+    assert [b["at"] for b in (await mine(house, bert, what="bypasses")).json["bypasses"]] == [NOON + 60, NOON]
+
+
+async def test_at_most_two_hundred_of_them_the_newest(house: House, autojump_clock: MockClock) -> None:
+    await house.register("anna")
+    officer = await house.officer()
+    for number in range(MOST_BYPASSES + 5):
+        await trio.sleep(1)
+        await alarm(house, number, "anna")
+    told = (await mine(house, officer, what="bypasses")).json["bypasses"]
+    assert (len(told), told[0]["at"]) == (MOST_BYPASSES, NOON + MOST_BYPASSES + 5)
+
+
+async def test_what_is_sealed_with_a_key_that_is_gone_is_about_nobody(house: House, autojump_clock: MockClock) -> None:
+    await house.register("anna")
+    officer = await house.officer()
+    await alarm(house, 1, "anna")
+    for sealed in (b"", b"x", house.store.bypasses[0].sealed[:-1] + b"x"):
+        house.store.bypasses[0] = replace(house.store.bypasses[0], sealed=sealed)
+        assert (await mine(house, officer, what="bypasses")).json == {"bypasses": []}
+
+
+async def test_no_key_reads_them(house: House, autojump_clock: MockClock) -> None:
+    for key in ("backend", "control", "rest", "support"):
+        assert (await house.ask("GET", "/v1/me/bypasses", key=key)).status == 401
