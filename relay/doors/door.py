@@ -8,7 +8,7 @@ from typing import Final
 from relay.core.passes import Look
 from relay.core.records import Records
 from relay.core.tenants import Tenant
-from relay.doors import alarms, bulk, devices, events, explain, feedback, me, orders, rest, users
+from relay.doors import alarms, bulk, devices, events, explain, feedback, me, openapi, orders, rest, users
 from relay.doors.keys import Keys, Scope, Who
 from relay.doors.port import Engine
 from relay.doors.rest import Validate
@@ -56,6 +56,7 @@ def event_door(
             },
             confirm,
         ),
+        Route((b"v1", b"openapi.json"), {b"GET": (Who.ANYBODY, openapi.get_openapi)}),
         Route((b"v1", b"users", b"{}", b"explain"), {b"GET": (Scope.SUPPORT, explain.get_explain)}),
         Route((b"v1", b"users", b"{}", b"link"), {b"POST": (Scope.REST, me.post_link)}),
         Route(
