@@ -26,15 +26,17 @@ from urllib.parse import urlsplit
 import structlog
 import trio
 
-from relay import unix
+from relay import trust, unix
 from relay.clock import Clock
 from relay.cold_http import form_poster
 from relay.config import Address, AnyAppConfig, AppConfig, Config, FcmAppConfig, TenantConfig
 from relay.config_reader import key_id_of, read_provider_key, read_service_account
 from relay.core.devices import Platform
 from relay.core.errors import CannotListen
-from relay.core.events import EventClass
+from relay.core.events import NEVER, EventClass
+from relay.core.fanout import set_back, set_right
 from relay.core.flight import Flight
+from relay.core.halts import Halt
 from relay.core.people import People, Person
 from relay.core.pseudonym import Pseudonyms
 from relay.core.records import Records
@@ -68,6 +70,7 @@ from relay.ops.door import Destination, Ops
 from relay.ops.metrics import Sources
 from relay.store.port import Store, StoreMismatch
 from relay.store.sqlite import SqliteStore
+from relay.trust import Trust
 from relay.wire import connect as connect_tls
 from relay.wire import resolve as look_up
 from schedules import TZDATA, compile_table, parse, pointwise
@@ -129,7 +132,10 @@ class Relay:
         self.sample = Sample(self._is_resting)
         self._purged = 0
         """Records removed by the last piece of housekeeping."""
-        epoch = restore(self.people, store.load())
+        loaded = store.load()
+        trust.check(clock.now(), loaded)
+        epoch = restore(self.people, loaded)
+        self.trust = Trust(clock, self._clock_changed, self._set_back)
         self._check_keys()
         self.pool = Pool(self._open_token, rng)
         self.dispatcher = Dispatcher(self.tables, clock, self.pool, rng, self._expired)
@@ -224,7 +230,24 @@ class Relay:
         return self._records[person.tenant.name].open_token(person.key, device.key, device.sealed).reveal()
 
     def _expired(self, person: Person, names: Sequence[str]) -> None:
-        self.journal.expire(person, names)
+        if not self.trust.is_lost:
+            self.journal.expire(person, names)
+
+    def _set_back(self) -> None:
+        now, waiting = self._clock.now(), [person for person in self.people.by_key.values() if person.slots]
+        for person in waiting:
+            set_back(person, now)
+        self.dispatcher.touched(waiting)
+
+    def _clock_changed(self, is_lost: bool) -> None:
+        """By a wrong clock nobody knows who rests: only what pierces rest leaves."""
+        self.ops.clock_is_wrong = is_lost
+        halt = Halt(0, None, None, None, "the clock is wrong", "relay", self._clock.now(), NEVER)
+        self.people.halt({halt.number: halt if is_lost else None})
+        waiting = [person for person in self.people.by_key.values() if person.slots]
+        for person in waiting if not is_lost else ():
+            set_right(person, halt.at, trust.FURTHEST)
+        self.dispatcher.touched(waiting)
 
     async def run(self, stop: trio.Event, *, task_status: trio.TaskStatus[Bound] = trio.TASK_STATUS_IGNORED) -> None:
         """Run until `stop` is set, then drain within the grace period. Return means fully stopped."""
@@ -235,6 +258,7 @@ class Relay:
                 await core.start(unix.serve, self.control.server, self._config.control)
             await core.start(self.dispatcher.run)
             core.start_soon(self._housekeeping)
+            core.start_soon(self.trust.run)
             core.start_soon(self.dispatcher.ask_again, self.people.by_key.values())
             async with trio.open_nursery() as lanes:
                 await lanes.start(self.pool.run)
@@ -261,7 +285,9 @@ class Relay:
     async def _housekeeping(self) -> None:
         """Forget what has outlived its purpose."""
         while True:
-            await self._clock.sleep_until(self._clock.now() + PURGE_EVERY)
+            await trio.sleep(PURGE_EVERY)  # not until an instant, which a clock that is set might move far away
+            if self.trust.is_lost:
+                continue
             self.people.forget(self._clock.now())
             self._purged = PURGE_LIMIT
             while self._purged >= PURGE_LIMIT:  # a piece at a time: commits go in between

@@ -9,15 +9,19 @@ the gate lets through at that instant).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from relay.core.devices import FOLLOW, Device
 from relay.core.events import NEVER
 from relay.core.flight import Claim, Flight
 from relay.core.gate import Deferred, Passed, RestTable
 from relay.core.life import NOW_OR_NEVER
+from relay.core.pacing import LONGEST_RETRY
 from relay.core.people import Person
 from relay.core.slots import RETENTION, Slot
+
+LONGEST_ACTIVE: Final = 120.0
+"""Seconds for which a user can be said to go on reading elsewhere."""
 
 
 class Considered(NamedTuple):
@@ -95,6 +99,38 @@ def ask_again(person: Person, now: float, table: RestTable) -> bool:
             if not slot.tried:
                 slot.reachable_at = now + RETENTION
     return changed
+
+
+def set_back(person: Person, now: float) -> None:
+    """The clock was set back: nothing may wait for an instant that it had gone beyond. In memory only.
+
+    What was deferred is asked about anew. Holds, back-off and reading elsewhere last as long as they can at most.
+    """
+    for name, slot in person.slots.items():
+        event_class = person.tenant.class_of(name)
+        longest = event_class.renewal or (RETENTION if slot.is_echo else 0.0)
+        slot.due_at = min(slot.due_at, now + longest)
+        slot.first_at = min(slot.first_at, now)
+        if not slot.tried and not event_class.pierces:
+            slot.reachable_at = now + RETENTION
+    person.hold.set_back(now)
+    person.active_until = min(person.active_until, now + LONGEST_ACTIVE)
+    late = [d for d in person.devices.values() if d.not_before > now + 2 * LONGEST_RETRY]
+    if late:
+        sooner = {d.key: d.backed_off(d.attempt, now + 2 * LONGEST_RETRY) for d in late}
+        person.have({**person.devices, **sooner})
+
+
+def set_right(person: Person, now: float, longest: float) -> None:
+    """The clock was behind by more than `longest`, and is right again: what came or was asked meanwhile was so now."""
+    for slot in person.slots.values():
+        if slot.first_at < now - longest:
+            slot.expires_at += now - slot.first_at
+            slot.first_at = now
+        if slot.reachable_at < now - longest:
+            slot.reachable_at = now + RETENTION
+            slot.due_at = max(slot.due_at, now)
+            slot.tried = False
 
 
 def _not_following(person: Person, *, in_rest: bool) -> tuple[Device, ...]:

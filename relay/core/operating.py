@@ -30,9 +30,12 @@ def hold(draft: Draft, of: Selection, reason: str, by: str, until: float) -> Hal
 
 
 def resume(draft: Draft, of: Selection, reason: str, by: str) -> int:
-    """End the halts of exactly this selection, all where it selects nothing; return how many. Raises NotFound."""
+    """End the halts of exactly this selection, all where it selects nothing; return how many. Raises NotFound.
+
+    Number 0 is the relay's own (trust.py).
+    """
     ended = [halt for halt in draft.people.halts.values() if draft.batch.halts.get(halt.number, halt) is not None]
-    ended = [h for h in ended if h.until > draft.now and _is_of(h, of)]
+    ended = [h for h in ended if h.number and h.until > draft.now and _is_of(h, of)]
     if not ended:
         raise NotFound("nothing is held that fits")
     draft.batch.generation += 1

@@ -38,6 +38,11 @@ class Hold:
         self.until = now + GAPS[self.step]
         self.step = min(self.step + 1, len(GAPS) - 1)
 
+    def set_back(self, now: float) -> None:
+        """The clock was set back, before what it said when a wakeup left perhaps."""
+        self.left_at = min(self.left_at, now)
+        self.until = min(self.until, now + GAPS[-1])
+
     def seen(self) -> None:
         """The user is reading: the next hold is the shortest, and a long one running is cut to that."""
         self.until = min(self.until, self.left_at + GAPS[0])

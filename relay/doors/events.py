@@ -10,6 +10,7 @@ import msgspec
 
 from relay.core.errors import Problem, Refused, TooManyRecipients
 from relay.core.events import NEVER, Authority, Event, EventClass, Request, Scope
+from relay.core.fanout import LONGEST_ACTIVE
 from relay.core.private import DeviceKey, UserKey
 from relay.core.records import Records
 from relay.core.tenants import Tenant
@@ -22,8 +23,6 @@ from relay.doors.router import Call, Forbidden, Handle
 MOST_RECIPIENTS: Final = 25_000
 """Recipients of one request, over all its events."""
 LONGEST_TTL: Final = 28 * 86400
-LONGEST_ACTIVE: Final = 120
-"""Seconds for which a `seen` can say that the user goes on reading."""
 AHEAD: Final = 300.0
 """Seconds by which the backend's clock may be ahead of ours."""
 
@@ -156,7 +155,9 @@ async def post_seen(call: Call, engine: Engine) -> Response:
         if mark.active_for is None:
             continue
         if not 0 < mark.active_for <= LONGEST_ACTIVE:
-            faults.append(Problem(f"{prefix}active_for", f"must be more than 0 and at most {LONGEST_ACTIVE} seconds"))
+            faults.append(
+                Problem(f"{prefix}active_for", f"must be more than 0 and at most {LONGEST_ACTIVE:.0f} seconds")
+            )
         active[key] = max(call.now + mark.active_for, active.get(key, 0.0))
     if faults:
         raise Refused(*faults[: decoding.MOST_PROBLEMS])

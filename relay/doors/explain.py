@@ -2,8 +2,8 @@
 
 The law (L2): without a support code the answer is made of devices, lanes and the store only (`Condition`), and is the
 same bytes whether the person rests or not, has a rest document or something waiting or not; who is known for a rest
-document alone is answered like who is not known. Rest facts are a second part (`RestFacts`), for the officer, and for
-who has shown a code.
+document alone is answered like who is not known. Failed attempts are not told either: one that is fresh says that its
+owner was not resting just now. Rest facts are a second part (`RestFacts`), for the officer and who has shown a code.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ async def get_explain(call: Call, engine: Engine) -> Response:
     """For support. With a code the rest facts too, and the look is recorded before; a wrong code is refused."""
     code = support.code_of(call)
     if code is None:
-        return _answer(_condition(engine.condition(call.tenant, call.user, call.now), call.now))
+        return _answer(_condition(engine.condition(call.tenant, call.user, call.now).without_attempts(), call.now))
     await support.show(call, engine, code, Look.EXPLAIN)
     return await _all(call, engine)
 
@@ -59,8 +59,7 @@ def _device(device: DeviceCondition) -> dict[str, Any]:
         "platform": device.platform.value,
         "app": device.app,
         "registered_at": device.registered_at,
-        "attempts": device.attempts,
-        "retry_at": device.retry_at,
+        **({} if device.attempts is None else {"attempts": device.attempts, "retry_at": device.retry_at}),
     }
 
 

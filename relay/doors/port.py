@@ -6,7 +6,7 @@ Every call returns after the commit. Errors are those of core/errors.py; a door 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final, Literal, Protocol
 
@@ -57,8 +57,8 @@ class DeviceCondition:
     registered_at: float
     can_be_woken: bool
     """Its app is configured, at the provider whose token it has."""
-    attempts: int
-    """Failed ones in a row."""
+    attempts: int | None
+    """Failed ones in a row; None: not told."""
     retry_at: float | None
     """No attempt before; None when one may be made now."""
 
@@ -83,6 +83,11 @@ class Condition:
     store_healthy: bool
     store_waiting: int
     """Recipients that wait for the next commit, over all people."""
+
+    def without_attempts(self) -> Condition:
+        """What may be told to who has no support code."""
+        devices = [replace(device, attempts=None, retry_at=None) for device in self.devices]
+        return replace(self, devices=devices)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -43,6 +43,7 @@ class Ops:
         self._now = now
         self._providers = json.dumps({"providers": [destination.told() for destination in destinations]}).encode()
         self.ready = False
+        self.clock_is_wrong = False
         self.server = Server(self._answer, refusal, Limits(body=1024, connections=50))
 
     def reasons(self) -> list[str]:
@@ -50,6 +51,8 @@ class Ops:
         reasons = [] if self.ready else ["not_running"]
         if not self._sources.journal().healthy:
             reasons.append("store_fails")
+        if self.clock_is_wrong:
+            reasons.append("clock_is_wrong")
         return reasons
 
     async def _overdue(self) -> Oldest:

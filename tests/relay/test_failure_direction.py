@@ -10,8 +10,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from relay import trust
 from relay.clock import SLICE
+from relay.core.errors import NotFound
+from relay.core.operating import Selection, resume
+from relay.core.private import UserKey
+from relay.core.slots import Slot
 from relay.dispatch import SETTLED
+from relay.store.port import Loaded
 from schedules import rules
 from schedules.walltime import Zone
 from tests.relay.world import NOON, SettableClock, virtual, world
@@ -150,3 +156,98 @@ async def test_a_restart_within_the_jitter_lets_nobody_go_early() -> None:
         assert 5 < len(w.requests()) < 55
         await w.pass_time(300)
         assert len(w.requests()) == 60
+
+
+# --- a clock that is years off
+
+YEARS = 20 * 365 * 86_400.0
+
+
+@pytest.mark.parametrize("error", [YEARS, -YEARS], ids=["ahead", "behind"])
+@virtual
+async def test_while_the_clock_is_years_off_nothing_is_given_up_and_only_alarms_leave(error: float) -> None:
+    clock = SettableClock()
+    async with world(clock=clock, connections=1) as w:
+        for user in ("anna", "bert"):
+            await w.register(user)
+        await w.rest("anna", {"windows": [{"kind": "once", "start": "2026-11-24T10:00Z", "end": "2026-11-24T14:00Z"}]})
+        await w.post("anna")
+        await w.pass_time(10)
+        clock.error = error
+        await w.pass_time(2)
+        assert w.relay.ops.reasons() == ["clock_is_wrong"]
+        await w.post("bert")
+        await w.pass_time(2 * HOUR - 20)
+        assert w.requests() == []
+        w.forgiven |= {"ExpiredProviderToken", "InvalidProviderToken"}
+        with pytest.raises(NotFound):
+            await w.relay.journal.operate(lambda draft: resume(draft, Selection(None, None, None), "why", "root"))
+        clock.error = 0.0
+        await w.pass_time(2)
+        assert w.relay.ops.reasons() == []
+        await w.pass_time(4 * HOUR)
+        assert w.account == {"accepted": 2, "woken": 2}
+        assert [entry.status for entry in w.requests("bert")] == [200]
+        assert w.rang("anna") == [3 * HOUR]
+
+
+@virtual
+async def test_what_came_while_the_clock_was_ahead_does_not_wait_for_that_time() -> None:
+    """A message, a hold, a back-off and an order of the wrong afternoon; it is noon again."""
+    clock = SettableClock()
+    async with world(clock=clock, provider_has_it=True, connections=1) as w:
+        w.forgiven.add("pings_too_often")  # it reckons by that clock too
+        for user in ("held", "failing", "resting"):
+            await w.register(user)
+        clock.error = 5 * HOUR
+        await w.pass_time(2)
+        await w.rest(
+            "resting", {"windows": [{"kind": "once", "start": "2026-11-24T15:00Z", "end": "2026-11-24T18:00Z"}]}
+        )
+        for _ in range(4):
+            await w.post("held")
+            await w.pass_time(90)
+        rung = len(w.requests("held"))
+        await w.post("held", "resting")
+        await w.post("held", event_class="control")
+        w.fake.injections.answers += [(503, "ServiceUnavailable")] * 3
+        await w.post("failing")
+        await w.pass_time(40)
+        clock.error = 0.0
+        w.fake.injections.answers.clear()
+        await w.pass_time(SLICE + 300)
+        assert len(w.requests("held")) > rung
+        assert w.rang("resting"), "it is hours before the rest"
+        await w.pass_time(HOUR / 2)
+        assert w.wakeups("failing")
+        assert w.account.get("pending", 0) == 0
+
+
+@virtual
+async def test_what_is_kept_for_a_day_is_not_purged_by_a_clock_that_is_years_ahead() -> None:
+    clock = SettableClock()
+    async with world(clock=clock) as w:
+        await w.register("anna")
+        await w.alarm("anna")
+        await w.pass_time(10)
+        clock.error = YEARS
+        await w.pass_time(2 * HOUR)
+        assert len(w.relay.people.remembered) == len(w.relay.people.receipts) == 1
+        clock.error = 0.0
+        await w.pass_time(26 * HOUR)
+        assert len(w.relay.people.remembered) == len(w.relay.people.receipts) == 0
+
+
+@pytest.mark.parametrize("now", [0.0, trust.EARLIEST - 1, trust.LATEST, 1e12, 1e18])
+def test_a_relay_does_not_start_by_a_clock_that_cannot_be_right(now: float) -> None:
+    with pytest.raises(trust.ClockIsWrong, match=r"^the clock says .*; set it, and start again$"):
+        trust.check(now, Loaded())
+
+
+def test_nor_by_one_that_is_behind_what_the_database_holds() -> None:
+    slot = Slot(1, 1, 1, 0, NOON, NOON, NOON, NOON, NOON)
+    loaded = Loaded(slots={(UserKey(bytes(16)), "message"): slot})
+    trust.check(NOON - trust.SLACK, loaded)
+    with pytest.raises(trust.ClockIsWrong, match="the database holds what is of 2026-11-24; set the clock"):
+        trust.check(NOON - trust.SLACK - 1, loaded)
+    trust.check(NOON + YEARS - 86_400 * 60, loaded)

@@ -56,12 +56,9 @@ async def test_without_a_code_it_is_devices_lanes_and_store(house: House, autoju
     await house.register("anna", "tablet", app="ipad", token=TOKEN)
     assert (await explained(house)).json == {
         "devices": [
-            {"device": "phone", "platform": "apns", "app": "ios", "registered_at": NOON, "attempts": 0,
-             "retry_at": None},
-            {"device": "pc", "platform": "none", "app": "", "registered_at": NOON + 1, "attempts": 0,
-             "retry_at": None},
-            {"device": "tablet", "platform": "apns", "app": "ipad", "registered_at": NOON + 1, "attempts": 0,
-             "retry_at": None},
+            {"device": "phone", "platform": "apns", "app": "ios", "registered_at": NOON},
+            {"device": "pc", "platform": "none", "app": "", "registered_at": NOON + 1},
+            {"device": "tablet", "platform": "apns", "app": "ipad", "registered_at": NOON + 1},
         ],
         "lanes": [{"app": "ios", "state": "up", "reason": ""}, {"app": "ipad", "state": "up", "reason": ""}],
         "store": {"healthy": True, "waiting": 0},
@@ -79,21 +76,34 @@ async def test_findings_say_what_is_wrong_most_important_first(house: House, aut
     house.lanes[("south", "ios")] = LaneCondition("ios", "stopped", "another tenant's")
     house.store.fail_next = StoreError("disk full")
     assert (await house.register("bert", token=TOKEN)).status == 503
-    spoil(house, attempt=3, not_before=NOON + 600)
     assert await findings(house) == [
         "The store cannot write now: nothing new is taken until it can.",
         "The lane of app ios is down: ServiceUnavailable.",
-        "pc: the last attempts failed (3 in a row); not tried again before today 13:10.",
-        "phone: the last attempts failed (3 in a row); not tried again before today 13:10.",
     ]
     house.lanes[("north", "ios")] = LaneCondition("ios", "stopped", "BadDeviceToken")
     assert (await findings(house))[1] == "The lane of app ios is stopped until somebody mends it: BadDeviceToken."
+
+
+async def test_failed_attempts_are_told_to_the_owner_and_to_nobody_without_a_code(
+    house: House, autojump_clock: MockClock
+) -> None:
+    """A fresh one says that the owner was not resting just now."""
+    await house.register("anna")
+    officer = await house.officer()
+    before = await explained(house)
+    spoil(house, attempt=3, not_before=NOON + 600)
+    assert await explained(house) == before
+    mine = (await house.ask("GET", "/v1/me/explain", headers=[officer])).json
+    assert [(device["attempts"], device["retry_at"]) for device in mine["devices"]] == [(3, NOON + 600)]
+    assert (
+        mine["findings"][0]["en"] == "phone: the last attempts failed (3 in a row); not tried again before today 13:10."
+    )
     await trio.sleep(601)
-    told = (await explained(house)).json
-    assert told["findings"][-1] == {
+    mine = (await house.ask("GET", "/v1/me/explain", headers=[officer])).json
+    assert mine["devices"][0]["retry_at"] is None
+    assert mine["findings"][0] == {
         "en": "phone: the last attempts failed (3 in a row).", "de": "phone: Die letzten Versuche schlugen fehl (3).",
     }  # fmt: skip
-    assert [device["retry_at"] for device in told["devices"]] == [None, None]
 
 
 async def test_a_phone_of_an_app_that_is_configured_no_more_is_named(house: House, autojump_clock: MockClock) -> None:
@@ -113,8 +123,10 @@ async def test_ids_with_braces_and_quotes_are_said_as_they_are(house: House, aut
         {"platform": "apns", "app": "ios", "token": TOKEN},
         key="devices",
     )
+    officer = await house.officer()
     spoil(house, attempt=1, not_before=NOON + 60)
-    assert await findings(house) == [
+    mine = (await house.ask("GET", "/v1/me/explain", headers=[officer])).json
+    assert [finding["en"] for finding in mine["findings"]] == [
         '{at}"ä: the last attempts failed (1 in a row); not tried again before today 13:01.'
     ]
 
@@ -206,6 +218,7 @@ async def test_with_a_code_the_rest_and_what_waits_are_told_too(
         "devices": {},
         "sentence": {"en": "Rest until today 16:00 because of: Kur.", "de": "Ruhe bis heute 16:00 wegen: Kur."},
     }
+    assert [(device.pop("attempts"), device.pop("retry_at")) for device in told["devices"]] == [(0, None)]
     assert told == without
     (message,) = waiting
     due = message.pop("due")
