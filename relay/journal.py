@@ -164,7 +164,7 @@ class Journal:
     async def _committed(self, operation: Operation[T], *, urgent: bool) -> T:
         if self._closing:
             raise Unavailable(retry_after=5)
-        self._waiting.enter(operation, urgent=urgent)
+        self._waiting.enter(operation, trio.current_time(), urgent=urgent)
         self._wake.set()
         self._hurry.set()
         await operation.done.wait()
@@ -287,7 +287,7 @@ class Journal:
             await self._hurry.wait()
 
     async def _commit_one(self) -> None:
-        operations = self._waiting.leave()
+        operations = self._waiting.leave(trio.current_time())
         most = RIDE_ALONG if operations else SETTLE_CHUNK
         accepted = _take(self._accepted, most)
         settlements = _take(self._settlements, most - len(accepted))
@@ -314,6 +314,7 @@ class Journal:
             operation.done.set()
         self._tell({record.tenant for record in draft.batch.feedback})
         self._applied(touched)
+        self._waiting.written(trio.current_time())
 
     def _draft(
         self,
@@ -339,7 +340,7 @@ class Journal:
     def _refuse_waiters(self) -> None:
         self._closing = True
         while not self._waiting.is_empty:
-            _refuse(self._waiting.leave())
+            _refuse(self._waiting.leave(trio.current_time()))
 
     async def _wait_after_failure(self) -> None:
         step = RETRY_AFTER_FAILURE[min(self._failures, len(RETRY_AFTER_FAILURE) - 1)]

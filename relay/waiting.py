@@ -6,12 +6,17 @@ alarms first, and then one request of each tenant in turn: a tenant that floods 
 bounded too: beyond it the door says 429. Where there are several tenants, none may fill more than three quarters of it,
 so the others are still let in; alarms have twice the room.
 
+Whoever is refused is told when to come back: what stands in line, at the pace at which recipients have left it lately.
+Only a batch that left somebody behind tells of the pace, for else the writer has waited and not worked. A tenant whose
+own share is full waits for its own part of the line, which moves at every turn of its own.
+
 Alarms apart, requests of one tenant leave in their order. Within a batch events are drafted before edits; who needs one
 after the other waits for the answer to the first.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar
@@ -27,8 +32,48 @@ SHARE: Final = 0.75
 """Part of it that one of several tenants may fill."""
 BATCH: Final = 8_000
 """Recipients from which on a batch takes no further request; one request may have more."""
+SOONEST, LATEST = 1, 60
+"""Whole seconds after which one who was refused is asked to come back, at least and at most."""
+ASSUMED: Final = 20_000.0
+"""Recipients per second, as long as no batch has told."""
+MEMORY: Final = 5.0
+"""Seconds of work after which what they told counts for a third."""
 
 T = TypeVar("T")
+
+
+class Pace:
+    """How fast recipients leave the line, older batches fading. `now`: seconds of a clock that is never set back."""
+
+    __slots__ = ("_began", "_counts", "_recipients", "_seconds", "_under_way")
+
+    def __init__(self) -> None:
+        self._recipients = self._seconds = self._began = 0.0
+        self._under_way = 0
+        """Recipients of the batch that is being written; 0 when none is."""
+        self._counts = False
+
+    def begins(self, recipients: int, now: float, *, counts: bool) -> None:
+        """A batch leaves the line. It counts when it leaves others behind."""
+        self._under_way, self._began, self._counts = recipients, now, counts
+
+    def ended(self, now: float) -> None:
+        """It is written."""
+        if self._counts:
+            took = max(0.0, now - self._began)
+            fade = math.exp(-took / MEMORY)
+            self._recipients = self._recipients * fade + self._under_way
+            self._seconds = self._seconds * fade + took
+        self._under_way = 0
+
+    def seconds(self, recipients: int, now: float) -> int:
+        """Until so many more have left, in whole seconds. A batch that is late may take as long again."""
+        each = self._seconds / self._recipients if self._seconds else 1 / ASSUMED
+        rest = 0.0
+        if self._under_way:
+            since = now - self._began
+            rest = self._under_way * each - since if since <= self._under_way * each else since
+        return max(SOONEST, min(LATEST, math.ceil(rest + recipients * each)))
 
 
 class Operation(Generic[T]):
@@ -61,9 +106,10 @@ class Operation(Generic[T]):
 class WaitingRoom:
     """The lines of all tenants."""
 
-    __slots__ = ("_alarms", "_lines", "_share", "_weights", "weight")
+    __slots__ = ("_alarms", "_lines", "_pace", "_share", "_weights", "weight")
 
     def __init__(self, tenants: int) -> None:
+        self._pace = Pace()
         self._share = SHARE if tenants > 1 else 1.0
         self._alarms: deque[Operation[Any]] = deque()
         self._lines: dict[str, deque[Operation[Any]]] = {}
@@ -76,20 +122,21 @@ class WaitingRoom:
     def is_empty(self) -> bool:
         return not (self._lines or self._alarms)
 
-    def enter(self, operation: Operation[Any], *, urgent: bool) -> None:
-        """Stand in line. One operation always fits, however large. Raises Overloaded."""
+    def enter(self, operation: Operation[Any], now: float, *, urgent: bool) -> None:
+        """Stand in line. One operation always fits, however large. Raises Overloaded. `now` as of Pace."""
         room = MAX_WAITING * (2 if urgent else 1)
         mine = self._weights[operation.tenant]
-        is_full = self.weight and self.weight + operation.weight > room
-        if is_full or (mine and mine + operation.weight > room * self._share):
-            raise Overloaded(retry_after=1)
+        if self.weight and self.weight + operation.weight > room:
+            raise Overloaded(self._pace.seconds(self.weight, now))
+        if mine and mine + operation.weight > room * self._share:
+            raise Overloaded(self._pace.seconds(mine * max(1, len(self._lines)), now))
         self.weight += operation.weight
         self._weights[operation.tenant] += operation.weight
         line = self._alarms if urgent else self._lines.setdefault(operation.tenant, deque())
         line.append(operation)
 
-    def leave(self) -> list[Operation[Any]]:
-        """Those whose turn it is."""
+    def leave(self, now: float) -> list[Operation[Any]]:
+        """Those whose turn it is. Call `written` once they are."""
         batch: list[Operation[Any]] = []
         weight = 0
         while weight < BATCH and not self.is_empty:
@@ -98,7 +145,12 @@ class WaitingRoom:
             weight += operation.weight
             self._weights[operation.tenant] -= operation.weight
         self.weight -= weight
+        self._pace.begins(weight, now, counts=not self.is_empty)
         return batch
+
+    def written(self, now: float) -> None:
+        """The batch that left last is durable."""
+        self._pace.ended(now)
 
     def _next(self) -> Operation[Any]:
         """The next tenant's first; the tenant stands behind the others then."""

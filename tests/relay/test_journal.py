@@ -596,6 +596,29 @@ async def test_too_much_waiting_is_refused_and_alarms_may_use_twice_the_room() -
 
 
 @virtual
+async def test_who_was_refused_and_comes_back_when_told_is_taken() -> None:
+    """Each commit takes two seconds here: the line of 100,000 is over after eight."""
+    async with desk() as d:
+        d.gate.seconds = 2.0
+        unknown = MAX_WAITING // 4 - 2
+        quarter = [Event(MESSAGE, [_user(0), *[STRANGER] * unknown], NOON)]
+
+        def ask(count: int) -> None:
+            for _ in range(count):
+                d.ask("", lambda: d.journal.accept(TENANT, quarter, None))
+
+        ask(4)
+        await trio.sleep(3.0)  # the first has told the pace, the second is half written, two wait
+        ask(3)
+        await trio.sleep(0.5)
+        [refusal] = [answer for _, answer in d.answers if isinstance(answer, Overloaded)]
+        assert refusal.retry_after == 9, "a second for the second, and two for each of the four"
+        await trio.sleep(refusal.retry_after - 0.5)
+        assert await d.journal.accept(TENANT, quarter, None) == Accepted(1, unknown)
+        assert [answer for _, answer in d.answers if answer is not refusal] == [Accepted(1, unknown)] * 6
+
+
+@virtual
 async def test_one_request_always_fits_however_large() -> None:
     async with desk() as d:
         taken = await d.journal.accept(TENANT, [Event(MESSAGE, [STRANGER] * (MAX_WAITING + 1), NOON)], None)
