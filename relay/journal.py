@@ -140,6 +140,10 @@ class Journal:
 
     # --- what doors ask
 
+    def knock(self, tenant: Tenant) -> None:
+        """Before a request, no alarm, is read. Raises Overloaded when that would be in vain."""
+        self._waiting.knock(tenant.name, trio.current_time())
+
     async def accept(self, tenant: Tenant, events: Sequence[Event], request: Request | None) -> Accepted:
         """Take events; return after the commit. Raises IdempotencyMismatch, Overloaded, Unavailable."""
         weight = 1 + sum(len(event.users) for event in events)

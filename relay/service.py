@@ -45,6 +45,7 @@ from relay.dispatch import Dispatcher
 from relay.doors.door import event_door
 from relay.doors.http1 import Limits, Server
 from relay.doors.keys import ApiKey, Keys
+from relay.doors.listening import CrowdListener
 from relay.doors.problems import refusal
 from relay.engine import RelayEngine
 from relay.journal import Executor, Journal, in_thread
@@ -286,7 +287,7 @@ async def _listen(nursery: trio.Nursery, server: Server, addresses: Sequence[Add
         except OSError as error:
             raise CannotListen(str(address), error.strerror or type(error).__name__) from None
     if listeners:
-        await nursery.start(partial(server.run, listeners))
+        await nursery.start(partial(server.run, [CrowdListener(each) for each in listeners]))
     return tuple(_name(listener) for listener in listeners)
 
 

@@ -8,7 +8,9 @@ so the others are still let in; alarms have twice the room.
 
 Whoever is refused is told when to come back: what stands in line, at the pace at which recipients have left it lately.
 Only a batch that left somebody behind tells of the pace, for else the writer has waited and not worked. A tenant whose
-own share is full waits for its own part of the line, which moves at every turn of its own.
+own share is full waits for its own part of the line, which moves at every turn of its own. Until a tenth of the room is
+free again, what it sends is refused before it is read (`knock`): reading is most of the work of a request, and spent on
+those that are refused it would be lacking for those that were taken. Alarms are always read.
 
 Alarms apart, requests of one tenant leave in their order. Within a batch events are drafted before edits; who needs one
 after the other waits for the answer to the first.
@@ -32,6 +34,8 @@ SHARE: Final = 0.75
 """Part of it that one of several tenants may fill."""
 BATCH: Final = 8_000
 """Recipients from which on a batch takes no further request; one request may have more."""
+REOPENS: Final = 0.9
+"""Part of a room that was too small for a request, up to which it must be empty before the next one is read."""
 SOONEST, LATEST = 1, 60
 """Whole seconds after which one who was refused is asked to come back, at least and at most."""
 ASSUMED: Final = 20_000.0
@@ -106,7 +110,7 @@ class Operation(Generic[T]):
 class WaitingRoom:
     """The lines of all tenants."""
 
-    __slots__ = ("_alarms", "_lines", "_pace", "_share", "_weights", "weight")
+    __slots__ = ("_alarms", "_lines", "_pace", "_refused", "_share", "_weights", "weight")
 
     def __init__(self, tenants: int) -> None:
         self._pace = Pace()
@@ -115,6 +119,8 @@ class WaitingRoom:
         self._lines: dict[str, deque[Operation[Any]]] = {}
         """By tenant; the first one is next."""
         self._weights: Counter[str] = Counter()
+        self._refused: set[str] = set()
+        """Tenants for whose last request there was no room."""
         self.weight = 0
         """Recipients that wait."""
 
@@ -122,17 +128,28 @@ class WaitingRoom:
     def is_empty(self) -> bool:
         return not (self._lines or self._alarms)
 
+    def knock(self, tenant: str, now: float) -> None:
+        """Raises Overloaded for a request, no alarm, that need not be read."""
+        if tenant not in self._refused:
+            return
+        mine, room = self._weights[tenant], MAX_WAITING * REOPENS
+        if self.weight > room:
+            raise Overloaded(self._pace.seconds(self.weight, now))
+        if mine > room * self._share:
+            raise Overloaded(self._until_own_turns(mine, now))
+        self._refused.discard(tenant)
+
     def enter(self, operation: Operation[Any], now: float, *, urgent: bool) -> None:
         """Stand in line. One operation always fits, however large. Raises Overloaded. `now` as of Pace."""
         room = MAX_WAITING * (2 if urgent else 1)
-        mine = self._weights[operation.tenant]
-        if self.weight and self.weight + operation.weight > room:
-            raise Overloaded(self._pace.seconds(self.weight, now))
-        if mine and mine + operation.weight > room * self._share:
-            raise Overloaded(self._pace.seconds(mine * max(1, len(self._lines)), now))
+        tenant, mine = operation.tenant, self._weights[operation.tenant]
+        is_full = self.weight and self.weight + operation.weight > room
+        if is_full or (mine and mine + operation.weight > room * self._share):
+            self._refused.add(tenant)
+            raise Overloaded(self._pace.seconds(self.weight, now) if is_full else self._until_own_turns(mine, now))
         self.weight += operation.weight
-        self._weights[operation.tenant] += operation.weight
-        line = self._alarms if urgent else self._lines.setdefault(operation.tenant, deque())
+        self._weights[tenant] += operation.weight
+        line = self._alarms if urgent else self._lines.setdefault(tenant, deque())
         line.append(operation)
 
     def leave(self, now: float) -> list[Operation[Any]]:
@@ -151,6 +168,10 @@ class WaitingRoom:
     def written(self, now: float) -> None:
         """The batch that left last is durable."""
         self._pace.ended(now)
+
+    def _until_own_turns(self, mine: int, now: float) -> int:
+        """Seconds until a tenant's part of the line has left, when each tenant in line has as many turns."""
+        return self._pace.seconds(mine * max(1, len(self._lines)), now)
 
     def _next(self) -> Operation[Any]:
         """The next tenant's first; the tenant stands behind the others then."""

@@ -127,6 +127,39 @@ def test_nobody_is_lost_and_everybody_keeps_their_order(story: list[tuple[str, i
             assert [e for e in left if e in mine] == mine
 
 
+def is_read(made: WaitingRoom, tenant: str) -> bool:
+    try:
+        made.knock(tenant, 0.0)
+    except Overloaded:
+        return False
+    return True
+
+
+def test_who_was_refused_is_not_read_until_a_tenth_of_the_room_is_free() -> None:
+    made = WaitingRoom(1)
+    tenth = MAX_WAITING // 10
+    for _ in range(10):
+        made.enter(operation(weight=tenth), 0.0, urgent=False)
+    assert is_read(made, "a"), "full, and nobody knows yet"
+    with pytest.raises(Overloaded):
+        made.enter(operation(), 0.0, urgent=False)
+    assert not is_read(made, "a")
+    made.leave(0.0)
+    assert is_read(made, "a")
+    made.enter(operation(weight=tenth), 0.0, urgent=False)
+    assert is_read(made, "a"), "nobody was refused since"
+
+
+def test_of_a_tenant_whose_share_is_full_only_its_own_requests_are_not_read() -> None:
+    made = room(operation("a", round(MAX_WAITING * SHARE)))
+    with pytest.raises(Overloaded):
+        made.enter(operation("a"), 0.0, urgent=False)
+    assert not is_read(made, "a")
+    assert is_read(made, "b")
+    made.leave(0.0)
+    assert is_read(made, "a")
+
+
 # --- when to come back
 
 
