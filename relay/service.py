@@ -146,7 +146,7 @@ class Relay:
         self.door = Server(router, refusal, limits)
         sources = Sources(
             self.people, self.pool.statistics, self.journal.statistics, store.statistics, self.door, self.tables,
-            lambda: self.engine.unreadable_feedback, self.sample,
+            lambda: self.engine.unreadable_feedback, self.sample, _tasks,
         )  # fmt: skip
         self.ops = Ops(sources, [_destination(tenant.name, app) for tenant in config.tenants for app in tenant.apps])
 
@@ -374,6 +374,10 @@ def _connect_tls(app: AnyAppConfig) -> Connect:
         return await connect_tls(host, port, context, address)
 
     return connect
+
+
+def _tasks() -> int:
+    return trio.lowlevel.current_statistics().tasks_living
 
 
 def _name(listener: trio.SocketListener) -> tuple[str, int]:
