@@ -122,8 +122,10 @@ async def test_answers_of_the_event_door_are_counted_by_status() -> None:
 async def test_tasks_are_counted_when_asked_for() -> None:
     async with world() as w, operator_of(w) as operator, trio.open_nursery() as nursery:
         before = (await operator.metrics())["feierabend_tasks",]
+        await operator.hang_up()
         for _ in range(5):
             nursery.start_soon(trio.sleep_forever)
+        await w.quiet()
         assert (await operator.metrics())["feierabend_tasks",] == before + 5
         nursery.cancel_scope.cancel()
 
