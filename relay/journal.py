@@ -126,6 +126,8 @@ class Journal:
         self._accepted: deque[Flight] = deque()
         self._settlements: deque[Settlement] = deque()
         self._expired: deque[tuple[Person, str]] = deque()
+        self._expiring: set[tuple[Person, str]] = set()
+        """The same: a slot is told of each time its person is looked at."""
         self._wake = trio.Event()
         self._hurry = trio.Event()
         """Set when somebody waits for the next commit, or it is full."""
@@ -219,7 +221,10 @@ class Journal:
         self._wake.set()
 
     def expire(self, person: Person, names: Sequence[str]) -> None:
-        self._expired.extend((person, name) for name in names)
+        for told in ((person, name) for name in names):
+            if told not in self._expiring:
+                self._expiring.add(told)
+                self._expired.append(told)
         self._wake.set()
 
     async def housekeep(self, work: Callable[[], None]) -> None:
@@ -309,6 +314,7 @@ class Journal:
             self._expired.extendleft(reversed(expired))
             await self._wait_after_failure()
             return
+        self._expiring.difference_update(expired)
         self._settled = len(accepted)
         self._commits += 1
         self._failures = 0

@@ -644,6 +644,35 @@ async def test_the_memory_for_idempotency_keys_is_bounded_with_room_left_for_ala
 
 
 @virtual
+async def test_an_expiry_that_is_told_again_and_again_waits_once() -> None:
+    """Also when the commit fails that was to hold it; once it is booked it can be told anew."""
+    async with desk(registered=2) as d:
+        await d.journal.accept(TENANT, [Event(MESSAGE, [_user(0)], NOON, NOON + 1)], None)
+        d.gate.shut()
+        d.ask("blocker", lambda: d.accept(1))
+        await trio.sleep(2)
+
+        def tell() -> int:
+            for _ in range(100):
+                d.journal.expire(d.person(), ["message"])
+            return d.journal.statistics().unsettled
+
+        assert tell() == 1
+        d.ledger.failures = [StoreError("disk full")]
+        d.gate.open()
+        await d.quiet()
+        assert tell() == 1
+        await trio.sleep(1)
+        assert d.account["expired"] == 1
+        d.gate.shut()
+        d.ask("blocker", lambda: d.accept(1))
+        await d.quiet()
+        assert tell() == 1
+        d.gate.open()
+        await d.quiet()
+
+
+@virtual
 async def test_a_repeated_request_in_the_same_batch_is_taken_once() -> None:
     async with desk() as d:
         d.gate.shut()
