@@ -75,9 +75,9 @@ class Record:
     last: dict[str, list[float]] = field(default_factory=dict)
     samples: list[Sample] = field(default_factory=list)
 
-    def note(self, posts: Sequence[mixture.Post], answers: Sequence[door.Answer], done: float) -> None:
-        """`done`: part of the time that has passed when the portion began, from 0 to 1."""
-        kept = self.first if done < 0.1 else self.last if done >= 0.9 else {}
+    def note(self, posts: Sequence[mixture.Post], answers: Sequence[door.Answer], number: int, portions: int) -> None:
+        """A portion, and which one of how many it was."""
+        kept = self.first if 10 * number < portions else self.last if 10 * (number + 1) > 9 * portions else {}
         for post, answer in zip(posts, answers, strict=True):
             self.posted[post.kind] += 1
             if answer.status not in mixture.KINDS[post.kind].good:
@@ -176,7 +176,7 @@ def soak(node: stage.Node, database: Path, options: argparse.Namespace) -> Recor
         start = began + round(number * options.every * 1e9)
         posts = mixture.portion(crowd, start, options.every * POSTED, options.force)
         answers = door.play(address, [post.request for post in posts], [post.instant for post in posts], CONNECTIONS)
-        record.note(posts, answers, number / portions)
+        record.note(posts, answers, number, portions)
         record.samples.append(sample(node, database))
     return record
 

@@ -55,18 +55,18 @@ def test_one_sample_that_stands_out_is_no_growth_but_a_log_too_large_is_one_when
 def test_an_answer_that_there_should_not_be_is_said() -> None:
     posts = [Post("events", 1 * MS, b""), Post("deletions", 2 * MS, b""), Post("rests", 3 * MS, b"")]
     record = Record()
-    record.note(posts, [Answer(503, 4 * MS), Answer(404, 5 * MS), Answer(422, 6 * MS)], 0.0)
+    record.note(posts, [Answer(503, 4 * MS), Answer(404, 5 * MS), Answer(422, 6 * MS)], 0, 10)
     assert record.wrong == {"events: 503": 1, "rests: 422": 1}
     assert len(objections(samples(), record.wrong)) == 2
 
 
 def test_latencies_are_kept_of_the_first_and_the_last_tenth() -> None:
     record, posts = Record(), [Post("events", 1 * MS, b"")]
-    for done in (0.0, 0.09, 0.1, 0.5, 0.89, 0.9, 0.99):
-        record.note(posts, [Answer(202, (1 + round(100 * done)) * MS)], done)
-    assert record.first == {"events": [0.0, 9.0]}
-    assert record.last == {"events": [90.0, 99.0]}
-    assert record.posted == {"events": 7}
+    for number in range(20):
+        record.note(posts, [Answer(202, (1 + number) * MS)], number, 20)
+    assert record.first == {"events": [0.0, 1.0]}
+    assert record.last == {"events": [18.0, 19.0]}
+    assert record.posted == {"events": 20}
 
 
 @pytest.mark.parametrize("count", [2, 3, 10, 12, 99, 1000])
