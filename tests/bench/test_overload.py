@@ -71,9 +71,12 @@ def test_what_is_wrong_in_a_step_is_said(last: dict[str, Any], what: str) -> Non
 
 @pytest.mark.parametrize("p50", [None, 46.0])
 def test_latency_must_come_back(p50: float | None) -> None:
+    """At last: the machine may do something else for a while."""
     *during, after = steps()
-    assert len(objections("batches", [*during, replace(after, p50_ms=p50)])) == 1
-    assert objections("batches", [*during, replace(after, p50_ms=45.0)]) == []
+    slow, back = replace(after, p50_ms=p50), replace(after, p50_ms=45.0)
+    assert len(objections("batches", [*during, slow])) == 1
+    assert len(objections("batches", [*during, slow, slow, slow])) == 1
+    assert objections("batches", [*during, slow, back]) == objections("batches", [*during, back]) == []
 
 
 def test_the_figures_of_a_step() -> None:

@@ -124,7 +124,7 @@ def test_overload() -> None:
         "overload", "--seconds", "0.5", "--users", "300", "--alarm-rate", "10", "--fsync-ms", "40", may_object=True
     )  # fmt: skip
     for series in ("batches", "singles"):
-        assert [step["factor"] for step in figures[series]] == [0.5, 1.0, 2.0, 3.0, 5.0, 0.5]
+        assert [step["factor"] for step in figures[series]][:6] == [0.5, 1.0, 2.0, 3.0, 5.0, 0.5]
         assert figures[f"{series}_accepted"] == figures[f"{series}_booked"] > 0
         for step in figures[series]:
             assert (step["others"], step["unanswered"], step["alarms_missing"], step["alarms_refused"]) == ({}, 0, 0, 0)
