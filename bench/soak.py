@@ -188,6 +188,7 @@ def told(record: Record, died: int) -> dict[str, object]:
         figures |= {f"{name}_second_tenth": middle(tenth(samples, 1), name)}
         figures |= {f"{name}_last_tenth": middle(tenth(samples, 9), name)}
     figures |= {
+        "rss_mb_by_tenth": [middle(tenth(samples, number), "rss_mb") for number in range(10)],
         "database_mb_first": round(samples[0].database_bytes / MB, 1),
         "database_mb_last": round(samples[-1].database_bytes / MB, 1),
         "wal_mb_most": round(max(each.wal_bytes for each in samples) / MB, 1),
