@@ -193,19 +193,19 @@ def node(
     sends: bool = True,
     key_file: Path | None = None,
     more: str = "",
+    command: Sequence[str] = ("-m", "relay", "serve"),
 ) -> Iterator[Node]:
     """A relay on this database, sending to the sink. `sends`: it is waited for until it has a connection there.
 
     `key_file`: signing key that the provider knows; else one that nobody does. `more`: configuration of other apps.
+    `command`: what Python runs; it is told `--config`.
     """
     door, ops = free_port(), free_port()
     if key_file is None:
         key_file = folder / "AuthKey.p8"
         key_file.write_bytes(provider_key()[0])
     configuration = _configuration(folder, database, sink_port, ca_file, door, ops, key_file, more)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "relay", "serve", "--config", str(configuration)], stderr=subprocess.DEVNULL
-    )
+    process = subprocess.Popen([sys.executable, *command, "--config", str(configuration)], stderr=subprocess.DEVNULL)
     if cpu is not None:
         os.sched_setaffinity(process.pid, {cpu})
     found = Node(f"http://127.0.0.1:{door}", f"http://127.0.0.1:{ops}", BACKEND, APP, process.pid)

@@ -4,12 +4,14 @@ Each person stands in the heap at most for its earliest instant; older entries a
 thrown away when they surface. What a commit touched does not go through the heap: it is considered at once, in one
 pass, and handed to the lanes as lists, shuffled, so that who is woken together does not show who was written to
 together (P9). A list too long for one pass is shuffled before it is cut, and entries of one instant leave the heap in
-random order: else the passes would keep the order of the recipients.
+random order: else the passes would keep the order of the recipients. Who stands in line is not entered again: under
+more load than the dispatcher can follow the lines are as long as there are people, and no longer.
 """
 
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from itertools import count
 from random import Random
@@ -40,6 +42,30 @@ ROOMY: Final = 10_000
 """Entries of the heap below which outdated ones are left alone."""
 
 
+class _Line:
+    """Persons in the order in which they came, each once."""
+
+    __slots__ = ("_order", "_present")
+
+    def __init__(self) -> None:
+        self._order: deque[Person] = deque()
+        self._present: set[Person] = set()
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def add(self, person: Person) -> None:
+        if person not in self._present:
+            self._present.add(person)
+            self._order.append(person)
+
+    def take(self, count: int) -> list[Person]:
+        """The first ones, at most so many."""
+        taken = [self._order.popleft() for _ in range(min(count, len(self._order)))]
+        self._present.difference_update(taken)
+        return taken
+
+
 class Lanes(Protocol):
     def send(self, flights: Sequence[Flight]) -> None:
         """Queue wakeups at the lanes of their devices' apps."""
@@ -59,9 +85,9 @@ class Dispatcher:
         self._heap: list[tuple[float, int, Person]] = []
         self._crowded = ROOMY
         self._order = count()
-        self._alarmed: list[Person] = []
+        self._alarmed = _Line()
         """Those of the touched who have an alarm, while others stand in line."""
-        self._touched: dict[str, list[Person]] = {}
+        self._touched: dict[str, _Line] = {}
         """By tenant: whoever has many does not keep the others waiting."""
         self._wake = trio.Event()
 
@@ -72,13 +98,15 @@ class Dispatcher:
         if len(persons) > CHUNK:
             persons = self._rng.sample(persons, len(persons))
         if self._touched or len(persons) > CHUNK:  # a whole force perhaps: alarms overtake it
-            self._alarmed.extend(person for person in persons if _has_alarm(person))
+            for person in persons:
+                if _has_alarm(person):
+                    self._alarmed.add(person)
             persons = [person for person in persons if not _has_alarm(person)]
         for person in persons:
             line = self._touched.get(person.tenant.name)
             if line is None:
-                line = self._touched[person.tenant.name] = []
-            line.append(person)
+                line = self._touched[person.tenant.name] = _Line()
+            line.add(person)
         self._wake.set()
 
     def next_due(self) -> float:
@@ -130,9 +158,7 @@ class Dispatcher:
 
     async def _serve_alarms(self) -> None:
         while self._alarmed:
-            persons = self._alarmed[:STEP]
-            del self._alarmed[:STEP]
-            self._send(self._consider(persons))
+            self._send(self._consider(self._alarmed.take(STEP)))
             await trio.lowlevel.checkpoint()
 
     def _send(self, flights: list[Flight]) -> None:
@@ -145,8 +171,7 @@ class Dispatcher:
         persons: list[Person] = []
         share = CHUNK // max(1, len(self._touched))
         for tenant, line in list(self._touched.items()):
-            persons += line[:share]
-            del line[:share]
+            persons += line.take(share)
             if not line:
                 del self._touched[tenant]
         heap = self._heap

@@ -68,6 +68,9 @@ class RelayEngine:
         self.unreadable_feedback = 0
         """Feedback that could not be told, because its ids do not open."""
 
+    def knock(self, tenant: Tenant) -> None:
+        self._journal.knock(tenant)
+
     async def accept(self, tenant: Tenant, events: Sequence[Event], request: Request | None) -> Accepted:
         return await self._journal.accept(tenant, events, request)
 

@@ -134,6 +134,8 @@ class Journal:
         self._accepted: deque[Flight] = deque()
         self._settlements: deque[Settlement] = deque()
         self._expired: deque[tuple[Person, str]] = deque()
+        self._expiring: set[tuple[Person, str]] = set()
+        """The same: a slot is told of each time its person is looked at."""
         self._wake = trio.Event()
         self._hurry = trio.Event()
         """Set when somebody waits for the next commit, or it is full."""
@@ -147,6 +149,10 @@ class Journal:
         self._healthy = True
 
     # --- what doors ask
+
+    def knock(self, tenant: Tenant) -> None:
+        """Before a request, no alarm, is read. Raises Overloaded when that would be in vain."""
+        self._waiting.knock(tenant.name, trio.current_time())
 
     async def accept(self, tenant: Tenant, events: Sequence[Event], request: Request | None) -> Accepted:
         """Take events; return after the commit. Raises IdempotencyMismatch, Overloaded, Unavailable."""
@@ -176,7 +182,7 @@ class Journal:
     async def _committed(self, operation: Operation[T], *, urgent: bool) -> T:
         if self._closing:
             raise Unavailable(retry_after=5)
-        self._waiting.enter(operation, urgent=urgent)
+        self._waiting.enter(operation, trio.current_time(), urgent=urgent)
         self._wake.set()
         self._hurry.set()
         await operation.done.wait()
@@ -242,7 +248,10 @@ class Journal:
         self._wake.set()
 
     def expire(self, person: Person, names: Sequence[str]) -> None:
-        self._expired.extend((person, name) for name in names)
+        for told in ((person, name) for name in names):
+            if told not in self._expiring:
+                self._expiring.add(told)
+                self._expired.append(told)
         self._wake.set()
 
     async def housekeep(self, work: Callable[[], None]) -> None:
@@ -314,7 +323,7 @@ class Journal:
             await self._hurry.wait()
 
     async def _commit_one(self) -> None:
-        operations = self._waiting.leave()
+        operations = self._waiting.leave(trio.current_time())
         most = RIDE_ALONG if operations else SETTLE_CHUNK
         accepted = _take(self._accepted, most)
         settlements = _take(self._settlements, most - len(accepted))
@@ -332,6 +341,7 @@ class Journal:
             self._expired.extendleft(reversed(expired))
             await self._wait_after_failure()
             return
+        self._expiring.difference_update(expired)
         self._settled = len(accepted)
         self._commits += 1
         self._failures = 0
@@ -341,6 +351,7 @@ class Journal:
             operation.done.set()
         self._tell({record.tenant for record in draft.batch.feedback})
         self._applied(touched)
+        self._waiting.written(trio.current_time())
 
     def _draft(
         self,
@@ -366,7 +377,7 @@ class Journal:
     def _refuse_waiters(self) -> None:
         self._closing = True
         while not self._waiting.is_empty:
-            _refuse(self._waiting.leave())
+            _refuse(self._waiting.leave(trio.current_time()))
 
     async def _wait_after_failure(self) -> None:
         step = RETRY_AFTER_FAILURE[min(self._failures, len(RETRY_AFTER_FAILURE) - 1)]

@@ -48,6 +48,7 @@ from relay.dispatch import Dispatcher
 from relay.doors.door import event_door
 from relay.doors.http1 import Limits, Server
 from relay.doors.keys import ApiKey, Keys
+from relay.doors.listening import CrowdListener
 from relay.doors.port import LaneCondition
 from relay.doors.problems import refusal
 from relay.engine import RelayEngine
@@ -154,7 +155,7 @@ class Relay:
         self.door = Server(router, refusal, limits)
         sources = Sources(
             self.people, self.pool.statistics, self.journal.statistics, store.statistics, self.door, self.tables,
-            lambda: self.engine.unreadable_feedback, self.sample,
+            lambda: self.engine.unreadable_feedback, self.sample, _tasks,
         )  # fmt: skip
         self.control = Control(self.people, self.journal, clock.now)
         self.ops = Ops(
@@ -324,7 +325,7 @@ async def _listen(nursery: trio.Nursery, server: Server, addresses: Sequence[Add
         except OSError as error:
             raise CannotListen(str(address), error.strerror or type(error).__name__) from None
     if listeners:
-        await nursery.start(partial(server.run, listeners))
+        await nursery.start(partial(server.run, [CrowdListener(each) for each in listeners]))
     return tuple(_name(listener) for listener in listeners)
 
 
@@ -411,6 +412,10 @@ def _connect_tls(app: AnyAppConfig) -> Connect:
         return await connect_tls(host, port, context, address)
 
     return connect
+
+
+def _tasks() -> int:
+    return trio.lowlevel.current_statistics().tasks_living
 
 
 def _name(listener: trio.SocketListener) -> tuple[str, int]:

@@ -6,12 +6,19 @@ alarms first, and then one request of each tenant in turn: a tenant that floods 
 bounded too: beyond it the door says 429. Where there are several tenants, none may fill more than three quarters of it,
 so the others are still let in; alarms have twice the room.
 
+Whoever is refused is told when to come back: what stands in line, at the pace at which recipients have left it lately.
+Only a batch that left somebody behind tells of the pace, for else the writer has waited and not worked. A tenant whose
+own share is full waits for its own part of the line, which moves at every turn of its own. Until a tenth of the room is
+free again, what it sends is refused before it is read (`knock`): reading is most of the work of a request, and spent on
+those that are refused it would be lacking for those that were taken. Alarms are always read.
+
 Alarms apart, requests of one tenant leave in their order. Within a batch events are drafted before edits; who needs one
 after the other waits for the answer to the first.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar
@@ -27,8 +34,50 @@ SHARE: Final = 0.75
 """Part of it that one of several tenants may fill."""
 BATCH: Final = 8_000
 """Recipients from which on a batch takes no further request; one request may have more."""
+REOPENS: Final = 0.9
+"""Part of a room that was too small for a request, up to which it must be empty before the next one is read."""
+SOONEST, LATEST = 1, 60
+"""Whole seconds after which one who was refused is asked to come back, at least and at most."""
+ASSUMED: Final = 20_000.0
+"""Recipients per second, as long as no batch has told."""
+MEMORY: Final = 5.0
+"""Seconds of work after which what they told counts for a third."""
 
 T = TypeVar("T")
+
+
+class Pace:
+    """How fast recipients leave the line, older batches fading. `now`: seconds of a clock that is never set back."""
+
+    __slots__ = ("_began", "_counts", "_recipients", "_seconds", "_under_way")
+
+    def __init__(self) -> None:
+        self._recipients = self._seconds = self._began = 0.0
+        self._under_way = 0
+        """Recipients of the batch that is being written; 0 when none is."""
+        self._counts = False
+
+    def begins(self, recipients: int, now: float, *, counts: bool) -> None:
+        """A batch leaves the line. It counts when it leaves others behind."""
+        self._under_way, self._began, self._counts = recipients, now, counts
+
+    def ended(self, now: float) -> None:
+        """It is written."""
+        if self._counts:
+            took = max(0.0, now - self._began)
+            fade = math.exp(-took / MEMORY)
+            self._recipients = self._recipients * fade + self._under_way
+            self._seconds = self._seconds * fade + took
+        self._under_way = 0
+
+    def seconds(self, recipients: int, now: float) -> int:
+        """Until so many more have left, in whole seconds. A batch that is late may take as long again."""
+        each = self._seconds / self._recipients if self._seconds else 1 / ASSUMED
+        rest = 0.0
+        if self._under_way:
+            since = now - self._began
+            rest = self._under_way * each - since if since <= self._under_way * each else since
+        return max(SOONEST, min(LATEST, math.ceil(rest + recipients * each)))
 
 
 class Operation(Generic[T]):
@@ -61,14 +110,17 @@ class Operation(Generic[T]):
 class WaitingRoom:
     """The lines of all tenants."""
 
-    __slots__ = ("_alarms", "_lines", "_share", "_weights", "weight")
+    __slots__ = ("_alarms", "_lines", "_pace", "_refused", "_share", "_weights", "weight")
 
     def __init__(self, tenants: int) -> None:
+        self._pace = Pace()
         self._share = SHARE if tenants > 1 else 1.0
         self._alarms: deque[Operation[Any]] = deque()
         self._lines: dict[str, deque[Operation[Any]]] = {}
         """By tenant; the first one is next."""
         self._weights: Counter[str] = Counter()
+        self._refused: set[str] = set()
+        """Tenants for whose last request there was no room."""
         self.weight = 0
         """Recipients that wait."""
 
@@ -76,20 +128,32 @@ class WaitingRoom:
     def is_empty(self) -> bool:
         return not (self._lines or self._alarms)
 
-    def enter(self, operation: Operation[Any], *, urgent: bool) -> None:
-        """Stand in line. One operation always fits, however large. Raises Overloaded."""
+    def knock(self, tenant: str, now: float) -> None:
+        """Raises Overloaded for a request, no alarm, that need not be read."""
+        if tenant not in self._refused:
+            return
+        mine, room = self._weights[tenant], MAX_WAITING * REOPENS
+        if self.weight > room:
+            raise Overloaded(self._pace.seconds(self.weight, now))
+        if mine > room * self._share:
+            raise Overloaded(self._until_own_turns(mine, now))
+        self._refused.discard(tenant)
+
+    def enter(self, operation: Operation[Any], now: float, *, urgent: bool) -> None:
+        """Stand in line. One operation always fits, however large. Raises Overloaded. `now` as of Pace."""
         room = MAX_WAITING * (2 if urgent else 1)
-        mine = self._weights[operation.tenant]
+        tenant, mine = operation.tenant, self._weights[operation.tenant]
         is_full = self.weight and self.weight + operation.weight > room
         if is_full or (mine and mine + operation.weight > room * self._share):
-            raise Overloaded(retry_after=1)
+            self._refused.add(tenant)
+            raise Overloaded(self._pace.seconds(self.weight, now) if is_full else self._until_own_turns(mine, now))
         self.weight += operation.weight
-        self._weights[operation.tenant] += operation.weight
-        line = self._alarms if urgent else self._lines.setdefault(operation.tenant, deque())
+        self._weights[tenant] += operation.weight
+        line = self._alarms if urgent else self._lines.setdefault(tenant, deque())
         line.append(operation)
 
-    def leave(self) -> list[Operation[Any]]:
-        """Those whose turn it is."""
+    def leave(self, now: float) -> list[Operation[Any]]:
+        """Those whose turn it is. Call `written` once they are."""
         batch: list[Operation[Any]] = []
         weight = 0
         while weight < BATCH and not self.is_empty:
@@ -98,7 +162,16 @@ class WaitingRoom:
             weight += operation.weight
             self._weights[operation.tenant] -= operation.weight
         self.weight -= weight
+        self._pace.begins(weight, now, counts=not self.is_empty)
         return batch
+
+    def written(self, now: float) -> None:
+        """The batch that left last is durable."""
+        self._pace.ended(now)
+
+    def _until_own_turns(self, mine: int, now: float) -> int:
+        """Seconds until a tenant's part of the line has left, when each tenant in line has as many turns."""
+        return self._pace.seconds(mine * max(1, len(self._lines)), now)
 
     def _next(self) -> Operation[Any]:
         """The next tenant's first; the tenant stands behind the others then."""

@@ -50,6 +50,7 @@ def put_users(records: Callable[[Tenant], Records]) -> Handle:
     """The devices of many users, in one commit."""
 
     async def handle(call: Call, engine: Engine) -> Response:
+        engine.knock(call.tenant)
         body = _USERS.decode(call.content_type, call.body)
         if len(body.users) > MOST_USERS:
             raise TooManyRecipients(MOST_USERS)

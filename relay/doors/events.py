@@ -121,6 +121,8 @@ def post_events(records: Callable[[Tenant], Records]) -> Handle:
     """Take one event or many, all or none."""
 
     async def handle(call: Call, engine: Engine) -> Response:
+        if not call.header(b"idempotency-key"):  # without one it holds no alarm
+            engine.knock(call.tenant)
         body = _EVENTS.decode(call.content_type, call.body)
         found = _Reading(call, records(call.tenant))
         events = found.read(body)
@@ -137,6 +139,7 @@ def post_events(records: Callable[[Tenant], Records]) -> Handle:
 
 async def post_seen(call: Call, engine: Engine) -> Response:
     """Cancel what the users have read; and let what is new wait while they go on reading on another device."""
+    engine.knock(call.tenant)
     body = _SEENS.decode(call.content_type, call.body)
     alone = body.at is not None or body.active_for is not None
     if (body.user is None) == (body.seen is None) or (body.seen is not None and alone):

@@ -38,6 +38,8 @@ class Limits:
 
     head: int = 16_384
     body: int = 4 * 2**20
+    bodies: int = 64 * 2**20
+    """Of all connections together, what they send and what is being answered; of each only what is beyond one read."""
     connections: int = 1_000
     pipelined: int = 64
     """Requests of one connection that may wait for their turn."""
@@ -75,6 +77,8 @@ class _Place:
     scope: trio.CancelScope
     deadline: float
     phase: int = IDLE
+    held: int = 0
+    """Bytes of its bodies, beyond one read."""
 
 
 class Server:
@@ -90,6 +94,10 @@ class Server:
             IDLE: limits.idle_seconds, HEAD: limits.head_seconds, BODY: limits.body_seconds
         }  # fmt: skip
         self._places: set[_Place] = set()
+        self._held = 0
+        """Sum over the places."""
+        self._turned_away = 0
+        """Connections that are told so at this moment."""
         self._draining = False
         self._accepting = trio.CancelScope()
         self.answered: dict[int, int] = {}
@@ -145,6 +153,7 @@ class Server:
                     await self._converse(stream, place)
                 finally:
                     self._places.discard(place)
+                    self._held -= place.held
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # the client went away
         except MemoryError:
@@ -153,8 +162,15 @@ class Server:
             await trio.aclose_forcefully(stream)
 
     async def _turn_away(self, stream: trio.abc.Stream) -> None:
-        with trio.move_on_after(LINGER):
-            await self._part(stream, self._refuse(503, "too many connections"))
+        """Say so, to as many at a time as may be connected; to more nothing is said."""
+        if self._turned_away >= self._limits.connections:
+            return
+        self._turned_away += 1
+        try:
+            with trio.move_on_after(LINGER):
+                await self._part(stream, self._refuse(503, "too many connections"))
+        finally:
+            self._turned_away -= 1
 
     async def _converse(self, stream: trio.abc.Stream, place: _Place) -> None:
         """Read, answer, read on; return when the connection is to end."""
@@ -162,14 +178,8 @@ class Server:
         parser = Parser(head=limits.head, body=limits.body, pipelined=limits.pipelined)
         while True:
             while parser.ready:
-                request, keep = parser.ready.popleft()
-                place.deadline, place.phase = NEVER, ANSWER
-                response = await self._handler(request)
-                keep = keep and not self._draining
-                place.deadline = trio.current_time() + limits.answer_seconds
-                if not keep:
-                    return await self._part(stream, response, request.method)
-                await stream.send_all(self._bytes(response, request.method, keep=True))
+                if not await self._answer(stream, place, parser):
+                    return None
             if parser.refusal is not None:
                 place.deadline, place.phase = trio.current_time() + limits.answer_seconds, ANSWER
                 return await self._part(stream, self._refuse(*parser.refusal))
@@ -183,6 +193,30 @@ class Server:
             if not data:
                 return None
             parser.feed(bytes(data))
+            del data  # or an idle connection would keep it
+            self._hold(place, parser)
+
+    async def _answer(self, stream: trio.abc.Stream, place: _Place, parser: Parser) -> bool:
+        """Answer the next request; False: that was the last one. Else an idle connection would keep it."""
+        request, keep = parser.ready.popleft()
+        place.deadline, place.phase = NEVER, ANSWER
+        response = await self._handler(request)
+        parser.answered(request)
+        self._hold(place, parser)
+        place.deadline = trio.current_time() + self._limits.answer_seconds
+        if keep and not self._draining:
+            await stream.send_all(self._bytes(response, request.method, keep=True))
+            return True
+        await self._part(stream, response, request.method)
+        return False
+
+    def _hold(self, place: _Place, parser: Parser) -> None:
+        """Note what a connection keeps. When all together keep too much, no large body is received any more."""
+        self._held -= place.held
+        if parser.kept > READ and parser.phase == BODY and self._held + parser.kept - READ > self._limits.bodies:
+            parser.refuse(503, "too many large requests are under way")
+        place.held = max(0, parser.kept - READ)
+        self._held += place.held
 
     def _rearm(self, place: _Place, phase: int) -> None:
         """A phase that begins gets its deadline; one that goes on keeps the one it has."""

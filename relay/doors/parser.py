@@ -54,6 +54,8 @@ class Parser:
         self.refusal: tuple[int, str] | None = None
         self.phase = IDLE
         self.wants_continue = False
+        self.kept = 0
+        """Bytes of bodies, from the first one read to the last answer (`answered`)."""
         self._untold = 0
         """Bytes read since the parser last told of progress: a head, a chunk's size or a trailer without end."""
         self._reset()
@@ -81,6 +83,16 @@ class Parser:
         if self._untold > self._most_head + (READ if self.phase == BODY else 0):
             self._refuse(431, "the request head is too large")
         return None
+
+    def answered(self, request: Request) -> None:
+        """One of `ready` is done with."""
+        self.kept -= len(request.body)
+
+    def refuse(self, status: int, sentence: str) -> None:
+        """Let go of what is not complete; nothing may be fed any more."""
+        self.kept -= len(self._body)
+        self._body = bytearray()
+        self._refuse(status, sentence)
 
     def _decline(self, rest: bytes) -> None:
         """An upgrade is an offer (RFC 9110, 7.8). llhttp takes it and skips the body, so the head is parsed anew."""
@@ -153,6 +165,7 @@ class Parser:
         self._size += len(body)
         if self._size > self._most_body:
             self._too_large()
+        self.kept += len(body)
         self._body += body
 
     def _too_large(self) -> None:
@@ -165,6 +178,7 @@ class Parser:
         self.phase = IDLE
         self.wants_continue = False
         request = Request(self._parser.get_method(), self._url, self._headers, bytes(self._body))
+        self._body = bytearray()
         self.ready.append((request, self._is_current and bool(self._parser.should_keep_alive())))
 
 

@@ -147,6 +147,9 @@ NOBODY: Final[Mapping[UserKey, float]] = MappingProxyType({})
 
 
 class Engine(Protocol):
+    def knock(self, tenant: Tenant) -> None:
+        """To be asked before a large body is read that can hold no alarm. Raises Overloaded."""
+
     async def accept(self, tenant: Tenant, events: Sequence[Event], request: Request | None) -> Accepted:
         """Take the events, all or none. Raises IdempotencyMismatch, Overloaded, Unavailable."""
 

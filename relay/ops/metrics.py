@@ -43,6 +43,8 @@ class Sources:
     feedback_lost: Callable[[], int]
     """Devices that could not be told of, because their ids do not open."""
     sample: Sample
+    tasks: Callable[[], int]
+    """Tasks of the event loop."""
 
 
 def exposition(sources: Sources, oldest: Oldest) -> bytes:
@@ -143,6 +145,7 @@ class _Relay(Collector):
             "feierabend_feedback_unreadable", "Devices that could not be told of", value=self._sources.feedback_lost()
         )
         yield GaugeMetricFamily("feierabend_door_connections", "Open connections", value=self._sources.door.connections)
+        yield GaugeMetricFamily("feierabend_tasks", "Tasks of the event loop", value=self._sources.tasks())
         requests = CounterMetricFamily("feierabend_door_answers", "Answers by status", labels=["status"])
         for status, count in sorted(self._sources.door.answered.items()):
             requests.add_metric([str(status)], count)

@@ -246,6 +246,32 @@ async def test_a_person_who_is_touched_and_due_at_once_is_woken_once() -> None:
 
 
 @virtual
+async def test_who_stands_in_line_is_not_entered_again() -> None:
+    """Commits that touch the same people, faster than they are considered: each is looked at once, not a hundred times.
+
+    What comes after somebody's turn is another turn.
+    """
+    clock, lanes = _Stopped(0.0), _Lanes()
+    dispatcher = _dispatcher(clock, lanes)
+    looked: list[Person] = []
+    dispatcher._tables = lambda person, _now: looked.append(person)  # type: ignore[assignment]  # None: no rest
+    people = _people(CHUNK + 100)
+    alarmed, others = people[:100], people[100:]
+    for person in others:
+        _owe(person, due=0.0)
+    for person in alarmed:
+        _owe(person, due=0.0, name="alarm")
+    dispatcher.touched(others)
+    for _ in range(100):
+        dispatcher.touched(people)
+    await _let_run(dispatcher)
+    assert sorted(map(people.index, looked)) == list(range(len(people)))
+    dispatcher.touched(people)
+    await _let_run(dispatcher)
+    assert len(looked) == 2 * len(people)
+
+
+@virtual
 async def test_a_clock_set_forward_brings_what_fell_due_within_a_slice() -> None:
     clock, lanes = SettableClock(), _Lanes()
     dispatcher = _dispatcher(clock, lanes)

@@ -607,6 +607,29 @@ async def test_too_much_waiting_is_refused_and_alarms_may_use_twice_the_room() -
 
 
 @virtual
+async def test_who_was_refused_and_comes_back_when_told_is_taken() -> None:
+    """Each commit takes two seconds here: the line of 100,000 is over after eight."""
+    async with desk() as d:
+        d.gate.seconds = 2.0
+        unknown = MAX_WAITING // 4 - 2
+        quarter = [Event(MESSAGE, [_user(0), *[STRANGER] * unknown], NOON)]
+
+        def ask(count: int) -> None:
+            for _ in range(count):
+                d.ask("", lambda: d.journal.accept(TENANT, quarter, None))
+
+        ask(4)
+        await trio.sleep(3.0)  # the first has told the pace, the second is half written, two wait
+        ask(3)
+        await trio.sleep(0.5)
+        [refusal] = [answer for _, answer in d.answers if isinstance(answer, Overloaded)]
+        assert refusal.retry_after == 9, "a second for the second, and two for each of the four"
+        await trio.sleep(refusal.retry_after - 0.5)
+        assert await d.journal.accept(TENANT, quarter, None) == Accepted(1, unknown)
+        assert [answer for _, answer in d.answers if answer is not refusal] == [Accepted(1, unknown)] * 6
+
+
+@virtual
 async def test_one_request_always_fits_however_large() -> None:
     async with desk() as d:
         taken = await d.journal.accept(TENANT, [Event(MESSAGE, [STRANGER] * (MAX_WAITING + 1), NOON)], None)
@@ -629,6 +652,35 @@ async def test_the_memory_for_idempotency_keys_is_bounded_with_room_left_for_ala
         await d.journal.accept(TENANT, [alarm], Request(b"k4", b""))
         with pytest.raises(Overloaded):
             await d.journal.accept(TENANT, [alarm], Request(b"k5", b""))
+
+
+@virtual
+async def test_an_expiry_that_is_told_again_and_again_waits_once() -> None:
+    """Also when the commit fails that was to hold it; once it is booked it can be told anew."""
+    async with desk(registered=2) as d:
+        await d.journal.accept(TENANT, [Event(MESSAGE, [_user(0)], NOON, NOON + 1)], None)
+        d.gate.shut()
+        d.ask("blocker", lambda: d.accept(1))
+        await trio.sleep(2)
+
+        def tell() -> int:
+            for _ in range(100):
+                d.journal.expire(d.person(), ["message"])
+            return d.journal.statistics().unsettled
+
+        assert tell() == 1
+        d.ledger.failures = [StoreError("disk full")]
+        d.gate.open()
+        await d.quiet()
+        assert tell() == 1
+        await trio.sleep(1)
+        assert d.account["expired"] == 1
+        d.gate.shut()
+        d.ask("blocker", lambda: d.accept(1))
+        await d.quiet()
+        assert tell() == 1
+        d.gate.open()
+        await d.quiet()
 
 
 @virtual

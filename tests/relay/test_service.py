@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -324,6 +325,18 @@ async def _read_all(stream: trio.abc.ReceiveStream) -> bytes:
     async for part in stream:
         read += part
     return read
+
+
+@pytest.mark.sockets
+async def test_a_crowd_at_the_door_is_let_in_within_a_few_passes_of_the_loop() -> None:
+    """Not one in each: when a pass takes a tenth of a second, who has an alarm stands among them."""
+    async with _listening(0.5, Gate()) as (relay, bound, _stop, _stopped):
+        crowd = [socket.create_connection(bound.door[0]) for _ in range(60)]
+        for _ in range(10):
+            await trio.lowlevel.checkpoint()
+        assert relay.door.connections == 60
+        for client in crowd:
+            client.close()
 
 
 @pytest.mark.sockets

@@ -255,13 +255,14 @@ class Network:
 
 
 class Gate:
-    """An executor with a door: commits wait while it is shut. With `fails` none succeeds."""
+    """An executor with a door: commits wait while it is shut. With `fails` none succeeds. Each takes `seconds`."""
 
     def __init__(self) -> None:
         self._open = trio.Event()
         self.open()
         self.waiting = 0
         self.fails = False
+        self.seconds = 0.0
 
     def open(self) -> None:
         self._open.set()
@@ -273,6 +274,8 @@ class Gate:
         self.waiting += 1
         try:
             await self._open.wait()
+            if self.seconds:
+                await trio.sleep(self.seconds)
         finally:
             self.waiting -= 1
         if self.fails:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -714,6 +715,27 @@ async def test_a_relay_that_is_closing_answers_503(house: House, autojump_clock:
     house.journal.close()
     answer = await house.post({"user": "anna"})
     assert (answer.status, answer.header("retry-after") is not None) == (503, True)
+
+
+async def test_while_too_much_waits_what_can_be_no_alarm_is_refused_unread(autojump_clock: MockClock) -> None:
+    """It is not even JSON. With an Idempotency-Key it is read: it may hold an alarm."""
+    held = Held()
+    async with open_house(executor=held) as house, trio.open_nursery() as nursery:
+        await registered(house, held)
+        nursery.start_soon(house.post, {"user": "zoe"})
+        await wait_all_tasks_blocked()
+        assert (await house.post(b"no JSON")).status == 400
+        for _ in range(20):  # the last one has no room
+            nursery.start_soon(partial(house.post, {"users": ["anna"] * 5_000}, form=MSGPACK))
+        await wait_all_tasks_blocked()
+        for path in ("/v1/events", "/v1/seen"):
+            answer = await house.ask("POST", path, b"no JSON", key="backend")
+            assert answer.status == 429
+            assert int(answer.header("retry-after") or "0") >= 1
+        assert (await house.post(b"no JSON", idempotency_key="k-1")).status == 400
+        held.release()
+        await wait_all_tasks_blocked()
+        assert (await house.post(b"no JSON")).status == 400
 
 
 async def test_when_too_much_waits_the_answer_is_429_but_alarms_still_have_room(autojump_clock: MockClock) -> None:

@@ -9,6 +9,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from relay.doors.http1 import LINGER, TICK, Limits, Request, Response, Server
+from relay.doors.parser import READ
 from relay.doors.problems import refusal
 from tests.relay.doors.bare_server import Running, echo, serving
 from tests.relay.doors.http_client import Client, MemoryListener, request
@@ -231,6 +232,45 @@ async def test_who_is_turned_away_and_does_not_read_costs_a_moment(autojump_cloc
         with pytest.raises(trio.BrokenResourceError):
             await deaf.send(b"x")
         assert trio.current_time() - began <= LINGER + 0.5
+
+
+async def test_only_so_many_are_turned_away_at_a_time(autojump_clock: MockClock) -> None:
+    """Who opens connections faster than that is told nothing; a moment later there is room for another word."""
+    async with serving(limits=Limits(connections=2)) as running:
+        kept = [running.connect() for _ in range(2)]
+        await wait_all_tasks_blocked()
+        crowd = [running.connect() for _ in range(5)]
+        await wait_all_tasks_blocked()
+        told = [len(await client.rest()) for client in crowd]
+        assert sorted(told) == [0, 0, 0, 1, 1]
+        assert running.server.answered == {503: 2}
+        await trio.sleep(LINGER + 0.1)
+        assert [answer.status for answer in await running.connect().rest()] == [503]
+        for client in kept:
+            assert (await client.ask(request("GET", "/"))).status == 200
+
+
+async def test_large_bodies_of_all_connections_together_are_bounded(autojump_clock: MockClock) -> None:
+    """Whoever is beyond gets 503 and a word when to come back; small requests are taken, and what goes makes room."""
+    large = request("POST", "/", b"x" * (3 * READ))
+    async with serving(limits=Limits(bodies=4 * READ)) as running:
+        first, second, third = (running.connect() for _ in range(3))
+        for client in (first, second):
+            await client.send(large[:-1])  # each keeps two reads beyond the first
+            await wait_all_tasks_blocked()
+        await third.send(large[:-1])
+        [refused] = await third.rest()
+        assert refused.status == 503
+        assert int(refused.header("retry-after") or "0") >= 1
+        small = running.connect()
+        assert (await small.ask(request("POST", "/", b"x" * (READ // 2)))).status == 200
+        await first.send(large[-1:])
+        assert (await first.answer() or refused).status == 200
+        assert (await running.connect().ask(large)).status == 200, "and an idle connection keeps nothing"
+        assert (await small.ask(large)).status == 200
+        await second.aclose()
+        await wait_all_tasks_blocked()
+        assert running.server._held == 0
 
 
 async def test_answers_are_counted_by_status(autojump_clock: MockClock) -> None:

@@ -33,8 +33,11 @@ class Operator:
         self._asking = asking
 
     async def ask(self, path: str, method: str = "GET", body: bytes | None = None) -> Answer:
-        await self._asking.aclose()
+        await self.hang_up()
         return await self._asking.ask(method, path, body)
+
+    async def hang_up(self) -> None:
+        await self._asking.aclose()
 
     async def ready(self) -> tuple[int, Any]:
         answer = await self.ask("/readyz")

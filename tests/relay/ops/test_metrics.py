@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import trio
 from prometheus_client.parser import text_string_to_metric_families
 
 from relay.core.books import ACCOUNTS
@@ -175,6 +176,18 @@ async def test_answers_of_the_event_door_are_counted_by_status() -> None:
         assert metrics["feierabend_door_answers_total", "401"] == 1
 
 
+@virtual
+async def test_tasks_are_counted_when_asked_for() -> None:
+    async with world() as w, operator_of(w) as operator, trio.open_nursery() as nursery:
+        before = (await operator.metrics())["feierabend_tasks",]
+        await operator.hang_up()
+        for _ in range(5):
+            nursery.start_soon(trio.sleep_forever)
+        await w.quiet()
+        assert (await operator.metrics())["feierabend_tasks",] == before + 5
+        nursery.cancel_scope.cancel()
+
+
 @pytest.mark.parametrize(("size", "told"), [(0, 0), (19, 0), (20, 20), (39, 20), (40, 40)])
 def test_who_waits_is_told_over_all_tenants_and_in_steps(size: int, told: int) -> None:
     """So many people of two tenants are deferred: neither the last one of them shows, nor whose they are."""
@@ -204,6 +217,7 @@ def sources(people: People) -> Sources:
         tables,
         lambda: 3,
         Sample(lambda _p, _c, _n: False),
+        lambda: 0,
     )
 
 
