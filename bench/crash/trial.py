@@ -1,0 +1,215 @@
+"""Many lives of one relay on one database: started, asked, killed, looked at, and started again.
+
+What each kill is aimed at, and what it hit, is the business of aims.py; what came of all of it that of judge.py.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from random import Random
+from typing import Any, Self
+
+from bench.crash.aims import AIMS, Remains, fell
+from bench.crash.case import Life
+from bench.crash.installation import Installation, Relay
+from bench.crash.leavings import Reader, torn_frames
+from bench.crash.people import Force, Officer
+from bench.crash.record import Record
+from bench.crash.sightings import Sightings
+
+COMMIT = 0.1
+"""Seconds from a large post to its answer, until one has been measured."""
+PAUSE = 0.05
+"""Seconds between two looks while everything is worked off."""
+
+
+class Client:
+    """The recording client's process."""
+
+    def __init__(self, folder: Path, installation: Installation, rounds: int, crowd: int, seed: int) -> None:
+        self.record = Record(folder / "record.jsonl")
+        settings = {
+            "rounds": rounds, "crowd": crowd, "seed": seed, "port": installation.door, "keys": installation.keys,
+            "record": str(folder / "record.jsonl"),
+        }  # fmt: skip
+        command = [sys.executable, "-m", "bench.crash.backend", json.dumps(settings)]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+        self._open = 0
+        assert self.hear()["ready"]
+
+    def tell(self, **command: object) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(command) + "\n")
+        self._open += command["do"] not in ("life", "rest")
+
+    def hear(self) -> dict[str, Any]:
+        """The next thing it says."""
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise SystemExit("the recording client has ended")
+        said: dict[str, Any] = json.loads(line)
+        self._open -= "ended" in said
+        return said
+
+    def wait(self) -> dict[str, Any]:
+        """Until all that it was told is done; the last thing it said."""
+        said: dict[str, Any] = {}
+        while self._open:
+            said = self.hear()
+        return said
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(30)
+
+
+@dataclass(slots=True)
+class Trial:
+    """All lives so far. `patience`: seconds after which what must happen is taken for missing."""
+
+    folder: Path
+    installation: Installation
+    force: Force
+    client: Client
+    sightings: Sightings
+    rng: Random
+    patience: float
+    began: float = field(default_factory=time.time)
+    lives: list[Life] = field(default_factory=list)
+    metrics: dict[str, float] = field(default_factory=dict)
+    """As told when everything owed had come."""
+    faults: list[str] = field(default_factory=list)
+    """Of relay processes that ended by themselves."""
+    start_seconds: float = 1.0
+    """From the start of a process to its readiness, as measured in the first life."""
+    commit_seconds: float = COMMIT
+    reader: Reader = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.reader = Reader(self.force.everybody())
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "relay.db"
+
+    @property
+    def record(self) -> Record:
+        return self.client.record
+
+    @property
+    def number(self) -> int:
+        """Of the life that goes on, or comes next."""
+        return len(self.lives)
+
+    # --- lives
+
+    def enlist(self) -> None:
+        """Phones and rests of everybody; killed as soon as the last answer is there."""
+        began = time.time()
+        with self._relay() as relay:
+            relay.wait_until_ready(self.patience)
+            self.start_seconds = time.time() - began
+            self.client.tell(do="enlist", began=self.began)
+            self.client.wait()
+            self._kill(relay, "enlist", began)
+
+    def round(self, number: int, aim: str) -> None:
+        """A life that ends by SIGKILL. `aim`: of AIMS."""
+        began = time.time()
+        with self._relay() as relay:
+            AIMS[aim](self, relay, number)
+            self._kill(relay, aim, began, number)
+
+    def finish(self, missing: Callable[[], Sequence[object]]) -> None:
+        """Repeat what may be repeated, wait for what is owed, and stop in order."""
+        began = time.time()
+        with self._relay() as relay:
+            relay.wait_until_ready(self.patience)
+            for do in ("repeat", "farewell"):
+                self.client.tell(do=do)
+                self.client.wait()
+            self.wait_for(missing)
+            self.wait_until_quiet(relay)
+            self.metrics = relay.metrics()
+            self._stop(relay, "finish", began)
+
+    def once_more(self) -> None:
+        """What is settled stays settled: after another start only something new wakes anybody."""
+        began = time.time()
+        with self._relay() as relay:
+            relay.wait_until_ready(self.patience)
+            self.client.tell(do="witness")
+            self.client.wait()
+            tokens = [phone.token for phone in self.force.witness.phones]
+            self.wait_for(lambda: [token for token in tokens if not self.sightings.of(token)])
+            self.wait_until_quiet(relay)
+            self._stop(relay, "once more", began)
+
+    def know(self, people: Iterable[Officer]) -> None:
+        """They are new in the life that goes on."""
+        self.reader.know(people)
+
+    def _relay(self) -> AbstractContextManager[Relay]:
+        self.client.tell(do="life", life=self.number)
+        return self.installation.running(self.database, self.folder / f"relay-{self.number}.log")
+
+    def _kill(self, relay: Relay, aim: str, began: float, number: int = 0) -> None:
+        if relay.is_over and relay.process.returncode != 0:
+            self.faults.append(f"life {self.number}: the relay ended by itself: {relay.log.read_text()[-500:]}")
+        ended = relay.kill()
+        remains = Remains(relay, relay.is_moving, torn_frames(self.database))
+        life = self._looked_at(relay, aim, began, ended)
+        group = [phone.token for officer in self.force.released.get(number, ()) for phone in officer.phones]
+        self.lives.append(replace(life, fell=fell(self, life, remains, group if aim == "release" else ())))
+
+    def _stop(self, relay: Relay, aim: str, began: float) -> None:
+        relay.terminate()
+        if relay.process.wait(30) != 0:
+            self.faults.append(f"life {self.number}: ended with {relay.process.returncode}")
+        self.lives.append(self._looked_at(relay, aim, began, time.time()))
+
+    def _looked_at(self, relay: Relay, aim: str, began: float, ended: float) -> Life:
+        """Everything about a relay that is dead, but what it was doing."""
+        self.client.tell(do="rest")
+        self.client.wait()
+        self.record.look()
+        providers = self.installation.providers
+        providers.wait_until_left(self.patience)
+        unanswered = sum(journal["unanswered"] for journal in providers.journals().values())
+        self.sightings.look(self.number)
+        left = self.reader.snapshot(self.database, self.folder / "copy", ended)
+        counted = sum(life.unanswered for life in self.lives)
+        return Life(
+            number=self.number, aim=aim, began=began, ended=ended, left=left, unanswered=unanswered - counted
+        )  # fmt: skip
+
+    # --- waiting
+
+    def wait_for(self, missing: Callable[[], Sequence[object]]) -> None:
+        """Until nothing is missing; or nothing has come for so long that nothing will."""
+        moved_at, count = time.monotonic(), -1
+        while time.monotonic() - moved_at < self.patience:
+            self.sightings.look(self.number)
+            self.record.look()
+            if not missing():
+                return
+            if self.sightings.count != count:
+                moved_at, count = time.monotonic(), self.sightings.count
+            time.sleep(PAUSE)
+
+    def wait_until_quiet(self, relay: Relay) -> None:
+        deadline = time.monotonic() + self.patience
+        while not relay.is_quiet() and time.monotonic() < deadline:
+            time.sleep(PAUSE)
