@@ -123,7 +123,7 @@ def fill(
     rest_end: RestEnd = nobody_rests,
     migrations: Sequence[Sequence[str]] = MIGRATIONS,
 ) -> None:
-    """Fill a new store with a user for each list of tokens, and a phone for each token. `pending`: with a slot for each.
+    """Fill a new store with a user for each list of tokens, a phone for each token; `pending`: with a slot for each.
 
     A token with a colon is one of FCM. `migrations`: up to the version that the file is to have.
     """

@@ -29,7 +29,7 @@ from random import Random
 
 from bench import stage
 from bench.crash import books, judge
-from bench.crash.aims import AIMS, SHARES, drawn
+from bench.crash.aims import SHARES, drawn
 from bench.crash.case import Case
 from bench.crash.installation import Installation, providers
 from bench.crash.migrating import OLD, Migration, migrate
@@ -52,14 +52,20 @@ def run(folder: Path, options: argparse.Namespace) -> dict[str, object]:
     rng = Random(options.seed)
     aims = drawn(options.rounds, rng, options.only)
     with providers(folder, options.seed) as fakes:
-        launcher = [str(options.launcher)] if options.launcher else ["-m", "relay"]
-        installation = Installation(folder, fakes, stage.free_port(), stage.free_port(), launcher)
-        with Client(folder, installation, len(aims), options.crowd, options.seed) as client:
+        with (
+            Installation(folder, fakes, stage.free_port(), stage.free_port(), options.launcher) as installation,
+            Client(folder, installation, len(aims), options.crowd, options.seed) as client,
+        ):
             sightings = Sightings(folder / "apns.journal", folder / "fcm.journal", stamps=folder / "sink.stamps")
             force = Force(len(aims), crowd=options.crowd)
             trial = Trial(folder, installation, force, client, sightings, rng, options.patience)
             migrations = play(trial, aims)
-        violations = [f"{name}: {what}" for name, told in fakes.journals().items() for what in told["violations"] if what not in FORGIVEN]
+        violations = [
+            f"{name}: {what}"
+            for name, told in fakes.journals().items()
+            for what in told["violations"]
+            if what not in FORGIVEN
+        ]
     return figures(trial, migrations, violations) | {"seconds": round(time.monotonic() - began, 1)}
 
 
@@ -107,13 +113,14 @@ def figures(trial: Trial, migrations: Sequence[Migration], violations: Sequence[
     """What came of it. Objections are told on standard error."""
     case = case_of(trial)
     lost, in_rest, again = judge.lost(case), judge.in_rest(case), judge.duplicates(case)
+    inexcusable = judge.without_excuse(case)
     repeated, edits_lost = judge.repeated(case), books.lost_edits(case)
     faults = [
         *trial.faults, *violations, *books.objections(case), *(told for done in migrations for told in done.faults),
         *(f"lost: {post.number} for {officer.name}, {phone.device}" for post, officer, phone in lost),
         *(f"in rest: {officer.name} at {t:.3f}" for officer, _, t in in_rest),
         *(f"{place} was woken in life {life.number}, and nothing was owed to it" for life, place in repeated),
-        *(f"{place} was woken again in life {life.number} without excuse" for life, place in judge.without_excuse(case)),
+        *(f"{place} was woken again in life {life.number} without excuse" for life, place in inexcusable),
     ]  # fmt: skip
     sys.stderr.writelines(f"{fault}\n" for fault in faults[:TOLD])
     killed = [life for life in case.lives if life.fell]
@@ -125,7 +132,8 @@ def figures(trial: Trial, migrations: Sequence[Migration], violations: Sequence[
         "lost": len({(post.number, officer.name) for post, officer, _ in lost}) + sum(m.lost for m in migrations),
         "in_rest_without_bypass": len(in_rest),
         "duplicates": sum(count for _, _, count in again) + sum(m.duplicates for m in migrations),
-        "duplicates_allowed": sum(judge.allowed(case, life) for life in case.lives),
+        "duplicates_allowed": sum(judge.allowed(case, life) for life in case.lives)
+        + sum(m.allowed for m in migrations),
         "repeated": len(repeated),
         "edits": len(edits),
         "edits_lost": len(edits_lost),

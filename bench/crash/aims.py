@@ -18,6 +18,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -34,9 +35,8 @@ DRAIN = 0.1
 """Seconds after SIGTERM within which a kill falls."""
 RELEASE = 0.7
 """Least seconds of rest before a release."""
-GROWTH = 4
-"""Renewals of the ballast before a quiet moment: a log of some 15 MB."""
-WITHOUT_END = 10_000
+GROWTH, WITHOUT_END = 16, 10_000
+"""Megabytes by which the log grows before a quiet moment; and until it is moved under load."""
 SOON = 0.0005
 """Seconds between two looks at what lasts milliseconds."""
 TRIES = 3
@@ -46,13 +46,14 @@ MOST = 0.8
 
 def work(trial: Trial, relay: Relay, number: int) -> None:
     """Under a mixed load."""
-    relay.wait_until_ready(trial.patience)
+    trial.wait_until_ready(relay)
     trial.client.tell(do="work", round=number)
     time.sleep(trial.rng.random() * LOAD)
 
 
 def start(trial: Trial, relay: Relay, number: int) -> None:
-    time.sleep(trial.rng.random() * trial.start_seconds)
+    """Before it is ready, if it takes no shorter than the last one."""
+    time.sleep(trial.rng.random() * trial.start_seconds * MOST)
 
 
 def drain(trial: Trial, relay: Relay, number: int) -> None:
@@ -64,17 +65,17 @@ def drain(trial: Trial, relay: Relay, number: int) -> None:
 
 def commit(trial: Trial, relay: Relay, number: int) -> None:
     """Under load, some milliseconds after a large post has left."""
-    relay.wait_until_ready(trial.patience)
+    trial.wait_until_ready(relay)
     trial.client.tell(do="work", round=number)
     time.sleep(trial.rng.random() * LOAD / 4)
     trial.client.tell(do="large", round=number, classes=["message", "roster"])
     until(lambda: "sent" in trial.client.hear(), trial.patience)
-    time.sleep(trial.rng.random() * trial.commit_seconds)
+    time.sleep(trial.rng.random() * trial.commit_seconds * MOST)
 
 
 def settle(trial: Trial, relay: Relay, number: int) -> None:
     """While thousands of verdicts come in from the fast sink."""
-    relay.wait_until_ready(trial.patience)
+    trial.wait_until_ready(relay)
     trial.client.tell(do="large", round=number, classes=["message"])
     began = time.time()
     trial.client.wait()
@@ -84,7 +85,7 @@ def settle(trial: Trial, relay: Relay, number: int) -> None:
 
 def release(trial: Trial, relay: Relay, number: int) -> None:
     """While those whose rest has ended at one instant are woken."""
-    relay.wait_until_ready(trial.patience)
+    trial.wait_until_ready(relay)
     group = trial.force.release(number)
     trial.know(group)
     trial.client.tell(do="release", round=number, seconds=RELEASE)
@@ -94,20 +95,24 @@ def release(trial: Trial, relay: Relay, number: int) -> None:
 
 def quiet(trial: Trial, relay: Relay, number: int) -> None:
     """While a relay that has nothing to do moves its log into the file."""
-    relay.wait_until_ready(trial.patience)
+    trial.wait_until_ready(relay)
     for _ in range(TRIES):
-        trial.client.tell(do="grow", times=GROWTH)
+        trial.client.tell(do="grow", megabytes=GROWTH)
         trial.client.wait()
-        before = relay.log_bytes
-        until(lambda: relay.is_moving or relay.log_bytes < before, trial.patience, SOON)
+        until(partial(_moves, relay, relay.log_bytes), trial.patience, SOON)
         if relay.is_moving:
             return
 
 
+def _moves(relay: Relay, before: int) -> bool:
+    """It moves its log, or has done so since that had so many bytes."""
+    return relay.is_moving or relay.log_bytes < before
+
+
 def full(trial: Trial, relay: Relay, number: int) -> None:
     """While a relay under load moves a log that has become too large."""
-    relay.wait_until_ready(trial.patience)
-    trial.client.tell(do="grow", times=WITHOUT_END)
+    trial.wait_until_ready(relay)
+    trial.client.tell(do="grow", megabytes=WITHOUT_END)
     until(lambda: relay.is_moving, trial.patience, SOON)
 
 
@@ -115,7 +120,17 @@ AIMS: dict[str, Callable[[Trial, Relay, int], None]] = {
     "work": work, "start": start, "drain": drain, "commit": commit, "settle": settle, "release": release,
     "quiet": quiet, "full": full,
 }  # fmt: skip
-SHARES = {"work": 4, "start": 2, "drain": 2, "commit": 3, "settle": 2, "release": 2, "quiet": 1, "full": 1, "migrate": 3}
+SHARES = {
+    "work": 4,
+    "start": 2,
+    "drain": 2,
+    "commit": 3,
+    "settle": 2,
+    "release": 2,
+    "quiet": 1,
+    "full": 1,
+    "migrate": 3,
+}
 """How many of twenty rounds are aimed at what."""
 
 
@@ -169,7 +184,6 @@ def fell(trial: Trial, life: Life, remains: Remains, group: Sequence[str]) -> st
         for officer in trial.force.crowd
         for phone in officer.phones
     )
-    import sys; sys.stderr.write(f"  woken {woken} of {len(group)}, torn {remains.torn}, unanswered {unanswered}\n")
     evidence = {
         "start": not remains.relay.is_ready,
         "drain": remains.relay.has_said('"drain_began"') and not remains.relay.has_said('"relay_stopped"'),

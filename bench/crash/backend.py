@@ -8,11 +8,12 @@ and was not answered; what has none stays unknown.
     {"do": "work", "round": 3}      a mixed load from several connections, until the relay is gone or `rest` is said
     {"do": "large", "round": 3, "classes": […]}   one post with events for the whole crowd; `sent` is said when its
                                     bytes have left, then `ended`
-    {"do": "grow", "times": 5}      so many renewals of the ballast's registrations
+    {"do": "grow", "megabytes": 5}  what makes the log grow by so much
     {"do": "release", "round": 3, "seconds": 2}   new people who rest so long, and events for them
     {"do": "repeat"}                only what was left without an answer
     {"do": "farewell"}              those who leave give their phones back
     {"do": "witness"}               one event for the witness
+    {"do": "nothing"}               something that changes nothing, for the sake of its answer
     {"do": "rest"}                  stop working
     {"do": "life", "life": 4}       what is sent from now on is sent to the fourth relay
 """
@@ -38,6 +39,8 @@ CONNECTIONS = 6
 PATIENCE = 60.0
 """Seconds for an answer."""
 GONE = (trio.BrokenResourceError, trio.ClosedResourceError, OSError)
+REPEAT = {"work", "repeat"}
+"""Before this is done, what is left from earlier lives is asked again."""
 TAKEN = {200, 201, 202, 204}
 
 
@@ -127,17 +130,18 @@ class Backend:
             asks: dict[str, Callable[[], Iterator[Ask]]] = {
                 "enlist": lambda: enlisting(self._force, command["began"]),
                 "work": lambda: self._plan.work(number),
-                "grow": lambda: self._plan.growing(command["times"]),
+                "grow": lambda: self._plan.growing(command["megabytes"]),
                 "repeat": lambda: iter(()),
+                "nothing": self._plan.nothing,
                 "farewell": self._plan.farewell,
                 "witness": lambda: iter([posting([("message", [self._force.witness])])]),
             }
-            self._nursery.start_soon(self._play, asks[do]())
+            left = list(self._open.values()) if do in REPEAT else []
+            self._nursery.start_soon(self._play, left, asks[do]())
 
-    async def _play(self, asks: Iterator[Ask]) -> None:
+    async def _play(self, left: list[Ask], asks: Iterator[Ask]) -> None:
         """From several connections, what is left from earlier lives first."""
         self._working = True
-        left = list(self._open.values())
         async with trio.open_nursery() as nursery:
             for _ in range(CONNECTIONS):
                 nursery.start_soon(self._work, left, asks)

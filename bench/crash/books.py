@@ -8,7 +8,6 @@ nobody has confirmed are open, and pending is only what waits for a rest.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 
 from bench.crash.case import PIERCING, Case, Life
@@ -173,13 +172,17 @@ def _ends(case: Case) -> Iterator[str]:
     for name, account in case.last.accounts.items():
         leaving = notices(case, name, lambda officer, _: officer.kind is Kind.LEAVER)
         mortal = notices(case, name, lambda _, event: event.ttl is not None).stop
-        read = notices(case, name, lambda officer, _: bool(case.asked_of(officer, _CANCELS.get(name, "")))).stop
+        readers = {user for user, edits in case.edits.items() if any(e.do == _CANCELS.get(name) for e in edits)}
+        read = sum(
+            notices_of(case, officer, name, case.lives[-1].number).stop - 1
+            for officer in case.people.values() if officer.name in readers
+        )  # fmt: skip
         if account.undeliverable not in leaving:
             yield f"{account.undeliverable} of class {name} could not be delivered, not {leaving}"
         if account.expired >= mortal:
             yield f"{account.expired} of class {name} have expired, of {mortal - 1} that could"
-        if account.cancelled >= read:
-            yield f"{account.cancelled} of class {name} were cancelled, of {read - 1} that could"
+        if account.cancelled > read:
+            yield f"{account.cancelled} of class {name} were cancelled, of {read} that could"
 
 
 _CANCELS = {"message": "seen", "roster": "seen", "control": "confirm"}
@@ -215,7 +218,9 @@ def _orders(case: Case) -> Iterator[str]:
             newest = max((post.at for post in orders if post.acked), default=None)
             if newest is not None and not is_open and all(c.at < newest for c in confirmed):
                 yield f"an order for {officer.name} is forgotten"
-            if is_open and any(c.acked and all(post.acked and post.ended_at < c.sent_at for post in orders) for c in confirmed):
+            if is_open and any(
+                c.acked and all(post.acked and post.ended_at < c.sent_at for post in orders) for c in confirmed
+            ):
                 yield f"an order for {officer.name} is open that was confirmed"
 
 

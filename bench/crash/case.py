@@ -21,7 +21,6 @@ class Life:
 
     number: int
     aim: str
-    began: float
     ended: float
     fell: str = ""
     """What the relay was doing when it was killed; empty when it ended in order."""

@@ -1,23 +1,24 @@
-"""What an operator would have put up, and the processes: two strict fakes, the fast sink, and one relay after the other.
+"""What an operator would have put up, and the processes: two strict fakes, the fast sink, one relay after the other.
 
-Whoever watches a relay from outside (metrics.py aside) reads its log, which is a file, and the kernel's list of sockets.
+A relay is watched from outside: its log, which is a file, the kernel's list of sockets, its database's files.
 """
 
 from __future__ import annotations
 
 import base64
 import contextlib
+import http.client
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import httpx
+from typing import Any, Self
 
 from bench import stage
 from bench.crash.leavings import moved
@@ -49,10 +50,7 @@ class Providers:
     def journals(self) -> dict[str, dict[str, Any]]:
         """What the strict fakes have counted so far. They have then written down all of it."""
         strict = {"apns": self.apns, "fcm": self.fcm}
-        return {
-            name: httpx.get(f"http://{fake['control']}/journal", timeout=60, trust_env=False).json()
-            for name, fake in strict.items()
-        }
+        return {name: json.loads(_fetched(fake["control"], "/journal")) for name, fake in strict.items()}
 
     def wait_until_left(self, patience: float) -> None:
         """Until no connection to them is open: what the dead relay had sent is read and judged then."""
@@ -63,6 +61,12 @@ class Providers:
                 return
             time.sleep(LOOK)
         raise SystemExit("a fake holds a connection of a dead relay open")
+
+
+def _fetched(address: str, path: str) -> bytes:
+    with closing(http.client.HTTPConnection(address, timeout=60)) as connection:
+        connection.request("GET", path)
+        return connection.getresponse().read()
 
 
 def _open_ports() -> Iterator[int]:
@@ -86,15 +90,23 @@ def providers(folder: Path, seed: int) -> Iterator[Providers]:
         yield Providers(apns, fcm, desk, folder)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Installation:
-    """One relay's files. `launcher`: what is run in the place of `python -m relay`."""
+    """One relay's files, and its processes. `launcher`: what is run in the place of the relay's own program."""
 
     folder: Path
     providers: Providers
     door: int
     ops: int
-    launcher: Sequence[str] = ("-m", "relay")
+    launcher: Path | None = None
+    _spare: Relay | None = None
+    """Made ready for the main database (warm.py)."""
+    _made: int = 0
+
+    @property
+    def database(self) -> Path:
+        """The main one."""
+        return self.folder / "relay.db"
 
     @property
     def keys(self) -> dict[str, str]:
@@ -159,16 +171,36 @@ connections = 2
 {_where(self.providers.fcm)}"""
 
     @contextlib.contextmanager
-    def running(self, database: Path, log: Path) -> Iterator[Relay]:
-        """A relay on this database, just started; killed at the end of the block if it is not dead yet."""
-        command = [sys.executable, *self.launcher, "serve", "--config", str(self.configure(database))]
-        with log.open("wb") as said:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
+    def running(self, database: Path | None = None) -> Iterator[Relay]:
+        """A relay, just started, on the main database or another; killed at the end if it is not dead yet."""
+        if database is None:
+            relay, self._spare = self._spare or self._made_ready(self.database), None
+        else:
+            relay = self._made_ready(database)
         try:
-            yield Relay(process, log, database, self.ops)
+            relay.begin()
+            if database is None:
+                self._spare = self._made_ready(self.database)
+            yield relay
         finally:
-            process.kill()
-            process.wait()
+            relay.end()
+
+    def _made_ready(self, database: Path) -> Relay:
+        self._made += 1
+        log = self.folder / f"relay-{self._made}.log"
+        launcher = ["--launcher", str(self.launcher)] if self.launcher else []
+        command = ["-m", "bench.crash.warm", *launcher, "serve", "--config", str(self.configure(database))]
+        with log.open("wb") as said:
+            process = subprocess.Popen([sys.executable, *command], stdin=subprocess.PIPE, stdout=said, stderr=said)
+        return Relay(process, log, database, self.ops)
+
+    def __enter__(self) -> Self:
+        self._spare = self._made_ready(self.database)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._spare is not None:
+            self._spare.end()
 
 
 def _secret(name: str) -> str:
@@ -187,8 +219,21 @@ class Relay:
     log: Path
     database: Path
     ops: int
-    index: int = 0
-    """What the log's index had as wanted when the relay was ready."""
+    index: int | None = None
+    """What the log's index had as wanted when the relay was ready; None before."""
+
+    def begin(self) -> None:
+        """Let a process that was made ready be a relay."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(b"\n")
+        self.process.stdin.close()
+
+    def end(self) -> None:
+        """Kill it if it is not dead yet."""
+        self.process.kill()
+        self.process.wait()
+        if self.process.stdin is not None:
+            self.process.stdin.close()
 
     def has_said(self, words: str) -> bool:
         return words in self.log.read_text()
@@ -201,7 +246,7 @@ class Relay:
     def is_moving(self) -> bool:
         """It moves its log into the file, or did so when it died. A start leaves the index as if a move had begun."""
         done, wanted = moved(self.database)
-        return done < wanted != self.index
+        return self.index is not None and done < wanted != self.index
 
     @property
     def is_over(self) -> bool:
@@ -227,7 +272,8 @@ class Relay:
 
     def metrics(self) -> dict[str, float]:
         """What /metrics tells, by name and labels as they are written there."""
-        return stage.Node("", f"http://127.0.0.1:{self.ops}", "", "").metrics()
+        lines = _fetched(f"127.0.0.1:{self.ops}", "/metrics").decode().splitlines()
+        return {n: float(v) for n, v in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))}
 
     def is_quiet(self) -> bool:
         """No wakeup is queued or without an answer, and all verdicts are booked."""

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench import stage
-from bench.crash.people import Officer
+from bench.crash.people import Kind, Officer
 from relay.core.books import Account, Books
 from relay.core.devices import Platform
-from relay.core.private import UserKey
+from relay.core.private import DeviceKey, UserKey
 from relay.core.pseudonym import Pseudonyms
 from relay.core.records import Records
 from relay.core.seal import Seals
@@ -27,7 +27,7 @@ from relay.store.sqlite import SqliteStore
 
 _LOG_HEADER, _FRAME_HEADER = 32, 24
 _INDEX = struct.Struct("=I28xI")
-"""At 96 of the index: frames moved into the file (nBackfill), and at 128: frames that were to be (nBackfillAttempted)."""
+"""At 96 of the index: pages that are in the file (nBackfill), and at 128: that were to be (nBackfillAttempted)."""
 _INDEX_AT = 96
 
 Place = tuple[str, str]
@@ -98,7 +98,7 @@ class Snapshot:
     edits: Mapping[str, str] = field(default_factory=dict)
     """User → label of the rest document."""
     tokens: Mapping[Place, str] = field(default_factory=dict)
-    """(user, device) → token."""
+    """(user, device) → token, of those whose devices change."""
     receipts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Receipt → (recipients, handed over)."""
 
@@ -111,32 +111,39 @@ class Reader:
         self._records = Records(Seals({0: stage.MASTER}, 0), stage.TENANT)
         self._users: dict[UserKey, str] = {}
         self._phones: dict[bytes, Place] = {}
+        self._changing: set[bytes] = set()
         self.know(people)
 
     def know(self, people: Iterable[Officer]) -> None:
         for officer in people:
             self._users[self._names.user(officer.name)] = officer.name
             for phone in officer.phones:
-                self._phones[self._names.device(officer.name, phone.device)] = officer.name, phone.device
+                key = self._names.device(officer.name, phone.device)
+                self._phones[key] = officer.name, phone.device
+                if officer.kind in (Kind.MOVER, Kind.LEAVER):
+                    self._changing.add(key)
 
     def snapshot(self, database: Path, scratch: Path, now: float) -> Snapshot:
         """Of the files of a dead relay."""
-        copy = copied(database, scratch)
+        found = self.read(copied(database, scratch), now)
+        shutil.rmtree(scratch)
+        return found
+
+    def read(self, copy: Path, now: float) -> Snapshot:
+        """Of a copy. `now`: what is due before is owed already."""
         is_sound = asked(copy, "PRAGMA integrity_check") == [("ok",)]
         store = SqliteStore(copy)
         try:
-            loaded = store.load()
+            return self.of(store.load(), now, is_sound=is_sound)
         finally:
             store.close()
-        shutil.rmtree(scratch)
-        return self.of(loaded, now, is_sound=is_sound)
 
     def of(self, loaded: Loaded, now: float, *, is_sound: bool = True) -> Snapshot:
         owed: dict[Place, int] = {}
         due: set[Place] = set()
         pending: dict[Place, int] = {}
         orders: dict[Place, float] = {}
-        phones: dict[UserKey, list[bytes]] = {}
+        phones: dict[UserKey, list[DeviceKey]] = {}
         for key, device in loaded.devices.items():
             if device.platform is not Platform.NONE:
                 phones.setdefault(device.user, []).append(key)
@@ -147,11 +154,11 @@ class Reader:
                 continue
             if slot.n:
                 pending[self._users[user], name] = slot.n
-            for device_key, order in slot.orders.items():
-                orders[self._phones[device_key]] = order.at
+            for ordered, order in slot.orders.items():
+                orders[self._phones[ordered]] = order.at
             for device_key in phones.get(user, ()):
                 place = self._phones[device_key]
-                if slot.done.get(device_key, 0) < slot.generation:  # type: ignore[call-overload]
+                if slot.owed(device_key):
                     owed[place] = owed.get(place, 0) + 1
                     if slot.due_at <= now:
                         due.add(place)
@@ -164,7 +171,7 @@ class Reader:
             edits={self._users[u]: self._edit(u, rest.sealed) for u, rest in loaded.rests.items() if u in self._users},
             tokens={
                 self._phones[key]: self._records.open_token(device.user, key, device.sealed).reveal()
-                for key, device in loaded.devices.items() if key in self._phones
+                for key, device in loaded.devices.items() if key in self._changing
             },
             receipts={key.hex(): (r.recipients, r.handed_over) for key, r in loaded.receipts.items()},
         )  # fmt: skip

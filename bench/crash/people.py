@@ -15,11 +15,13 @@ from bench import stage
 DESK = "desk"
 """The app of the crowd, at the fast sink."""
 CROWD = 2_500
-BALLAST = 1_200
 RELEASED = 120
-FALLING_EVERY = 15
-"""Rounds to each instant at which some begin to rest, and some end."""
-LONG_ID = "x" * 200
+ROUND = 1.4
+"""Seconds of a round, about; the instants at which some fall asleep or wake up are spread over the run by it."""
+WAVE = 15
+"""Rounds from one such instant to the next."""
+LATER = 3.0
+"""Seconds after those who fall asleep, others wake up."""
 
 
 class Kind(Enum):
@@ -38,7 +40,6 @@ class Kind(Enum):
     MOVER = "has a second phone that changes its token, goes and comes"
     RELEASED = "rests until an instant at which many others are released"
     CROWD = "gets what is sent to everybody"
-    BALLAST = "gets nothing; the registration is renewed to make the log grow"
 
 
 ALWAYS_RESTING = frozenset({Kind.RESTING, Kind.ALARMED, Kind.ORDERED, Kind.LEAVER})
@@ -61,8 +62,8 @@ class Officer:
     name: str
     kind: Kind
     phones: tuple[Phone, ...]
-    wave: int = 0
-    """Of those who fall asleep or wake up: which instant is theirs. Of the released: which round."""
+    after: float = 0.0
+    """Of those who fall asleep or wake up: seconds after the beginning."""
 
 
 def phone(number: int, index: int, app: str = "") -> Phone:
@@ -81,20 +82,16 @@ class Force:
         self.cohorts = [
             [*self._hire(Kind.ONCE, 12), *self._hire(Kind.OFTEN, 8), *self._hire(Kind.READER, 4)] for _ in range(rounds)
         ]
-        waves = range(max(1, rounds // FALLING_EVERY))
+        waves = [(min(rounds, WAVE) * 0.6 + number * WAVE) * ROUND for number in range(max(1, rounds // WAVE))]
         self.constant = [
             *self._hire(Kind.RESTING, 8), *self._hire(Kind.ALARMED, 4), *self._hire(Kind.ORDERED, 4),
             *self._hire(Kind.LEAVER, 4), *self._hire(Kind.PLANNER, 6), *self._hire(Kind.MOVER, 4),
-            *(officer for wave in waves for officer in self._hire(Kind.FALLING_ASLEEP, 4, wave=wave)),
-            *(officer for wave in waves for officer in self._hire(Kind.WAKING_UP, 4, wave=wave)),
+            *(officer for after in waves for officer in self._hire(Kind.FALLING_ASLEEP, 4, after=after)),
+            *(officer for after in waves for officer in self._hire(Kind.WAKING_UP, 4, after=after + LATER)),
         ]  # fmt: skip
         self.witness = self._hire(Kind.ONCE, 1)[0]
         """Gets the very last event."""
         self.crowd = self._hire(Kind.CROWD, crowd, app=DESK)
-        self.ballast = [
-            Officer(f"ballast-{n}-{LONG_ID}", Kind.BALLAST, (Phone(LONG_ID, stage.ANDROID, f"b{n:04d}".ljust(1_000, "b")),))
-            for n in range(BALLAST)
-        ]  # fmt: skip
         self.released: dict[int, list[Officer]] = {}
 
     def release(self, number: int) -> list[Officer]:
@@ -102,18 +99,18 @@ class Force:
         if number not in self.released:
             first = 500_000 + number * RELEASED
             self.released[number] = [
-                Officer(f"released-{n}", Kind.RELEASED, (phone(n, 0), phone(n, 1)), number)
+                Officer(f"released-{n}", Kind.RELEASED, (phone(n, 0), phone(n, 1)))
                 for n in range(first, first + RELEASED)
             ]
         return self.released[number]
 
-    def _hire(self, kind: Kind, count: int, *, app: str = "", wave: int = 0) -> list[Officer]:
+    def _hire(self, kind: Kind, count: int, *, app: str = "", after: float = 0.0) -> list[Officer]:
         hired = []
         for _ in range(count):
             self._count += 1
             most = 1 if kind in (Kind.LEAVER, Kind.CROWD) else 2 if kind is Kind.MOVER else self._count % 3 + 1
             phones = tuple(phone(self._count, index, app) for index in range(most))
-            hired.append(Officer(f"officer-{self._count}", kind, phones, wave))
+            hired.append(Officer(f"officer-{self._count}", kind, phones, after))
         return hired
 
     def of(self, *kinds: Kind) -> list[Officer]:

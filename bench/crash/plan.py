@@ -5,25 +5,36 @@ Edits of one user are never under way together, so that the last one answered is
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from random import Random
 
 from bench import stage
-from bench.crash.people import ALWAYS_RESTING, FALLING_EVERY, Force, Kind, Officer, Phone, phone
+from bench.crash.people import ALWAYS_RESTING, Force, Kind, Officer, Phone, phone
 
 DAY = 86_400.0
-SECONDS_A_ROUND = 1.5
-"""About; the instants at which some fall asleep or wake up are spread over the run by it."""
-FIRST_WAVE = 12.0
-"""Seconds after the beginning."""
 EDITED = {Kind.PLANNER: (4.0, 30.0), Kind.MOVER: (0.3, 2.0), Kind.ORDERED: (0.5, 4.0)}
 """Seconds between two edits of one user: from, to."""
 PIECE = 500
 """Users of one bulk request."""
 TTL = 0.2
+
+BALLAST_USERS = 12
+TALK = {"id": "😀" * 200, "label": "😀" * 200}
+BALLAST = json.dumps(
+    {
+        "windows": [
+            {"kind": "once", "start": "2020-01-01T00:00", "end": "2020-01-02T00:00", **TALK}
+        ] * 30,
+        "overrides": [
+            {"kind": "rest", "start": "2020-01-01T00:00", "end": "2020-01-02T00:00", **TALK}
+        ] * 8,
+    },
+    ensure_ascii=False,
+).encode()  # fmt: skip
 
 Classes = Sequence[tuple[str, Sequence[Officer]]]
 
@@ -35,12 +46,12 @@ class Ask:
     do: str
     method: str
     path: str
-    content: dict[str, object] | None
+    content: Mapping[str, object] | bytes | None
     scope: str = "backend"
     key: str = ""
     at: float = 0.0
     """0: the instant of its first attempt; put into the body where the door takes one."""
-    said: dict[str, object] = field(default_factory=dict)
+    said: Mapping[str, object] = field(default_factory=dict)
     number: int = 0
     user: str = ""
     """Whose edit it is."""
@@ -49,9 +60,9 @@ class Ask:
     def headers(self) -> dict[str, str]:
         return {"idempotency-key": self.key} if self.key else {}
 
-    def body(self) -> dict[str, object] | None:
+    def body(self) -> Mapping[str, object] | bytes | None:
         """The same bytes at every attempt."""
-        if self.content is None or self.do not in ("post", "seen", "confirm"):
+        if self.content is None or isinstance(self.content, bytes) or self.do not in ("post", "seen", "confirm"):
             return self.content
         if "events" in self.content:
             events = self.content["events"]
@@ -66,7 +77,7 @@ class Ask:
 def posting(events: Classes, *, key: str = "", ttl: float | None = None, device: str | None = None) -> Ask:
     """One event, or several in one request; a single recipient is named as one."""
     bodies = [_event(name, users, ttl, device) for name, users in events]
-    content = bodies[0] if len(bodies) == 1 else {"events": bodies}
+    content: dict[str, object] = bodies[0] if len(bodies) == 1 else {"events": bodies}
     noted = [
         {"class": name, "users": [user.name for user in users], "ttl": ttl, "device": device} for name, users in events
     ]
@@ -117,20 +128,19 @@ def enlisting(
     for officer in everybody:
         span = (began - DAY, until) if until is not None else spans(officer, began)
         if span is not None:
-            yield resting(officer, 0, (began - DAY, span[1]) if span[0] < began else span)
+            yield resting(officer, 0, span)
     for first in range(0, len(everybody), PIECE):
         yield bulk(everybody[first : first + PIECE])
 
 
 def spans(officer: Officer, began: float) -> tuple[float, float] | None:
     """The rest somebody has from the beginning, by kind; in whole seconds."""
-    began = float(int(began))
-    instant = began + FIRST_WAVE + officer.wave * FALLING_EVERY * SECONDS_A_ROUND
+    instant = float(int(began + officer.after))
     if officer.kind in ALWAYS_RESTING:
         return began - DAY, began + 30 * DAY
     if officer.kind is Kind.FALLING_ASLEEP:
         return instant, began + 30 * DAY
-    return (began - DAY, instant + 3) if officer.kind is Kind.WAKING_UP else None
+    return (began - DAY, instant) if officer.kind is Kind.WAKING_UP else None
 
 
 class Plan:
@@ -229,13 +239,18 @@ class Plan:
         """An event of each class for the whole crowd."""
         return posting([(name, self._force.crowd) for name in classes], key=f"large-{number}")
 
-    def growing(self, times: int) -> Iterator[Ask]:
-        for _ in range(times):
-            yield bulk(self._force.ballast)
+    def growing(self, megabytes: int) -> Iterator[Ask]:
+        """Documents of people with much to say, to make the log grow; each is nearly as large as the door takes."""
+        for number in range(megabytes * 2**20 // len(BALLAST)):
+            path = f"/v1/users/ballast-{number % BALLAST_USERS}/rest"
+            yield Ask("ballast", "PUT", path, BALLAST, scope="settings")
 
     def released(self, people: Sequence[Officer]) -> Iterator[Ask]:
         """An event for each, which waits for the end of the rest."""
         yield posting([("message", people)], key=people[0].name)
+
+    def nothing(self) -> Iterator[Ask]:
+        yield Ask("seen", "POST", "/v1/seen", {"user": "nobody"}, said={"user": "nobody"})
 
     def farewell(self) -> Iterator[Ask]:
         for officer in self._force.of(Kind.LEAVER):

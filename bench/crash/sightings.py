@@ -1,4 +1,4 @@
-"""What reached the providers: the journals of the strict fakes and the stamps of the sink, each with the life it was in."""
+"""What reached the providers, by the journals of the strict fakes and the stamps of the sink, and in which life."""
 
 from __future__ import annotations
 

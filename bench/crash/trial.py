@@ -16,7 +16,7 @@ from pathlib import Path
 from random import Random
 from typing import Any, Self
 
-from bench.crash.aims import AIMS, Remains, fell
+from bench.crash.aims import AIMS, Remains, fell, until
 from bench.crash.case import Life
 from bench.crash.installation import Installation, Relay
 from bench.crash.leavings import Reader, torn_frames
@@ -93,16 +93,17 @@ class Trial:
     faults: list[str] = field(default_factory=list)
     """Of relay processes that ended by themselves."""
     start_seconds: float = 1.0
-    """From the start of a process to its readiness, as measured in the first life."""
+    """From the start of a process to its readiness, as measured last."""
     commit_seconds: float = COMMIT
     reader: Reader = field(init=False)
+    _started_at: float = 0.0
 
     def __post_init__(self) -> None:
         self.reader = Reader(self.force.everybody())
 
     @property
     def database(self) -> Path:
-        return self.folder / "relay.db"
+        return self.installation.database
 
     @property
     def record(self) -> Record:
@@ -117,45 +118,40 @@ class Trial:
 
     def enlist(self) -> None:
         """Phones and rests of everybody; killed as soon as the last answer is there."""
-        began = time.time()
         with self._relay() as relay:
-            relay.wait_until_ready(self.patience)
-            self.start_seconds = time.time() - began
+            self.wait_until_ready(relay)
             self.client.tell(do="enlist", began=self.began)
             self.client.wait()
-            self._kill(relay, "enlist", began)
+            self._kill(relay, "enlist")
 
     def round(self, number: int, aim: str) -> None:
         """A life that ends by SIGKILL. `aim`: of AIMS."""
-        began = time.time()
         with self._relay() as relay:
             AIMS[aim](self, relay, number)
-            self._kill(relay, aim, began, number)
+            self._kill(relay, aim, number)
 
     def finish(self, missing: Callable[[], Sequence[object]]) -> None:
         """Repeat what may be repeated, wait for what is owed, and stop in order."""
-        began = time.time()
         with self._relay() as relay:
-            relay.wait_until_ready(self.patience)
+            self.wait_until_ready(relay)
             for do in ("repeat", "farewell"):
                 self.client.tell(do=do)
                 self.client.wait()
             self.wait_for(missing)
             self.wait_until_quiet(relay)
             self.metrics = relay.metrics()
-            self._stop(relay, "finish", began)
+            self._stop(relay, "finish")
 
     def once_more(self) -> None:
         """What is settled stays settled: after another start only something new wakes anybody."""
-        began = time.time()
         with self._relay() as relay:
-            relay.wait_until_ready(self.patience)
+            self.wait_until_ready(relay)
             self.client.tell(do="witness")
             self.client.wait()
             tokens = [phone.token for phone in self.force.witness.phones]
             self.wait_for(lambda: [token for token in tokens if not self.sightings.of(token)])
             self.wait_until_quiet(relay)
-            self._stop(relay, "once more", began)
+            self._stop(relay, "once more")
 
     def know(self, people: Iterable[Officer]) -> None:
         """They are new in the life that goes on."""
@@ -163,24 +159,25 @@ class Trial:
 
     def _relay(self) -> AbstractContextManager[Relay]:
         self.client.tell(do="life", life=self.number)
-        return self.installation.running(self.database, self.folder / f"relay-{self.number}.log")
+        self._started_at = time.time()
+        return self.installation.running()
 
-    def _kill(self, relay: Relay, aim: str, began: float, number: int = 0) -> None:
+    def _kill(self, relay: Relay, aim: str, number: int = 0) -> None:
         if relay.is_over and relay.process.returncode != 0:
             self.faults.append(f"life {self.number}: the relay ended by itself: {relay.log.read_text()[-500:]}")
         ended = relay.kill()
         remains = Remains(relay, relay.is_moving, torn_frames(self.database))
-        life = self._looked_at(relay, aim, began, ended)
+        life = self._looked_at(aim, ended)
         group = [phone.token for officer in self.force.released.get(number, ()) for phone in officer.phones]
         self.lives.append(replace(life, fell=fell(self, life, remains, group if aim == "release" else ())))
 
-    def _stop(self, relay: Relay, aim: str, began: float) -> None:
+    def _stop(self, relay: Relay, aim: str) -> None:
         relay.terminate()
         if relay.process.wait(30) != 0:
             self.faults.append(f"life {self.number}: ended with {relay.process.returncode}")
-        self.lives.append(self._looked_at(relay, aim, began, time.time()))
+        self.lives.append(self._looked_at(aim, time.time()))
 
-    def _looked_at(self, relay: Relay, aim: str, began: float, ended: float) -> Life:
+    def _looked_at(self, aim: str, ended: float) -> Life:
         """Everything about a relay that is dead, but what it was doing."""
         self.client.tell(do="rest")
         self.client.wait()
@@ -191,9 +188,7 @@ class Trial:
         self.sightings.look(self.number)
         left = self.reader.snapshot(self.database, self.folder / "copy", ended)
         counted = sum(life.unanswered for life in self.lives)
-        return Life(
-            number=self.number, aim=aim, began=began, ended=ended, left=left, unanswered=unanswered - counted
-        )  # fmt: skip
+        return Life(number=self.number, aim=aim, ended=ended, left=left, unanswered=unanswered - counted)
 
     # --- waiting
 
@@ -209,7 +204,14 @@ class Trial:
                 moved_at, count = time.monotonic(), self.sightings.count
             time.sleep(PAUSE)
 
+    def wait_until_ready(self, relay: Relay) -> None:
+        relay.wait_until_ready(self.patience)
+        self.start_seconds = time.time() - self._started_at
+
     def wait_until_quiet(self, relay: Relay) -> None:
-        deadline = time.monotonic() + self.patience
-        while not relay.is_quiet() and time.monotonic() < deadline:
-            time.sleep(PAUSE)
+        """Until everything is booked. What a commit holds that is being written is counted nowhere, so something is
+        asked whose answer comes after that commit."""
+        until(relay.is_quiet, self.patience, PAUSE)
+        self.client.tell(do="nothing")
+        self.client.wait()
+        until(relay.is_quiet, self.patience, PAUSE)
