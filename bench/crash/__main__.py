@@ -8,12 +8,13 @@ what). Kills are aimed at a mixed load, a start, a drain, a commit, a settle of 
 of the log (idle, and of a log that is too large), and at the migration of a file of each older version; where they fell
 is told by evidence (aims.py).
 
-acked: notices acknowledged. lost, in_rest_without_bypass, duplicates, duplicates_allowed: see the head of judge.py.
-repeated: wakeups that neither a crash nor an event explains. edits, edits_lost: rests and devices, acknowledged, and
-those of them that did not hold after a kill. kills_by_phase: where they fell; kills_aimed: where they were to fall.
-unknown: notices without an answer. Exits with 1 when anything is lost, in rest, out of balance or woken too often.
+acked: notices acknowledged; unknown: those without an answer. lost, in_rest_without_bypass, duplicates, allowed ones
+and those without excuse, repeated: see the head of judge.py. forgotten: acknowledged notices that the database did not
+have after a kill, whether their recipients were woken for something else or not. edits, edits_lost: rests and devices,
+acknowledged, and those of them that did not hold after a kill. kills_aimed, kills_by_phase: where they were to fall,
+and where they fell. faults: everything that the judges object to; exits with 1 when there is anything.
 
-    python -m bench.crash [--store sqlite] [--rounds 100] [--seed 1] [--only work] [--json]
+    python -m bench.crash [--store sqlite] [--rounds 100] [--seed 1] [--only work …] [--json]
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ from bench.crash.sightings import Sightings
 from bench.crash.trial import Client, Trial
 from bench.report import say, surroundings
 
-PATIENCE = 60.0
+PATIENCE = 30.0
+"""Seconds; longer than the first holds of anybody."""
 FORGIVEN = {"token_refreshed_too_often"}
 """What the fakes object to in a relay that knows nothing of the one before: each fetches an access token of its own."""
 TOLD = 20
@@ -50,7 +52,7 @@ def run(folder: Path, options: argparse.Namespace) -> dict[str, object]:
     """Play all rounds; the figures, without the surroundings."""
     began = time.monotonic()
     rng = Random(options.seed)
-    aims = drawn(options.rounds, rng, options.only)
+    aims = drawn(options.rounds, rng, options.only or ())
     with providers(folder, options.seed) as fakes:
         with (
             Installation(folder, fakes, stage.free_port(), stage.free_port(), options.launcher) as installation,
@@ -130,10 +132,12 @@ def figures(trial: Trial, migrations: Sequence[Migration], violations: Sequence[
         "acked": sum(1 for post in case.posts if post.acked for _ in post.notices()),
         "unknown": sum(1 for p in case.posts if p.may_be_taken and not p.acked for _ in p.notices()),
         "lost": len({(post.number, officer.name) for post, officer, _ in lost}) + sum(m.lost for m in migrations),
+        "forgotten": books.forgotten(case),
         "in_rest_without_bypass": len(in_rest),
         "duplicates": sum(count for _, _, count in again) + sum(m.duplicates for m in migrations),
         "duplicates_allowed": sum(judge.allowed(case, life) for life in case.lives)
         + sum(m.allowed for m in migrations),
+        "duplicates_without_excuse": len(inexcusable),
         "repeated": len(repeated),
         "edits": len(edits),
         "edits_lost": len(edits_lost),
@@ -151,9 +155,13 @@ def main() -> None:
     parser.add_argument("--store", choices=["sqlite"], default="sqlite")
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", choices=sorted(SHARES), default="", help="aim every kill at this")
+    parser.add_argument(
+        "--only", choices=sorted(SHARES), action="append", help="aim at this; can be given several times"
+    )
     parser.add_argument("--crowd", type=int, default=CROWD, help="people who get what is sent to everybody")
-    parser.add_argument("--patience", type=float, default=PATIENCE, help="seconds after which what is owed is missing")
+    parser.add_argument(
+        "--patience", type=float, default=PATIENCE, help="seconds of quiet after which what is owed is lost"
+    )
     parser.add_argument("--launcher", type=Path, help="run this Python file in the place of `python -m relay`")
     parser.add_argument("--json", action="store_true", help="last line: one JSON object")
     options = parser.parse_args()

@@ -22,15 +22,17 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
-from bench.crash.installation import LOOK, Relay
+from bench.crash.installation import LOOK, PATIENCE, Relay
 
 if TYPE_CHECKING:
     from bench.crash.case import Life
     from bench.crash.people import Officer
     from bench.crash.trial import Trial
 
-LOAD = 0.4
-"""Seconds of load within which a kill falls."""
+ANSWERS = 200
+"""Answers to a load within which a kill falls."""
+MOMENT = 0.02
+"""Seconds after one."""
 DRAIN = 0.1
 """Seconds after SIGTERM within which a kill falls."""
 RELEASE = 0.7
@@ -47,8 +49,20 @@ MOST = 0.8
 def work(trial: Trial, relay: Relay, number: int) -> None:
     """Under a mixed load."""
     trial.wait_until_ready(relay)
+    _load(trial, number, ANSWERS)
+
+
+def _load(trial: Trial, number: int, most: int) -> None:
+    """Begin the load of a round; until so many answers have come, at most, and a moment more."""
     trial.client.tell(do="work", round=number)
-    time.sleep(trial.rng.random() * LOAD)
+    wanted = trial.record.answered + trial.rng.randrange(most)
+
+    def are_answered() -> bool:
+        trial.record.look()
+        return trial.record.answered >= wanted
+
+    until(are_answered)
+    time.sleep(trial.rng.random() * MOMENT)
 
 
 def start(trial: Trial, relay: Relay, number: int) -> None:
@@ -59,17 +73,16 @@ def start(trial: Trial, relay: Relay, number: int) -> None:
 def drain(trial: Trial, relay: Relay, number: int) -> None:
     work(trial, relay, number)
     relay.terminate()
-    until(lambda: relay.has_said('"drain_began"'), trial.patience)
+    until(lambda: relay.has_said('"drain_began"'))
     time.sleep(trial.rng.random() * DRAIN)
 
 
 def commit(trial: Trial, relay: Relay, number: int) -> None:
     """Under load, some milliseconds after a large post has left."""
     trial.wait_until_ready(relay)
-    trial.client.tell(do="work", round=number)
-    time.sleep(trial.rng.random() * LOAD / 4)
+    _load(trial, number, ANSWERS // 4)
     trial.client.tell(do="large", round=number, classes=["message", "roster"])
-    until(lambda: "sent" in trial.client.hear(), trial.patience)
+    until(lambda: "sent" in trial.client.hear())
     time.sleep(trial.rng.random() * trial.commit_seconds * MOST)
 
 
@@ -94,12 +107,15 @@ def release(trial: Trial, relay: Relay, number: int) -> None:
 
 
 def quiet(trial: Trial, relay: Relay, number: int) -> None:
-    """While a relay that has nothing to do moves its log into the file."""
+    """While a relay that has nothing to do any more moves its log into the file: then everything is booked."""
     trial.wait_until_ready(relay)
+    _load(trial, number, ANSWERS)
+    trial.client.tell(do="rest")
+    trial.client.wait()
     for _ in range(TRIES):
         trial.client.tell(do="grow", megabytes=GROWTH)
         trial.client.wait()
-        until(partial(_moves, relay, relay.log_bytes), trial.patience, SOON)
+        until(partial(_moves, relay, relay.log_bytes), SOON)
         if relay.is_moving:
             return
 
@@ -113,7 +129,7 @@ def full(trial: Trial, relay: Relay, number: int) -> None:
     """While a relay under load moves a log that has become too large."""
     trial.wait_until_ready(relay)
     trial.client.tell(do="grow", megabytes=WITHOUT_END)
-    until(lambda: relay.is_moving, trial.patience, SOON)
+    until(lambda: relay.is_moving, SOON)
 
 
 AIMS: dict[str, Callable[[Trial, Relay, int], None]] = {
@@ -134,22 +150,19 @@ SHARES = {
 """How many of twenty rounds are aimed at what."""
 
 
-def drawn(rounds: int, rng: Random, only: str = "") -> list[str]:
+def drawn(rounds: int, rng: Random, only: Sequence[str] = ()) -> list[str]:
     """An aim for each round."""
-    every = [only] if only else [aim for aim, share in SHARES.items() for _ in range(share)]
+    every = list(only) if only else [aim for aim, share in SHARES.items() for _ in range(share)]
     some = every * (rounds // len(every))
     some += rng.sample(every, rounds % len(every))
     return rng.sample(some, len(some))
 
 
-def until(satisfied: Callable[[], bool], patience: float, pause: float = LOOK) -> bool:
-    """Look again and again; False when it has not come."""
-    deadline = time.monotonic() + patience
-    while not satisfied():
-        if time.monotonic() > deadline:
-            return False
+def until(satisfied: Callable[[], bool], pause: float = LOOK) -> None:
+    """Look again and again, with patience; what does not come is judged afterwards."""
+    deadline = time.monotonic() + PATIENCE
+    while not satisfied() and time.monotonic() < deadline:
         time.sleep(pause)
-    return True
 
 
 def _wait_for(trial: Trial, group: Sequence[Officer]) -> None:
@@ -161,7 +174,7 @@ def _wait_for(trial: Trial, group: Sequence[Officer]) -> None:
         trial.sightings.look(trial.number)
         return sum(1 for token in tokens if trial.sightings.of(token, trial.number)) >= wanted
 
-    until(are_woken, trial.patience)
+    until(are_woken)
 
 
 @dataclass(frozen=True, slots=True)

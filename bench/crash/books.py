@@ -88,6 +88,17 @@ def _resting(case: Case, life: Life) -> Iterator[str]:
                 yield f"{officer.name} has {pending} of class {name} pending, not {expected}"
 
 
+def forgotten(case: Case) -> int:
+    """Notices that were acknowledged in a life, and are not in what it has left."""
+    count, before = 0, Snapshot()
+    for life in case.lives:
+        for name in CLASSES:
+            new = life.left.accounts.get(name, Account()).accepted - before.accounts.get(name, Account()).accepted
+            count += max(0, notices(case, name, life=life.number).start - new)
+        before = life.left
+    return count
+
+
 def notices_of(case: Case, officer: Officer, name: str, until: int) -> range:
     """How many notices for somebody may have been taken until the end of a life."""
     least = most = 0

@@ -34,6 +34,8 @@ LATENCY_MS = 15
 GRACE = 5.0
 LOOK = 0.003
 """Seconds between two looks at something that may happen at any moment."""
+PATIENCE = 60.0
+"""Seconds after which something that must happen is taken for missing; nothing takes so long when all is well."""
 LISTENING, ENDED = {"0A"}, {"06", "07"}
 """States in the kernel's list: LISTEN; TIME_WAIT and CLOSE."""
 
@@ -52,10 +54,10 @@ class Providers:
         strict = {"apns": self.apns, "fcm": self.fcm}
         return {name: json.loads(_fetched(fake["control"], "/journal")) for name, fake in strict.items()}
 
-    def wait_until_left(self, patience: float) -> None:
+    def wait_until_left(self) -> None:
         """Until no connection to them is open: what the dead relay had sent is read and judged then."""
         ports = {stage.port_of(fake["listening"]) for fake in (self.apns, self.fcm, self.sink)}
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             if not any(port in ports for port in _open_ports()):
                 return
@@ -252,8 +254,8 @@ class Relay:
     def is_over(self) -> bool:
         return self.process.poll() is not None
 
-    def wait_until_ready(self, patience: float) -> None:
-        deadline = time.monotonic() + patience
+    def wait_until_ready(self) -> None:
+        deadline = time.monotonic() + PATIENCE
         while not self.is_ready:
             if self.is_over or time.monotonic() > deadline:
                 raise SystemExit(f"the relay did not start:\n{self.log.read_text()[-2000:]}")

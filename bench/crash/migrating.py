@@ -91,10 +91,10 @@ def migrate(trial: Trial, number: int, version: int) -> Migration:
     expected = write(database, version, tokens, rng)
     with trial.installation.running(database) as relay:
         wanted = rng.random() * RECORDS * RECORD
-        until(lambda: relay.log_bytes > wanted or relay.is_ready, trial.patience, SOON)
+        until(lambda: relay.log_bytes > wanted or relay.is_ready, SOON)
         was_ready = relay.is_ready
         relay.kill()
-    trial.installation.providers.wait_until_left(trial.patience)
+    trial.installation.providers.wait_until_left()
     torn = torn_frames(database)
     ((killed_at,),) = asked(copied(database, trial.folder / "copy"), "PRAGMA user_version")
     every = [token for mine in tokens for token in mine]
@@ -110,7 +110,7 @@ def migrate(trial: Trial, number: int, version: int) -> Migration:
 
 def _finish(trial: Trial, relay: Relay, tokens: list[str]) -> list[str]:
     """A life in which everything pending is worked off."""
-    relay.wait_until_ready(trial.patience)
+    relay.wait_until_ready()
     trial.wait_for(lambda: [token for token in tokens if not trial.sightings.of(token)])
     trial.wait_until_quiet(relay)
     relay.terminate()

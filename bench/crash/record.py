@@ -95,6 +95,8 @@ class Record:
         self._path = path
         self._offset = 0
         self.asked: dict[int, Asked] = {}
+        self.answered = 0
+        """Requests that were acknowledged, at one attempt or another."""
 
     def look(self) -> None:
         """Take in what is new."""
@@ -128,6 +130,7 @@ class Record:
     def _end(self, line: dict[str, Any]) -> None:
         asked = self.asked[line["n"]]
         asked.ends[line["life"]] = line["is"]
+        self.answered += line["is"] == "acked"
         asked.ended_at = line["t"]
         if line["is"] in ("acked", "wrong"):
             asked.receipt, asked.body = line.get("receipt", ""), line.get("body", "")

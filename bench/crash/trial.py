@@ -77,7 +77,7 @@ class Client:
 
 @dataclass(slots=True)
 class Trial:
-    """All lives so far. `patience`: seconds after which what must happen is taken for missing."""
+    """All lives so far. `patience`: seconds without any wakeup after which what is still owed is taken for lost."""
 
     folder: Path
     installation: Installation
@@ -183,7 +183,7 @@ class Trial:
         self.client.wait()
         self.record.look()
         providers = self.installation.providers
-        providers.wait_until_left(self.patience)
+        providers.wait_until_left()
         unanswered = sum(journal["unanswered"] for journal in providers.journals().values())
         self.sightings.look(self.number)
         left = self.reader.snapshot(self.database, self.folder / "copy", ended)
@@ -205,13 +205,13 @@ class Trial:
             time.sleep(PAUSE)
 
     def wait_until_ready(self, relay: Relay) -> None:
-        relay.wait_until_ready(self.patience)
+        relay.wait_until_ready()
         self.start_seconds = time.time() - self._started_at
 
     def wait_until_quiet(self, relay: Relay) -> None:
         """Until everything is booked. What a commit holds that is being written is counted nowhere, so something is
         asked whose answer comes after that commit."""
-        until(relay.is_quiet, self.patience, PAUSE)
+        until(relay.is_quiet, PAUSE)
         self.client.tell(do="nothing")
         self.client.wait()
-        until(relay.is_quiet, self.patience, PAUSE)
+        until(relay.is_quiet, PAUSE)
