@@ -36,6 +36,7 @@ from bench.crash.installation import Installation, providers
 from bench.crash.migrating import OLD, Migration, migrate
 from bench.crash.people import CROWD, Force, Officer, Phone
 from bench.crash.record import Asked
+from bench.crash.relays import Relays
 from bench.crash.sightings import Sightings
 from bench.crash.trial import Client, Trial
 from bench.report import say, surroundings
@@ -54,13 +55,14 @@ def run(folder: Path, options: argparse.Namespace) -> dict[str, object]:
     rng = Random(options.seed)
     aims = drawn(options.rounds, rng, options.only or ())
     with providers(folder, options.seed) as fakes:
+        installation = Installation(folder, fakes, stage.free_port(), stage.free_port())
         with (
-            Installation(folder, fakes, stage.free_port(), stage.free_port(), options.launcher) as installation,
-            Client(folder, installation, len(aims), options.crowd, options.seed) as client,
+            Relays(installation, options.launcher) as relays,
+            Client(installation, len(aims), options.crowd, options.seed) as client,
         ):
             sightings = Sightings(folder / "apns.journal", folder / "fcm.journal", stamps=folder / "sink.stamps")
             force = Force(len(aims), crowd=options.crowd)
-            trial = Trial(folder, installation, force, client, sightings, rng, options.patience)
+            trial = Trial(installation, relays, force, client, sightings, rng, options.patience)
             migrations = play(trial, aims)
         violations = [
             f"{name}: {what}"
@@ -162,7 +164,7 @@ def main() -> None:
     parser.add_argument(
         "--patience", type=float, default=PATIENCE, help="seconds of quiet after which what is owed is lost"
     )
-    parser.add_argument("--launcher", type=Path, help="run this Python file in the place of `python -m relay`")
+    parser.add_argument("--launcher", type=Path, help="run this Python file in the place of the relay's own program")
     parser.add_argument("--json", action="store_true", help="last line: one JSON object")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:

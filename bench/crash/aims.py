@@ -22,7 +22,8 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
-from bench.crash.installation import LOOK, PATIENCE, Relay
+from bench.crash.installation import LOOK, PATIENCE
+from bench.crash.relays import Relay
 
 if TYPE_CHECKING:
     from bench.crash.case import Life

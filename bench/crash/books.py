@@ -8,6 +8,7 @@ nobody has confirmed are open, and pending is only what waits for a rest.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from bench.crash.case import PIERCING, Case, Life
@@ -26,8 +27,14 @@ PLAIN = '{"accepted":1,"unknown":0}'
 
 def objections(case: Case) -> Iterator[str]:
     """A sentence for everything that does not fit."""
+    expected = Expected(case)
     for life in case.lives:
-        for sentence in (*_file(life.left), *_taken(case, life), *_resting(case, life), *_receipts_there(case, life)):
+        for sentence in (
+            *_file(life.left),
+            *_taken(case, life, expected),
+            *_resting(case, life),
+            *_receipts_there(case, life),
+        ):
             yield f"life {life.number} ({life.aim}, {life.fell or 'in order'}): {sentence}"
     yield from lost_edits(case)
     yield from _answers(case)
@@ -38,23 +45,48 @@ def objections(case: Case) -> Iterator[str]:
     yield from _metrics(case)
 
 
-def notices(
-    case: Case, name: str, wanted: Wanted = lambda _, __: True, *, until: int | None = None, life: int | None = None
-) -> range:
-    """How many notices of a class may have been taken: until the end of a life, or in one, or in all."""
+class Expected:
+    """How many notices of each class are in the books: at least, and at most."""
+
+    def __init__(self, case: Case) -> None:
+        self._new: dict[tuple[str, int], list[int]] = {}
+        self._first: dict[tuple[str, int], list[int]] = {}
+        for post in case.posts:
+            lives = [life for life in sorted(set(post.lives)) if post.may_be_taken_in(life)]
+            acked = [life for life in lives if post.in_life(life) == "acked"]
+            for name, count in Counter(event.event_class for _, event in post.notices()).items():
+                for life in lives:
+                    _add(self._new, (name, life), count * (acked == [life] and life == post.lives[0]), count)
+                if acked:
+                    _add(self._first, (name, acked[0]), count, 0)
+                if lives:
+                    _add(self._first, (name, lives[0]), 0, count)
+
+    def new(self, name: str, life: int) -> range:
+        """Taken in a life. What was left from an earlier one may have been counted there."""
+        least, most = self._new.get((name, life), (0, 0))
+        return range(least, most + 1)
+
+    def until(self, name: str, life: int) -> range:
+        """Taken until the end of a life."""
+        some = [counts for (of, first), counts in self._first.items() if of == name and first <= life]
+        return range(sum(least for least, _ in some), sum(most for _, most in some) + 1)
+
+
+def _add(counts: dict[tuple[str, int], list[int]], key: tuple[str, int], least: int, most: int) -> None:
+    found = counts.setdefault(key, [0, 0])
+    found[0] += least
+    found[1] += most
+
+
+def notices(case: Case, name: str, wanted: Wanted) -> range:
+    """How many notices of some sort may have been taken in the whole run."""
     least = most = 0
     for post in case.posts:
-        if life is not None:
-            ends = [post.in_life(life)]
-            is_new = post.lives[0] == life
-        else:
-            ends = [post.in_life(number) for number in post.lives if until is None or number <= until]
-            is_new = True
-        if not any(end in ("acked", "unknown") for end in ends):
-            continue
-        count = sum(1 for user, e in post.notices() if e.event_class == name and wanted(case.people[user], e))
-        least += count * (is_new and "acked" in ends)
-        most += count
+        if post.may_be_taken:
+            count = sum(1 for user, e in post.notices() if e.event_class == name and wanted(case.people[user], e))
+            least += count * post.acked
+            most += count
     return range(least, most + 1)
 
 
@@ -64,18 +96,22 @@ def _file(left: Snapshot) -> Iterator[str]:
     yield from (f"the books do not balance: {told}" for told in left.imbalances)
 
 
-def _taken(case: Case, life: Life) -> Iterator[str]:
+def _taken(case: Case, life: Life, expected: Expected) -> Iterator[str]:
     """What is accepted, since the beginning and in this life."""
-    before = case.lives[life.number - 1].left.accounts if life.number else {}
     for name in CLASSES:
-        accepted = life.left.accounts.get(name, Account()).accepted
-        new = accepted - before.get(name, Account()).accepted
-        for told, expected in (
-            (accepted, notices(case, name, until=life.number)),
-            (new, notices(case, name, life=life.number)),
-        ):
-            if told not in expected:
-                yield f"{told} of class {name} are accepted, not {expected.start} to {expected.stop - 1}"
+        accepted = _accepted(life.left, name)
+        new = accepted - _before(case, life, name)
+        for told, wanted in ((accepted, expected.until(name, life.number)), (new, expected.new(name, life.number))):
+            if told not in wanted:
+                yield f"{told} of class {name} are accepted, not {wanted.start} to {wanted.stop - 1}"
+
+
+def _accepted(left: Snapshot, name: str) -> int:
+    return left.accounts.get(name, Account()).accepted
+
+
+def _before(case: Case, life: Life, name: str) -> int:
+    return _accepted(case.lives[life.number - 1].left, name) if life.number else 0
 
 
 def _resting(case: Case, life: Life) -> Iterator[str]:
@@ -90,13 +126,12 @@ def _resting(case: Case, life: Life) -> Iterator[str]:
 
 def forgotten(case: Case) -> int:
     """Notices that were acknowledged in a life, and are not in what it has left."""
-    count, before = 0, Snapshot()
-    for life in case.lives:
-        for name in CLASSES:
-            new = life.left.accounts.get(name, Account()).accepted - before.accounts.get(name, Account()).accepted
-            count += max(0, notices(case, name, life=life.number).start - new)
-        before = life.left
-    return count
+    expected = Expected(case)
+    return sum(
+        max(0, expected.new(name, life.number).start - _accepted(life.left, name) + _before(case, life, name))
+        for life in case.lives
+        for name in CLASSES
+    )
 
 
 def notices_of(case: Case, officer: Officer, name: str, until: int) -> range:
@@ -111,7 +146,7 @@ def notices_of(case: Case, officer: Officer, name: str, until: int) -> range:
 
 
 def _receipts_there(case: Case, life: Life) -> Iterator[str]:
-    given = {post.receipt for post in case.posts if post.receipt and post.in_life(life.number) == "acked"}
+    given = {post.receipt for post in case.alarms if post.in_life(life.number) == "acked"}
     if missing := given - life.left.receipts.keys():
         yield f"{len(missing)} receipts that were answered are not there"
 
@@ -208,12 +243,11 @@ def _pending(case: Case) -> Iterator[str]:
 
 def _receipts(case: Case) -> Iterator[str]:
     """However often the relay was killed between an alarm's 202, its wakeup and the verdict."""
-    for post in case.posts:
-        if post.receipt:
-            count = sum(len(event.users) for event in post.events if event.event_class in PIERCING)
-            told = case.last.receipts.get(post.receipt)
-            if told != (count, count):
-                yield f"a receipt says {told}, not that all {count} were handed over"
+    for post in case.alarms:
+        count = sum(len(event.users) for event in post.events if event.event_class in PIERCING)
+        told = case.last.receipts.get(post.receipt)
+        if told != (count, count):
+            yield f"a receipt says {told}, not that all {count} were handed over"
 
 
 def _orders(case: Case) -> Iterator[str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from bench.crash.leavings import Snapshot
+from bench.crash.leavings import Place, Snapshot
 from bench.crash.people import Kind, Officer, Phone
 from bench.crash.record import Asked, Event, Record
 from bench.crash.sightings import Sightings
@@ -49,6 +50,11 @@ class Case:
         return list(self.record.of("post"))
 
     @cached_property
+    def alarms(self) -> list[Asked]:
+        """Posts that were given a receipt."""
+        return [post for post in self.posts if post.receipt]
+
+    @cached_property
     def by_user(self) -> Mapping[str, Sequence[tuple[Asked, Event]]]:
         """Events by recipient, of posts that may have been taken."""
         found: dict[str, list[tuple[Asked, Event]]] = {}
@@ -67,19 +73,38 @@ class Case:
                 found.setdefault(asked.user, []).append(asked)
         return found
 
+    @cached_property
+    def woken(self) -> Mapping[Place, Counter[int]]:
+        """How often each phone was woken in which life, by whichever of its tokens; only those that were."""
+        found: dict[Place, Counter[int]] = {}
+        for officer, phone in self.phones():
+            changes = (e.token for e in self.asked_of(officer, "device") if e.device == phone.device and e.token)
+            seen = [life for token in {phone.token, *changes} for _, life in self.sightings.of(token)]
+            if seen:
+                found[officer.name, phone.device] = Counter(seen)
+        return found
+
+    @cached_property
+    def taken(self) -> Mapping[str, Counter[int]]:
+        """What each person's phones may have been woken for anew in which life. A new token is owed what is open."""
+        found: dict[str, Counter[int]] = {}
+        for user in self.people:
+            lives = [n for post, _ in self.by_user.get(user, ()) for n in set(post.lives) if post.may_be_taken_in(n)]
+            lives += [n for edit in self.edits.get(user, ()) if edit.do == "device" for n in edit.lives]
+            found[user] = Counter(lives)
+        return found
+
     @property
     def last(self) -> Snapshot:
         """As everything ended: what is pending then waits for the end of a rest."""
         return self.lives[-1].left
 
-    def events(self, officer: Officer, life: int | None = None) -> Iterator[tuple[Asked, Event]]:
-        """Those somebody's phones may have been woken for; only those that may have been taken in a life.
+    def events(self, officer: Officer) -> Sequence[tuple[Asked, Event]]:
+        """Those that somebody's phones may have been woken for.
 
         An order for another phone is among them: it renews early what this one has not obeyed (relay/core/orders.py).
         """
-        for post, event in self.by_user.get(officer.name, ()):
-            if life is None or post.in_life(life) in ("acked", "unknown"):
-                yield post, event
+        return self.by_user.get(officer.name, ())
 
     def phones(self) -> Iterator[tuple[Officer, Phone]]:
         for officer in self.people.values():

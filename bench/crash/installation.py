@@ -1,7 +1,4 @@
-"""What an operator would have put up, and the processes: two strict fakes, the fast sink, one relay after the other.
-
-A relay is watched from outside: its log, which is a file, the kernel's list of sockets, its database's files.
-"""
+"""What an operator would have put up: the files of a relay; and its providers: two strict fakes, and the fast sink."""
 
 from __future__ import annotations
 
@@ -9,19 +6,14 @@ import base64
 import contextlib
 import http.client
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from bench import stage
-from bench.crash.leavings import moved
 from bench.crash.people import DESK
 from relay.doors.keys import digest_of
 
@@ -52,7 +44,7 @@ class Providers:
     def journals(self) -> dict[str, dict[str, Any]]:
         """What the strict fakes have counted so far. They have then written down all of it."""
         strict = {"apns": self.apns, "fcm": self.fcm}
-        return {name: json.loads(_fetched(fake["control"], "/journal")) for name, fake in strict.items()}
+        return {name: json.loads(fetched(fake["control"], "/journal")) for name, fake in strict.items()}
 
     def wait_until_left(self) -> None:
         """Until no connection to them is open: what the dead relay had sent is read and judged then."""
@@ -65,7 +57,8 @@ class Providers:
         raise SystemExit("a fake holds a connection of a dead relay open")
 
 
-def _fetched(address: str, path: str) -> bytes:
+def fetched(address: str, path: str) -> bytes:
+    """What is answered there to a plain GET."""
     with closing(http.client.HTTPConnection(address, timeout=60)) as connection:
         connection.request("GET", path)
         return connection.getresponse().read()
@@ -92,18 +85,14 @@ def providers(folder: Path, seed: int) -> Iterator[Providers]:
         yield Providers(apns, fcm, desk, folder)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Installation:
-    """One relay's files, and its processes. `launcher`: what is run in the place of the relay's own program."""
+    """One relay's files and ports."""
 
     folder: Path
     providers: Providers
     door: int
     ops: int
-    launcher: Path | None = None
-    _spare: Relay | None = None
-    """Made ready for the main database (warm.py)."""
-    _made: int = 0
 
     @property
     def database(self) -> Path:
@@ -172,38 +161,6 @@ service_account_file = "{self.providers.fcm["service_account"]}"
 connections = 2
 {_where(self.providers.fcm)}"""
 
-    @contextlib.contextmanager
-    def running(self, database: Path | None = None) -> Iterator[Relay]:
-        """A relay, just started, on the main database or another; killed at the end if it is not dead yet."""
-        if database is None:
-            relay, self._spare = self._spare or self._made_ready(self.database), None
-        else:
-            relay = self._made_ready(database)
-        try:
-            relay.begin()
-            if database is None:
-                self._spare = self._made_ready(self.database)
-            yield relay
-        finally:
-            relay.end()
-
-    def _made_ready(self, database: Path) -> Relay:
-        self._made += 1
-        log = self.folder / f"relay-{self._made}.log"
-        launcher = ["--launcher", str(self.launcher)] if self.launcher else []
-        command = ["-m", "bench.crash.warm", *launcher, "serve", "--config", str(self.configure(database))]
-        with log.open("wb") as said:
-            process = subprocess.Popen([sys.executable, *command], stdin=subprocess.PIPE, stdout=said, stderr=said)
-        return Relay(process, log, database, self.ops)
-
-    def __enter__(self) -> Self:
-        self._spare = self._made_ready(self.database)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._spare is not None:
-            self._spare.end()
-
 
 def _secret(name: str) -> str:
     return f"{stage.SECRET}-{name}"
@@ -211,81 +168,3 @@ def _secret(name: str) -> str:
 
 def _where(fake: dict[str, str]) -> str:
     return f'endpoint = "{fake["listening"]}"\nca_file = "{fake["ca"]}"\n'
-
-
-@dataclass(slots=True)
-class Relay:
-    """A relay process, from outside."""
-
-    process: subprocess.Popen[bytes]
-    log: Path
-    database: Path
-    ops: int
-    index: int | None = None
-    """What the log's index had as wanted when the relay was ready; None before."""
-
-    def begin(self) -> None:
-        """Let a process that was made ready be a relay."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(b"\n")
-        self.process.stdin.close()
-
-    def end(self) -> None:
-        """Kill it if it is not dead yet."""
-        self.process.kill()
-        self.process.wait()
-        if self.process.stdin is not None:
-            self.process.stdin.close()
-
-    def has_said(self, words: str) -> bool:
-        return words in self.log.read_text()
-
-    @property
-    def is_ready(self) -> bool:
-        return self.has_said('"relay_started"')
-
-    @property
-    def is_moving(self) -> bool:
-        """It moves its log into the file, or did so when it died. A start leaves the index as if a move had begun."""
-        done, wanted = moved(self.database)
-        return self.index is not None and done < wanted != self.index
-
-    @property
-    def is_over(self) -> bool:
-        return self.process.poll() is not None
-
-    def wait_until_ready(self) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while not self.is_ready:
-            if self.is_over or time.monotonic() > deadline:
-                raise SystemExit(f"the relay did not start:\n{self.log.read_text()[-2000:]}")
-            time.sleep(LOOK)
-        self.index = moved(self.database)[1]
-
-    def kill(self) -> float:
-        """SIGKILL; returns when (UTC seconds)."""
-        at = time.time()
-        os.kill(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        return at
-
-    def terminate(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
-
-    def metrics(self) -> dict[str, float]:
-        """What /metrics tells, by name and labels as they are written there."""
-        lines = _fetched(f"127.0.0.1:{self.ops}", "/metrics").decode().splitlines()
-        return {n: float(v) for n, v in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))}
-
-    def is_quiet(self) -> bool:
-        """No wakeup is queued or without an answer, and all verdicts are booked."""
-        names = ("feierabend_lane_queued", "feierabend_lane_in_flight", "feierabend_verdicts_waiting")
-        return not any(value for name, value in self.metrics().items() if name.startswith(names))
-
-    @property
-    def log_bytes(self) -> int:
-        """Size of the write-ahead log."""
-        try:
-            return os.stat(f"{self.database}-wal").st_size
-        except OSError:
-            return 0

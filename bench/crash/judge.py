@@ -121,37 +121,24 @@ def _in_force(case: Case, edit: Asked) -> float | None:
 # --- duplicates
 
 
-def woken(case: Case, officer: Officer, phone: Phone, life: Life) -> int:
-    """How often a phone was woken in a life, by whichever of its tokens."""
-    tokens = {phone.token, *(e.token for e in case.asked_of(officer, "device") if e.device == phone.device and e.token)}
-    return sum(len(case.sightings.of(token, life.number)) for token in tokens)
-
-
 def duplicates(case: Case) -> list[tuple[Life, Place, int]]:
     """(life, phone, wakeups) for which there was nothing left."""
     found = []
-    for officer, phone in case.phones():
-        place, left = (officer.name, phone.device), 0
+    for place, woken in case.woken.items():
+        taken, left = case.taken[place[0]], 0
         for life in case.lives:
-            count, taken = woken(case, officer, phone, life), _taken(case, officer, life)
-            if count > left + taken:
-                found.append((life, place, count - left - taken))
-            left = min(max(0, left + taken - count), life.left.owed.get(place, 0))
+            beyond = woken[life.number] - left - taken[life.number]
+            if beyond > 0:
+                found.append((life, place, beyond))
+            left = min(max(0, -beyond), life.left.owed.get(place, 0))
     return found
-
-
-def _taken(case: Case, officer: Officer, life: Life) -> int:
-    """What somebody's phones may have been woken for anew in a life. A new token is owed what is still open."""
-    events = sum(1 for _ in case.events(officer, life.number))
-    return events + sum(1 for edit in case.asked_of(officer, "device") if life.number in edit.lives)
 
 
 def unbooked(case: Case, life: Life) -> set[Place]:
     """Phones that were woken in a life that was killed, while the database still owes them what is due."""
     if life.was_quiet:
         return set()
-    phones = ((officer, phone) for officer, phone in case.phones() if (officer.name, phone.device) in life.left.due)
-    return {(officer.name, phone.device) for officer, phone in phones if woken(case, officer, phone, life)}
+    return {place for place in life.left.due if place in case.woken and case.woken[place][life.number]}
 
 
 def allowed(case: Case, life: Life) -> int:
@@ -171,11 +158,9 @@ def without_excuse(case: Case) -> list[tuple[Life, Place]]:
 def repeated(case: Case) -> list[tuple[Life, Place]]:
     """Phones that were woken in a life more often than the database owed at its start, and the client asked for."""
     found = []
-    for officer, phone in case.phones():
-        place = officer.name, phone.device
-        for life in case.lives:
-            owed = case.lives[life.number - 1].left.owed.get(place, 0) if life.number else 0
-            count = woken(case, officer, phone, life)
-            if count and count > owed + _taken(case, officer, life):
-                found.append((life, place))
+    for place, woken in case.woken.items():
+        for number, count in woken.items():
+            owed = case.lives[number - 1].left.owed.get(place, 0) if number else 0
+            if count > owed + case.taken[place[0]][number]:
+                found.append((case.lives[number], place))
     return found

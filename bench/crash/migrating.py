@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 
 from bench import stage
 from bench.crash.aims import SOON, until
-from bench.crash.installation import Relay
 from bench.crash.leavings import asked, copied, torn_frames
+from bench.crash.relays import Relay
 from relay.core.batch import Bypass
 from relay.store import rows
 from relay.store.schema import MIGRATIONS, VERSION
@@ -89,7 +89,7 @@ def migrate(trial: Trial, number: int, version: int) -> Migration:
     for mine in tokens:
         mine.append(stage.fcm_token(rng))
     expected = write(database, version, tokens, rng)
-    with trial.installation.running(database) as relay:
+    with trial.relays.running(database) as relay:
         wanted = rng.random() * RECORDS * RECORD
         until(lambda: relay.log_bytes > wanted or relay.is_ready, SOON)
         was_ready = relay.is_ready
@@ -98,7 +98,7 @@ def migrate(trial: Trial, number: int, version: int) -> Migration:
     torn = torn_frames(database)
     ((killed_at,),) = asked(copied(database, trial.folder / "copy"), "PRAGMA user_version")
     every = [token for mine in tokens for token in mine]
-    with trial.installation.running(database) as relay:
+    with trial.relays.running(database) as relay:
         faults = _finish(trial, relay, every)
     faults += _looked_at(trial, database, expected)
     os.unlink(database)
@@ -113,8 +113,7 @@ def _finish(trial: Trial, relay: Relay, tokens: list[str]) -> list[str]:
     relay.wait_until_ready()
     trial.wait_for(lambda: [token for token in tokens if not trial.sightings.of(token)])
     trial.wait_until_quiet(relay)
-    relay.terminate()
-    code = relay.process.wait(30)
+    code = relay.stop()
     return [f"a relay on a file of an older version ended with {code}"] if code else []
 
 

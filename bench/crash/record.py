@@ -66,7 +66,10 @@ class Asked:
 
     @property
     def may_be_taken(self) -> bool:
-        return any(self.in_life(life) in ("acked", "unknown") for life in self.lives)
+        return any(map(self.may_be_taken_in, self.lives))
+
+    def may_be_taken_in(self, life: int) -> bool:
+        return self.in_life(life) in ("acked", "unknown")
 
     def notices(self) -> Iterator[tuple[str, Event]]:
         """(recipient, event) of a post."""

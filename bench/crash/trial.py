@@ -6,22 +6,21 @@ What each kill is aimed at, and what it hit, is the business of aims.py; what ca
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
-from typing import Any, Self
+from typing import Any
 
 from bench.crash.aims import AIMS, Remains, fell, until
 from bench.crash.case import Life
-from bench.crash.installation import Installation, Relay
+from bench.crash.installation import Installation
 from bench.crash.leavings import Reader, torn_frames
 from bench.crash.people import Force, Officer
 from bench.crash.record import Record
+from bench.crash.relays import Helper, Relay, Relays
 from bench.crash.sightings import Sightings
 
 COMMIT = 0.1
@@ -30,57 +29,41 @@ PAUSE = 0.05
 """Seconds between two looks while everything is worked off."""
 
 
-class Client:
+class Client(Helper):
     """The recording client's process."""
 
-    def __init__(self, folder: Path, installation: Installation, rounds: int, crowd: int, seed: int) -> None:
-        self.record = Record(folder / "record.jsonl")
+    def __init__(self, installation: Installation, rounds: int, crowd: int, seed: int) -> None:
+        path = installation.folder / "record.jsonl"
         settings = {
             "rounds": rounds, "crowd": crowd, "seed": seed, "port": installation.door, "keys": installation.keys,
-            "record": str(folder / "record.jsonl"),
+            "record": str(path),
         }  # fmt: skip
-        command = [sys.executable, "-m", "bench.crash.backend", json.dumps(settings)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+        super().__init__("bench.crash.backend", json.dumps(settings))
+        self.record = Record(path)
         self._open = 0
         assert self.hear()["ready"]
 
     def tell(self, **command: object) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(command) + "\n")
+        super().tell(**command)
         self._open += command["do"] not in ("life", "rest")
 
-    def hear(self) -> dict[str, Any]:
-        """The next thing it says."""
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise SystemExit("the recording client has ended")
-        said: dict[str, Any] = json.loads(line)
+    def hear(self) -> Any:  # noqa: ANN401 (JSON)
+        said = super().hear()
         self._open -= "ended" in said
         return said
 
-    def wait(self) -> dict[str, Any]:
-        """Until all that it was told is done; the last thing it said."""
-        said: dict[str, Any] = {}
+    def wait(self) -> None:
+        """Until all that it was told is done."""
         while self._open:
-            said = self.hear()
-        return said
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(30)
+            self.hear()
 
 
 @dataclass(slots=True)
 class Trial:
     """All lives so far. `patience`: seconds without any wakeup after which what is still owed is taken for lost."""
 
-    folder: Path
     installation: Installation
+    relays: Relays
     force: Force
     client: Client
     sightings: Sightings
@@ -100,6 +83,10 @@ class Trial:
 
     def __post_init__(self) -> None:
         self.reader = Reader(self.force.everybody())
+
+    @property
+    def folder(self) -> Path:
+        return self.installation.folder
 
     @property
     def database(self) -> Path:
@@ -160,10 +147,10 @@ class Trial:
     def _relay(self) -> AbstractContextManager[Relay]:
         self.client.tell(do="life", life=self.number)
         self._started_at = time.time()
-        return self.installation.running()
+        return self.relays.running(self.database)
 
     def _kill(self, relay: Relay, aim: str, number: int = 0) -> None:
-        if relay.is_over and relay.process.returncode != 0:
+        if relay.is_over and relay.code != 0:
             self.faults.append(f"life {self.number}: the relay ended by itself: {relay.log.read_text()[-500:]}")
         ended = relay.kill()
         remains = Remains(relay, relay.is_moving, torn_frames(self.database))
@@ -172,9 +159,8 @@ class Trial:
         self.lives.append(replace(life, fell=fell(self, life, remains, group if aim == "release" else ())))
 
     def _stop(self, relay: Relay, aim: str) -> None:
-        relay.terminate()
-        if relay.process.wait(30) != 0:
-            self.faults.append(f"life {self.number}: ended with {relay.process.returncode}")
+        if relay.stop() != 0:
+            self.faults.append(f"life {self.number}: ended with {relay.code}")
         self.lives.append(self._looked_at(aim, time.time()))
 
     def _looked_at(self, aim: str, ended: float) -> Life:
