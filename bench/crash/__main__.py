@@ -120,7 +120,7 @@ def figures(trial: Trial, migrations: Sequence[Migration], violations: Sequence[
     inexcusable = judge.without_excuse(case)
     repeated, edits_lost = judge.repeated(case), books.lost_edits(case)
     faults = [
-        *trial.faults, *violations, *books.objections(case), *(told for done in migrations for told in done.faults),
+        *trial.faults, *violations, *books.objections(case), *(told for done in migrations for told in done.objections),
         *(f"lost: {post.number} for {officer.name}, {phone.device}" for post, officer, phone in lost),
         *(f"in rest: {officer.name} at {t:.3f}" for officer, _, t in in_rest),
         *(f"{place} was woken in life {life.number}, and nothing was owed to it" for life, place in repeated),

@@ -52,6 +52,14 @@ class Migration:
     faults: tuple[str, ...]
 
     @property
+    def objections(self) -> tuple[str, ...]:
+        """Sentences for everything that does not fit."""
+        lost = f"a file of version {self.version}: {self.lost} phones were not woken"
+        again = f"a file of version {self.version}: {self.duplicates} wakeups were repeated"
+        spoilt = ((lost, self.lost > 0), (again, self.duplicates > self.allowed))
+        return (*self.faults, *(told for told, holds in spoilt if holds))
+
+    @property
     def fell(self) -> str:
         """Into the migration when a part of one lies in the log, or one is done and others are not."""
         if self.killed_at < VERSION and (self.torn or self.killed_at > self.version):

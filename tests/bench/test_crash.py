@@ -424,6 +424,8 @@ def test_where_a_kill_fell_on_an_older_file(
 ) -> None:
     migration = Migration(version, killed_at, torn, is_ready, 0, 0, ())
     assert (migration.fell, migration.allowed) == (fell, allowed)
+    assert migration.objections == ()
+    assert len(replace(migration, lost=1, duplicates=allowed + 1, faults=("damaged",)).objections) == 3
 
 
 # --- what is played
