@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from bench.crash.case import PIERCING, Case, Life
-from bench.crash.judge import MAY_WAIT
+from bench.crash.judge import rests_at_the_end
 from bench.crash.leavings import Snapshot
 from bench.crash.people import Kind, Officer
 from bench.crash.record import Asked, Event
@@ -237,7 +237,7 @@ _CANCELS = {"message": "seen", "roster": "seen", "control": "confirm"}
 def _pending(case: Case) -> Iterator[str]:
     """Only who rests has anything pending, and nothing that pierces."""
     for (user, name), count in case.last.pending.items():
-        if name in PIERCING or case.people[user].kind not in MAY_WAIT - {Kind.LEAVER}:
+        if name in PIERCING or not rests_at_the_end(case, case.people[user]):
             yield f"{user} still has {count} of class {name} pending"
 
 

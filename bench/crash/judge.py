@@ -33,6 +33,8 @@ from relay.journal import SETTLE_CHUNK
 
 GRACE = 10.0
 """Seconds after an edit that begins a rest at once, for what had left before."""
+MARGIN = 10.0
+"""Seconds before an announced rest in which nothing is sent any more."""
 MAY_WAIT = frozenset({*ALWAYS_RESTING, Kind.FALLING_ASLEEP, Kind.PLANNER})
 """Whose events may wait for the end of a rest that lies beyond the run."""
 
@@ -67,7 +69,7 @@ def _owed(officer: Officer, event: Event) -> tuple[Phone, ...]:
 def _waits(case: Case, officer: Officer, event: Event, *, is_over: bool) -> bool:
     if event.event_class in PIERCING or officer.kind not in MAY_WAIT:
         return False
-    return not is_over or (officer.name, event.event_class) in case.last.pending
+    return not is_over or ((officer.name, event.event_class) in case.last.pending and rests_at_the_end(case, officer))
 
 
 def _ended(case: Case, officer: Officer, phone: Phone, post: Asked, event: Event) -> bool:
@@ -80,6 +82,13 @@ def _ended(case: Case, officer: Officer, phone: Phone, post: Asked, event: Event
 
 
 # --- rest
+
+
+def rests_at_the_end(case: Case, officer: Officer) -> bool:
+    """By the document that the database has then; or a rest is about to begin."""
+    at, label = case.lives[-1].ended, case.last.edits.get(officer.name)
+    spans = (span for edit in case.asked_of(officer, "rest") if edit.device == label for span in edit.spans)
+    return any(start - MARGIN <= at < end for start, end in spans)
 
 
 def in_rest(case: Case) -> list[tuple[Officer, Phone, float]]:

@@ -92,6 +92,14 @@ class Story:
         return [told for told in found if self.metrics or not told.startswith("the metrics")]
 
 
+def resting_until(end: float, kind: Kind = Kind.RESTING, *, start: float = 0) -> Story:
+    """The last life ends at 20."""
+    story = Story(kind).asked("rest", 0, user="anna", device="edit 0", spans=[[start, end]])
+    for life in (0, 1):
+        story.left(life, edits={"anna": "edit 0"})
+    return story
+
+
 # --- lost
 
 
@@ -111,10 +119,14 @@ class Story:
         (Story().posted(1).asked("seen", 2, user="bert"), 1),
         (Story().posted(1, name="alarm").asked("seen", 2, user="anna"), 1),
         (Story(Kind.LEAVER).posted(1), 0),
-        (Story(Kind.RESTING).posted(1), 1),
-        (Story(Kind.RESTING).posted(1).left(1, pending={("anna", "message"): 1}), 0),
-        (Story(Kind.RESTING).posted(1).left(1, pending={("anna", "roster"): 1}), 1),
-        (Story(Kind.ALARMED).posted(1, name="alarm").left(1, pending={("anna", "alarm"): 1}), 1),
+        (resting_until(END).posted(1), 1),
+        (resting_until(END).posted(1).left(1, pending={("anna", "message"): 1}), 0),
+        (resting_until(END).posted(1).left(1, pending={("anna", "roster"): 1}), 1),
+        (resting_until(19).posted(1).left(1, pending={("anna", "message"): 1}), 1),
+        (resting_until(END, start=29).posted(1).left(1, pending={("anna", "message"): 1}), 0),
+        (resting_until(END, start=31).posted(1).left(1, pending={("anna", "message"): 1}), 1),
+        (resting_until(END).posted(1).left(1, pending={("anna", "message"): 1}, edits={"anna": "edit 1"}), 1),
+        (resting_until(END, Kind.ALARMED).posted(1, name="alarm").left(1, pending={("anna", "alarm"): 1}), 1),
         (Story(Kind.MOVER, phones=2).posted(1).woken(2), 0),
         (Story(Kind.ORDERED, phones=2).posted(1, name="control", device="phone-1").woken(2, token="anna1"), 0),
         (Story(Kind.ORDERED, phones=2).posted(1, name="control").woken(2), 1),
@@ -127,15 +139,11 @@ def test_who_is_lost(story: Story, lost: int) -> None:
 
 
 def test_while_a_relay_runs_nobody_is_lost_who_may_rest() -> None:
-    assert judge.lost(Story(Kind.RESTING).posted(1).case, is_over=False) == []
+    assert judge.lost(resting_until(END).posted(1).case, is_over=False) == []
     assert judge.lost(Story(Kind.OFTEN).posted(1).case, is_over=False) != []
 
 
 # --- rest
-
-
-def resting_until(end: float, kind: Kind = Kind.RESTING, *, start: float = 0) -> Story:
-    return Story(kind).asked("rest", 0, user="anna", device="edit 0", spans=[[start, end]])
 
 
 @pytest.mark.parametrize(
@@ -272,7 +280,7 @@ def test_what_is_objected_to(spoilt: dict[str, Any], told: str) -> None:
 
 def test_who_always_rests_has_everything_pending() -> None:
     account = Account(accepted=1)
-    story = Story(Kind.RESTING).posted(1)
+    story = resting_until(END).posted(1)
     for life in (0, 1):
         story.left(life, **sound(message=account, pending={("anna", "message"): 1}))
     assert story.objections() == []
