@@ -69,7 +69,9 @@ class Relays(Helper):
         log.touch()
         arguments = ["serve", "--config", str(self._installation.configure(database))]
         self.tell(start=arguments, log=str(log), launcher=self._launcher)
-        relay = Relay(self.hear(), log, database, self._installation.ops, self._ended)
+        pid = self.hear()
+        assert isinstance(pid, int)
+        relay = Relay(pid, log, database, self._installation.ops, self._ended)
         try:
             yield relay
         finally:

@@ -10,7 +10,8 @@ Commands are JSON lines, answered with one each, one after the other:
     {"poll": 123}                                                        → the exit code, or null while it runs
     {"wait": 123}                                                        → the exit code, once it has ended
 
-`launcher`: a Python file to run in the place of the relay's own program. At the end of the input the starter ends.
+`launcher`: a Python file to run in the place of the relay's own program. At the end of the input the starter ends, and
+whatever it has started with it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from __future__ import annotations
 import json
 import os
 import runpy
+import signal
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -65,14 +67,21 @@ def ended(pid: int, options: int) -> int | None:
 
 def main() -> None:
     _say(READY)
+    running: set[int] = set()
     for line in sys.stdin:
         command = json.loads(line)
         if "start" in command:
-            _say(started(command["start"], command["log"], command["launcher"]))
-        elif "poll" in command:
-            _say(ended(command["poll"], os.WNOHANG))
-        else:
-            _say(ended(command["wait"], 0))
+            pid = started(command["start"], command["log"], command["launcher"])
+            running.add(pid)
+            _say(pid)
+            continue
+        pid = command.get("poll") or command["wait"]
+        code = ended(pid, os.WNOHANG if "poll" in command else 0)
+        if code is not None:
+            running.remove(pid)
+        _say(code)
+    for pid in running:
+        os.kill(pid, signal.SIGKILL)
 
 
 def _say(what: object) -> None:

@@ -78,7 +78,7 @@ def test_nothing_acknowledged_is_lost_over_many_kills() -> None:
 def test_the_judges_can_say_no(tmp_path: Path) -> None:
     launcher = tmp_path / "spoilt.py"
     launcher.write_text(SPOILT)
-    few = ("--rounds", "3", "--only", "work", "--only", "quiet", "--crowd", "1", "--patience", "6")
+    few = ("--rounds", "2", "--only", "work", "--only", "quiet", "--crowd", "1", "--patience", "3")
     code, figures, told = crashed(*few, "--launcher", str(launcher))
     assert code == 1
     assert figures["lost"] > 0, told
