@@ -31,7 +31,7 @@ from random import Random
 from bench import stage
 from bench.crash import books, judge
 from bench.crash.aims import SHARES, drawn
-from bench.crash.case import Case
+from bench.crash.case import OVER, Case
 from bench.crash.installation import Installation, providers
 from bench.crash.migrating import OLD, Migration, migrate
 from bench.crash.people import CROWD, Force, Officer, Phone
@@ -127,10 +127,12 @@ def figures(trial: Trial, migrations: Sequence[Migration], violations: Sequence[
         *(f"{place} was woken again in life {life.number} without excuse" for life, place in inexcusable),
     ]  # fmt: skip
     sys.stderr.writelines(f"{fault}\n" for fault in faults[:TOLD])
-    killed = [life for life in case.lives if life.fell]
+    lives = [life for life in case.lives if life.fell]
+    fell = Counter([*(life.fell for life in lives), *(done.fell for done in migrations)])
+    aimed = Counter([*(life.aim for life in lives), *("migrate" for _ in migrations)])
     edits = [asked for asked in case.record.of("rest", "device") if asked.acked]
     return {
-        "rounds": len(killed) - 1 + len(migrations),
+        "rounds": aimed.total() - 1,
         "acked": sum(1 for post in case.posts if post.acked for _ in post.notices()),
         "unknown": sum(1 for p in case.posts if p.may_be_taken and not p.acked for _ in p.notices()),
         "lost": len({(post.number, officer.name) for post, officer, _ in lost}) + sum(m.lost for m in migrations),
@@ -144,9 +146,9 @@ def figures(trial: Trial, migrations: Sequence[Migration], violations: Sequence[
         "edits": len(edits),
         "edits_lost": len(edits_lost),
         "wakeups": trial.sightings.count,
-        "kills": len(killed) + len(migrations),
-        "kills_by_phase": dict(Counter([*(life.fell for life in killed), *(m.fell for m in migrations)]).most_common()),
-        "kills_aimed": dict(Counter([*(life.aim for life in killed), *("migrate" for _ in migrations)]).most_common()),
+        "kills": aimed.total() - fell.pop(OVER, 0),
+        "kills_by_phase": dict(fell.most_common()),
+        "kills_aimed": dict(aimed.most_common()),
         "books_balance": not any(life.left.imbalances or not life.left.is_sound for life in case.lives),
         "faults": len(faults),
     }

@@ -11,6 +11,7 @@ it hit.
     release     some of the phones of one release were woken, and not all
     settle      phones were woken in this life, of which the database does not know it
     work        none of these
+    over        it had drained, and ended in order, before the signal came: no kill
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
+from bench.crash.case import OVER
 from bench.crash.installation import LOOK, PATIENCE
 from bench.crash.relays import Relay
 
@@ -34,7 +36,7 @@ ANSWERS = 200
 """Answers to a load within which a kill falls."""
 MOMENT = 0.02
 """Seconds after one."""
-DRAIN = 0.1
+DRAIN = 0.05
 """Seconds after SIGTERM within which a kill falls."""
 RELEASE = 0.7
 """Least seconds of rest before a release."""
@@ -199,6 +201,7 @@ def fell(trial: Trial, life: Life, remains: Remains, group: Sequence[str]) -> st
         for phone in officer.phones
     )
     evidence = {
+        OVER: remains.relay.code == 0,
         "start": not remains.relay.is_ready,
         "drain": remains.relay.has_said('"drain_began"') and not remains.relay.has_said('"relay_stopped"'),
         "checkpoint": remains.moving,

@@ -16,6 +16,10 @@ PIERCING = frozenset({"alarm", "control"})
 """Classes that pierce rest; their recipients are woken in it, and `seen` does not cancel them."""
 
 
+OVER = "over"
+"""Of a life that had ended in order when it was to be killed."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Life:
     """One relay process, and what it left."""
@@ -30,9 +34,13 @@ class Life:
     """Wakeups that the strict fakes accepted in it, and whose answer may not have arrived."""
 
     @property
+    def was_killed(self) -> bool:
+        return self.fell not in ("", OVER)
+
+    @property
     def was_quiet(self) -> bool:
         """Nothing was under way, and everything was booked: it was moving its log for want of anything to do."""
-        return not self.fell or (self.aim, self.fell) == ("quiet", "checkpoint")
+        return not self.was_killed or (self.aim, self.fell) == ("quiet", "checkpoint")
 
 
 @dataclass(frozen=True)

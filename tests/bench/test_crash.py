@@ -15,7 +15,7 @@ import pytest
 
 from bench.crash import books, judge
 from bench.crash.aims import SHARES, drawn
-from bench.crash.case import Case, Life
+from bench.crash.case import OVER, Case, Life
 from bench.crash.leavings import Place, moved, torn_frames
 from bench.crash.migrating import Migration
 from bench.crash.people import Force, Kind, Officer, Phone
@@ -207,9 +207,11 @@ def test_duplicates_and_their_excuse(story: Story, count: int, allowed: int, ine
     assert len(judge.repeated(case)) == repeated
 
 
-def test_nothing_may_be_repeated_when_the_relay_was_idle() -> None:
+@pytest.mark.parametrize(("aim", "fell"), [("quiet", "checkpoint"), ("drain", OVER)])
+def test_nothing_may_be_repeated_when_everything_was_booked(aim: str, fell: str) -> None:
+    """The relay had been idle, or had ended in order."""
     story = Story().posted(1).woken(2).owing(ANNA).woken(12, 1)
-    story.lives[0] = replace(story.lives[0], aim="quiet", fell="checkpoint")
+    story.lives[0] = replace(story.lives[0], aim=aim, fell=fell)
     assert judge.allowed(story.case, story.lives[0]) == 0
     assert len(judge.without_excuse(story.case)) == 1
 

@@ -71,7 +71,8 @@ def test_nothing_acknowledged_is_lost_over_many_kills() -> None:
     assert figures["books_balance"] is True
     assert figures["acked"] > 1000
     assert figures["edits"] > 50
-    assert figures["kills"] == ROUNDS + 1 == sum(figures["kills_by_phase"].values())
+    assert figures["kills"] == sum(figures["kills_by_phase"].values())
+    assert figures["kills"] >= ROUNDS + 1 - SHARES["drain"], "a drain may be over before the signal comes"
     assert figures["kills_aimed"] == {"enlist": 1, **SHARES}
 
 
