@@ -25,7 +25,9 @@ NOT_SCRIPTS = {
     "stamps",
 }
 
-for path in sorted(Path(__file__).parent.glob("*.py")):
-    if path.stem not in NOT_SCRIPTS:
-        told = (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n")[0]
-        sys.stdout.write(f"python -m bench.{path.stem:<8} {told}\n")
+folder = Path(__file__).parent
+scripts = {path.stem: path for path in folder.glob("*.py") if path.stem not in NOT_SCRIPTS}
+scripts |= {path.parent.name: path for path in folder.glob("*/__main__.py")}
+for name, path in sorted(scripts.items()):
+    told = (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n")[0]
+    sys.stdout.write(f"python -m bench.{name:<8} {told}\n")

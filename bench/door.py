@@ -44,8 +44,8 @@ def request(
     path: str = "/v1/events",
     headers: Mapping[str, str] | None = None,
 ) -> bytes:
-    """The bytes of a request."""
-    content = b"" if body is None else json.dumps(body).encode()
+    """The bytes of a request. A body of bytes is JSON already."""
+    content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
     fields = {
         "host": "relay",
         "authorization": f"Bearer {key}",

@@ -33,6 +33,7 @@ from relay.core.seal import Seals
 from relay.core.slots import Slot
 from relay.doors.keys import digest_of
 from relay.simulators.certificates import provider_key
+from relay.store.schema import MIGRATIONS
 from relay.store.sqlite import SqliteStore
 
 TENANT = "bench"
@@ -47,6 +48,8 @@ ROLE = REASON = "bench"
 Tokens = list[list[str]]
 """Tokens of the phones of each user."""
 DAY = 86400.0
+NEW = 0
+"""Epoch of a file that no relay has had yet."""
 CHUNK = 5_000
 """Users of one commit while a store is filled."""
 
@@ -112,18 +115,24 @@ def nobody_rests(_number: int) -> None:
     return None
 
 
-def fill(path: Path, tokens: Tokens, *, pending: bool = False, rest_end: RestEnd = nobody_rests) -> None:
-    """Fill a store with a user for each list of tokens, and a phone for each token. `pending`: with a slot for each.
+def fill(
+    path: Path,
+    tokens: Tokens,
+    *,
+    pending: bool = False,
+    rest_end: RestEnd = nobody_rests,
+    migrations: Sequence[Sequence[str]] = MIGRATIONS,
+) -> None:
+    """Fill a new store with a user for each list of tokens, a phone for each token; `pending`: with a slot for each.
 
-    A token with a colon is one of FCM.
+    A token with a colon is one of FCM. `migrations`: up to the version that the file is to have.
     """
-    store = SqliteStore(path)
-    loaded = store.load()
+    store = SqliteStore(path, migrations=migrations)
     names, records = Pseudonyms(MASTER, TENANT), Records(Seals({0: MASTER}, 0), TENANT)
     now = time.time()
     for first in range(0, len(tokens), CHUNK):
         last = min(first + CHUNK, len(tokens))
-        batch = Batch(now, loaded.epoch, generation=last if pending else 0, revision=last)
+        batch = Batch(now, NEW, generation=last if pending else 0, revision=last)
         for number in range(first, last):
             name = Private(user_id(number))
             user = names.user(name.reveal())
