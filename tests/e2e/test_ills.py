@@ -5,8 +5,9 @@ Limits of a running process stand for the machine's: no file may grow, no descri
 
 from __future__ import annotations
 
+import base64
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -141,3 +142,56 @@ async def _is_taken(backend: Client, number: int) -> bool:
         return False
     assert answer.status in (202, 503), answer
     return answer.status == 202
+
+
+# --- what is wrong before it starts
+
+
+def another_key(relay: Installation) -> None:
+    (relay.folder / "master").write_text(f"0:{base64.b64encode(bytes(32)).decode()}\n")
+
+
+def no_key(relay: Installation) -> None:
+    (relay.folder / "master").unlink()
+
+
+def spoilt_file(relay: Installation) -> None:
+    content = relay.database.read_bytes()
+    relay.database.write_bytes(content[:100] + bytes(4000) + content[4100:])
+
+
+def another_file(relay: Installation) -> None:
+    relay.database.write_bytes(b"This is a letter, and no database." * 100)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "code", "sentence"),
+    [
+        (another_key, 1, "the master key file does not hold the key this database is sealed with"),
+        (no_key, 2, "store.key_file: cannot be read: No such file or directory"),
+        (spoilt_file, 1, "the database file is damaged"),
+        (another_file, 1, "the file is not a database"),
+    ],
+)
+async def test_what_keeps_it_from_starting_is_said_in_one_line_and_mended_by_putting_it_back(
+    tmp_path: Path, spoil: Callable[[Installation], None], code: int, sentence: str
+) -> None:
+    """Nothing is written by the attempt: with the right key or file again it goes on where it was."""
+    async with fake_apns(tmp_path / "apple") as apple:
+        relay, seen = put_up(tmp_path, apple), Sightings(apple.journal)
+        async with relay.serving() as process, relay.backend_client() as backend:
+            await register(backend, "anna", PHONE)
+            process.terminate()
+            assert await process.ended() == 0
+        kept = {name: (tmp_path / name).read_bytes() for name in ("master", "relay.db")}
+        spoil(relay)
+        async with relay.starting() as process:
+            assert await process.ended() == code
+            (line,) = process.lines
+            assert sentence in line
+        for name, content in kept.items():
+            (tmp_path / name).touch(0o600)
+            (tmp_path / name).write_bytes(content)
+        async with relay.serving(), relay.backend_client() as backend:
+            await post(backend, "anna")
+            await seen.of(PHONE)
