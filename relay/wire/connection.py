@@ -60,6 +60,7 @@ class Connection:
         self._restless = 0
         self._cancelled = 0
         self._last_allowed = frames.LAST_STREAM
+        self._begun = False
         self.going_away = False
         self.closed = False
 
@@ -67,6 +68,7 @@ class Connection:
 
     def initiate(self) -> bytes:
         """Preface, SETTINGS, and windows so large that bodies of answers never stall (rule 1)."""
+        self._begun = True
         return (
             frames.PREFACE
             + frames.settings(
@@ -169,9 +171,9 @@ class Connection:
         return self._streams.give_up(streams)
 
     def close(self, code: ErrorCode = ErrorCode.NO_ERROR) -> bytes:
-        """Our GOAWAY; nothing may be opened any more."""
+        """Our GOAWAY, unless we have not even begun; nothing may be opened any more."""
         self.closed = True
-        return frames.goaway(0, code)
+        return frames.goaway(0, code) if self._begun else b""
 
     def cut(self) -> Received:
         """The connection is gone. Where headers have come they are the answer (rule 6), with the body there was."""

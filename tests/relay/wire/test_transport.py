@@ -411,6 +411,14 @@ async def test_closing_says_goodbye_also_when_what_was_open_has_been_given_up(au
     assert [frame.kind for frame in by_hand.split(await read_all(theirs))] == [by_hand.GOAWAY]
 
 
+async def test_nobody_says_goodbye_who_has_not_said_hello(autojump_clock: MockClock) -> None:
+    """A connection that is closed in the instant in which it was made: a GOAWAY without a preface is no HTTP/2."""
+    ours, theirs = memory_stream_pair()
+    await Transport(ours, Connection(TEMPLATE)).aclose()
+    assert await read_all(theirs) == b""
+    assert await theirs.receive_some(1) == b""
+
+
 async def test_nobody_says_goodbye_to_a_peer_that_has_left(autojump_clock: MockClock) -> None:
     ours, theirs = memory_stream_pair()
     transport, ends = Transport(ours, Connection(TEMPLATE)), list[str]()
