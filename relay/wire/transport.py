@@ -54,7 +54,9 @@ class Transport:
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Read until the connection ends; always ends by ConnectionLost, or by cancellation."""
+        self._ended = True  # should this be cancelled before its first byte, nothing may be said, not even goodbye
         await self._send(self._connection.initiate())
+        self._ended = False
         task_status.started()
         while True:
             try:

@@ -71,6 +71,10 @@ def composing(wanted: Sequence[Request], calls: list[str] | None = None) -> Call
     return compose
 
 
+def nothing_arrives(news: Received) -> None:
+    raise AssertionError(f"{news} arrived")
+
+
 def nobody_leaves(count: int) -> None:
     raise AssertionError(f"{count} left")
 
@@ -417,6 +421,16 @@ async def test_nobody_says_goodbye_who_has_not_said_hello(autojump_clock: MockCl
     await Transport(ours, Connection(TEMPLATE)).aclose()
     assert await read_all(theirs) == b""
     assert await theirs.receive_some(1) == b""
+
+
+async def test_nobody_says_goodbye_who_was_stopped_before_the_first_byte(autojump_clock: MockClock) -> None:
+    ours, theirs = memory_stream_pair()
+    transport = Transport(ours, Connection(TEMPLATE))
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await transport.run(nothing_arrives)
+    await transport.aclose()
+    assert await read_all(theirs) == b""
 
 
 async def test_nobody_says_goodbye_to_a_peer_that_has_left(autojump_clock: MockClock) -> None:
