@@ -171,5 +171,5 @@ def test_the_list_of_scripts() -> None:
     """Each with its first line; only what can be run."""
     listed = subprocess.run([sys.executable, "-m", "bench"], capture_output=True, text=True, timeout=60, check=True)
     names = [line.split()[2] for line in listed.stdout.splitlines()]
-    scripts = ("faults", "force", "fuzz", "ingest", "latency", "peers", "rest", "restart", "send", "year")
+    scripts = ("faults", "force", "fuzz", "ingest", "latency", "peers", "rest", "restart", "send", "simulate", "year")
     assert names == [f"bench.{name}" for name in scripts]
