@@ -17,7 +17,7 @@ from typing import Final
 import structlog
 import trio
 
-from relay.clock import Clock
+from relay.clock import SLICE, Clock
 from relay.core.errors import RelayError
 from relay.store.port import Loaded
 
@@ -27,7 +27,8 @@ FURTHEST: Final = 180 * 86_400.0
 """Seconds by which the clock may leave the count of seconds."""
 SLACK: Final = 86_400.0
 """Seconds by which what the database holds may lie in the future: a clock that was set right."""
-LOOK: Final = 1.0
+LOOK: Final = SLICE
+"""Seconds between two looks: those who sleep until an instant look as often."""
 STEP: Final = 2.0
 """Seconds; less is what every clock is corrected by now and then."""
 
@@ -82,7 +83,7 @@ class Trust:
         return abs(self._clock.now() - trio.current_time() - self._zero) > FURTHEST
 
     async def run(self) -> None:
-        """Look, once a second, until cancelled."""
+        """Look now and then, until cancelled."""
         while True:
             await trio.sleep(LOOK)
             before, self._error = self._error, self._clock.now() - trio.current_time() - self._zero

@@ -98,6 +98,7 @@ class Server:
         """Sum over the places."""
         self._turned_away = 0
         """Connections that are told so at this moment."""
+        self._arrived = trio.Event()
         self._draining = False
         self._accepting = trio.CancelScope()
         self.answered: dict[int, int] = {}
@@ -134,7 +135,11 @@ class Server:
                 place.scope.cancel()
 
     async def _watch(self) -> None:
+        """Look at the deadlines, as long as there are connections to have some."""
         while True:
+            if not self._places:
+                self._arrived = trio.Event()
+                await self._arrived.wait()
             await trio.sleep(TICK)
             now = trio.current_time()
             for place in self._places:
@@ -149,6 +154,7 @@ class Server:
             with trio.CancelScope() as scope:
                 place = _Place(scope, trio.current_time() + self._limits.idle_seconds)
                 self._places.add(place)
+                self._arrived.set()
                 try:
                     await self._converse(stream, place)
                 finally:

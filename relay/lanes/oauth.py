@@ -13,12 +13,15 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from random import Random
 from typing import Final
 
 import jwt
 import structlog
 import trio
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from relay.clock import Clock
 
@@ -178,10 +181,19 @@ def assertion(account: ServiceAccount, now: float) -> str:
             "iat": int(now),
             "exp": int(now) + 3600,
         },
-        account.private_key,
+        _signing_key(account.private_key),
         algorithm="RS256",
         headers={"kid": account.private_key_id},
     )
+
+
+@lru_cache(maxsize=16)
+def _signing_key(pem: str) -> RSAPrivateKey:
+    """Read once: to check an RSA key takes 50 ms, for which everybody would wait, and be it an alarm."""
+    key = load_pem_private_key(pem.encode(), None)
+    if not isinstance(key, RSAPrivateKey):
+        raise ValueError("the key of the service account is no RSA key")
+    return key
 
 
 def _reason(status: int, body: bytes) -> str:

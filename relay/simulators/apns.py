@@ -7,6 +7,7 @@ h2_connection.py. Excess streams get RST_STREAM(REFUSED_STREAM).
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from random import Random
@@ -77,6 +78,11 @@ class FakeApns:
         self.accepting = True
         """False: connections are closed at once."""
         self.server = Server(self)
+        self._ids = Random(f"{seed}/ids")
+
+    def new_id(self) -> str:
+        """Follows from the seed, as everything does that is said."""
+        return str(uuid.UUID(int=self._ids.getrandbits(128), version=4))
 
     async def serve_stream(self, stream: trio.abc.Stream) -> None:
         """Serve one connection until it ends; `stream` is closed afterwards."""
@@ -130,7 +136,7 @@ class _Session:
         )  # fmt: skip
         if verdict.status == 200 and not doubts:
             fake.judge.deliver(request, fake.now())
-        headers = verdict.headers(request.get("apns-id"), sandbox=fake.sandbox)
+        headers = verdict.headers(request.get("apns-id"), fake.new_id, sandbox=fake.sandbox)
         farewell = b'{"reason":"Shutdown"}' if name == GOING else None
         return Reply(headers, verdict.body, token, weight(verdict), farewell)
 

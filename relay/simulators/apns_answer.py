@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -30,9 +30,9 @@ class Verdict:
             content["timestamp"] = self.timestamp
         return json.dumps(content, separators=(",", ":")).encode()
 
-    def headers(self, apns_id: str | None, *, sandbox: bool) -> list[tuple[str, str]]:
+    def headers(self, apns_id: str | None, new_id: Callable[[], str], *, sandbox: bool) -> list[tuple[str, str]]:
         """`apns_id` as the client gave it; without one it is made up, and those of Apple's making are upper case."""
-        headers = [(":status", str(self.status)), ("apns-id", apns_id or str(uuid.uuid4()).upper())]
+        headers = [(":status", str(self.status)), ("apns-id", apns_id or new_id().upper())]
         if self.status != 200:
             return [*headers, ("content-type", "application/json")]
-        return [*headers, ("apns-unique-id", str(uuid.uuid4()))] if sandbox else headers
+        return [*headers, ("apns-unique-id", new_id())] if sandbox else headers

@@ -128,6 +128,8 @@ class Transport:
 
     async def _say_goodbye(self, data: bytes) -> None:
         self._ended = True
+        if not data:
+            return
         with trio.move_on_after(GOODBYE, shield=True):
             try:
                 await self._send(data)

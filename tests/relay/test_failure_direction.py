@@ -174,16 +174,16 @@ async def test_while_the_clock_is_years_off_nothing_is_given_up_and_only_alarms_
         await w.post("anna")
         await w.pass_time(10)
         clock.error = error
-        await w.pass_time(2)
+        await w.pass_time(SLICE + 2)
         assert w.relay.ops.reasons() == ["clock_is_wrong"]
         await w.post("bert")
-        await w.pass_time(2 * HOUR - 20)
+        await w.pass_time(2 * HOUR - 100)
         assert w.requests() == []
         w.forgiven |= {"ExpiredProviderToken", "InvalidProviderToken"}
         with pytest.raises(NotFound):
             await w.relay.journal.operate(lambda draft: resume(draft, Selection(None, None, None), "why", "root"))
         clock.error = 0.0
-        await w.pass_time(2)
+        await w.pass_time(SLICE + 2)
         assert w.relay.ops.reasons() == []
         await w.pass_time(4 * HOUR)
         assert w.account == {"accepted": 2, "woken": 2}
@@ -200,7 +200,7 @@ async def test_what_came_while_the_clock_was_ahead_does_not_wait_for_that_time()
         for user in ("held", "failing", "resting"):
             await w.register(user)
         clock.error = 5 * HOUR
-        await w.pass_time(2)
+        await w.pass_time(SLICE + 2)
         await w.rest(
             "resting", {"windows": [{"kind": "once", "start": "2026-11-24T15:00Z", "end": "2026-11-24T18:00Z"}]}
         )

@@ -392,3 +392,16 @@ async def test_cancellation_leaves_nothing(autojump_clock: MockClock) -> None:
         running.connect()
     with pytest.raises(trio.BrokenResourceError):
         await deaf.send(b"x")
+
+
+async def test_an_empty_door_sleeps(autojump_clock: MockClock) -> None:
+    """Nobody is connected, so nothing is due; not even after somebody was."""
+    async with serving(echo, LIMITS) as running:
+        await wait_all_tasks_blocked()
+        assert trio.lowlevel.current_statistics().seconds_to_next_deadline == float("inf")
+        client = running.listener.connect()
+        await client.ask(request("GET", "/"))
+        await client.aclose()
+        await trio.sleep(TICK + LINGER)
+        await wait_all_tasks_blocked()
+        assert trio.lowlevel.current_statistics().seconds_to_next_deadline == float("inf")

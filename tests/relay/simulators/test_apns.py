@@ -713,3 +713,11 @@ async def test_an_offline_phone_is_not_woken_by_an_accepted_request(autojump_clo
         assert (await client.ask(wakeup(apns_topic=TOPIC), BODY)).status == 200
     assert fake.registry.phones[DEVICE].delivered == []
     assert fake.journal.by_token == {DEVICE: 1}
+
+
+def test_ids_of_its_own_making_follow_from_the_seed() -> None:
+    """So that a whole run can be repeated byte by byte."""
+    first, again, other = (FakeApns({}, set(), lambda: 0.0, seed=seed) for seed in (1, 1, 2))
+    ids = [first.new_id() for _ in range(3)]
+    assert ids == [again.new_id() for _ in range(3)]
+    assert len({*ids, other.new_id()}) == 4

@@ -71,6 +71,10 @@ def composing(wanted: Sequence[Request], calls: list[str] | None = None) -> Call
     return compose
 
 
+def nothing_arrives(news: Received) -> None:
+    raise AssertionError(f"{news} arrived")
+
+
 def nobody_leaves(count: int) -> None:
     raise AssertionError(f"{count} left")
 

@@ -1,0 +1,291 @@
+"""Who says whether the promises were kept, and knows nothing of the relay but the form of a batch.
+
+    I1   every notice that was answered 202 was followed by a wakeup that a provider accepted, or has ended by something
+         the backend knows; a 202 is never told before the disk has it
+    I2   no wakeup leaves to a device without a notice that may ring it: of a class for which its user does not rest, by
+         the relay's clock as the write begins (clock.py); a write that took a while ends before the next rest
+    I4   the books balance with every batch that becomes durable, never shrink, and say at the end what the ledger says
+
+I2 is asked at every departure, as read off the wire (frames.py). That a device has been woken for a notice counts once
+its answer has reached the relay and a batch drafted after that is on the disk: before, a crash may repeat it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+
+import trio
+
+from bench.simulation.books import Books
+from bench.simulation.calm import Calm
+from bench.simulation.clock import Times
+from bench.simulation.frames import Departure
+from bench.simulation.ledger import Answered, Ledger, Notice, User
+from bench.simulation.rests import Plan
+from bench.simulation.trace import Trace
+from relay.core.batch import Batch
+
+SLOWEST_WRITE: Final = 10.0
+"""Seconds from the last look to the end of a write."""
+IN_TIME: Final = 330.0
+"""Seconds after which a notice has rung where nothing is in the way: the longest hold, and a bit."""
+LEEWAY: Final = 7200.0
+"""Seconds by which a life may seem shorter than it is, to a relay whose clock is set."""
+AGAIN: Final = {"retry_of_refused", "retry_too_soon_after_5xx", "retry_too_soon_after_429"}
+"""Breaches by asking again. Forgiven to a relay that has not heard the refusal (its answer was lost, or its process is
+another one), or whose clock was set since: it counts by that."""
+BELIEVED: Final = 3
+"""Where more tokens than that are called dead, the relay may doubt it, and ask again five minutes later
+(relay/core/brake.py); a fake Google that is told to say so of some at random objects to that."""
+AT_START: Final = {"token_refreshed_too_often"}
+"""Forgiven to a relay that was started again: it has no token, however young that of the process before is."""
+
+
+class Judge:
+    """Is told what leaves, what is answered, and what becomes durable."""
+
+    def __init__(
+        self, ledger: Ledger, times: Times, trace: Trace, calm: Calm, news: Callable[[], None], *, echoes: bool
+    ) -> None:  # fmt: skip
+        """`news`: makes the providers tell what they have taken and refused until now."""
+        self.books = Books()
+        self._ledger = ledger
+        self._times = times
+        self._trace = trace
+        self._calm = calm
+        self.news = news
+        self._echoes = echoes
+        """The tenant posts `seen`: a wakeup whose life was cut is repeated."""
+        self._flights: dict[tuple[str, int, int], tuple[Departure, list[Notice]]] = {}
+        """(app, connection, stream) → what left, and what it stands for whatever else it does."""
+        self._claims: dict[Departure, list[Notice]] = {}
+        self._heard: list[Departure] = []
+        """Accepted, and the relay knows; not yet on the disk for sure."""
+        self._forgotten = 0
+        self._left_at: dict[str, float] = {}
+        """Token → when the last wakeup for it left."""
+        self._heard_at: dict[Departure, float] = {}
+        self._refusals: dict[str, Departure] = {}
+        """Token → its last wakeup that was refused."""
+        self._ended = float("-inf")
+        """When the last process ended."""
+        self._restarted = False
+        self._deaths: Counter[str] = Counter()
+        """App → tokens that were called dead."""
+        self.forgiven: set[str] = set()
+        """Breaches that a fault provokes."""
+        self.departures = 0
+
+    # --- the wire
+
+    def departed(self, departure: Departure) -> None:
+        self.departures += 1
+        self._left_at[departure.token] = departure.called
+        owners = self._ledger.owners(departure.token)
+        wall = self._times.now()
+        of = f"{departure.app} {departure.connection}/{departure.stream}"
+        self._trace.say(f"left {of} for {self._name(owners)} at {wall:.3f}")
+        reasons = [notice for owner in owners for notice in self._reasons(*owner, departure, wall)]
+        was_changed = departure.left > departure.called and self._ledger.has_changed(departure.token, departure.called)
+        if departure.left - departure.called > SLOWEST_WRITE:
+            self._trace.fail("a wakeup left more than ten seconds after the last look", self._name(owners))
+        elif not reasons and not was_changed:
+            self._trace.fail(self._what_is_wrong(owners, departure), self._name(owners))
+        self._flights[departure.app, departure.connection, departure.stream] = departure, reasons
+        self._claims[departure] = [
+            notice
+            for user, device in owners
+            for notice in user.open(departure.called)
+            if notice.acked <= departure.called and self._is_for(notice, device) and self._stands_for(notice, device)
+        ]
+
+    def _reasons(self, user: User, device: str, departure: Departure, wall: float) -> list[Notice]:
+        """Notices that may ring this device now."""
+        return [
+            notice
+            for notice in user.open(departure.called)
+            if self._is_for(notice, device)
+            and (departure.token not in notice.settled or self._may_repeat(notice))
+            and any(self._may_ring(plan, notice, device, departure, wall) for plan in user.plans)
+        ]
+
+    def _is_for(self, notice: Notice, device: str) -> bool:
+        return notice.device in (None, device)
+
+    def _may_repeat(self, notice: Notice) -> bool:
+        return notice.kind.renewal > 0 or (self._echoes and notice.kind.cancellable)
+
+    def _may_ring(self, plan: Plan, notice: Notice, device: str, departure: Departure, wall: float) -> bool:
+        """By the wall clock when the write began; and still when it ended, unless the clock was moved meanwhile."""
+        took = departure.left - departure.called
+        if self._times.set_at >= departure.called and took:
+            return True
+        return plan.rings(wall - took, notice.kind, device) and plan.rings(wall, notice.kind, device)
+
+    def _stands_for(self, notice: Notice, device: str) -> bool:
+        """Whatever plan holds, the wakeup speaks of this notice too."""
+        return all(plan.rings_surely(self._times.now(), notice.kind, device) for plan in notice.user.plans)
+
+    def _what_is_wrong(self, owners: list[tuple[User, str]], departure: Departure) -> str:
+        if not owners:
+            return "a wakeup left to a device that is nobody's any more"
+        open_notices = [n for user, device in owners for n in user.open(departure.called) if self._is_for(n, device)]
+        if not open_notices:
+            return "a wakeup left to somebody for whom nothing was pending"
+        if all(departure.token in n.settled and not self._may_repeat(n) for n in open_notices):
+            return "a device was woken again for what was booked"
+        return "somebody was woken in rest without a bypass"
+
+    def answered(self, departure: Departure, *, accepted: bool) -> None:
+        self._trace.say(f"heard {departure.app} {departure.connection}/{departure.stream} {accepted}")
+        self._heard_at[departure] = trio.current_time()
+        if accepted:
+            self._heard.append(departure)
+
+    # --- the providers
+
+    def accepted(self, app: str, connection: int, stream: int) -> None:
+        """A provider has taken a wakeup, whether the relay knows or not."""
+        _, reasons = self._flights[app, connection, stream]
+        for notice in reasons:
+            notice.rung = True
+
+    def refused(self, app: str, connection: int, stream: int, why: str, *, is_final: bool, is_dead: bool) -> None:
+        """A provider has refused one; for good, or for now."""
+        departure, _ = self._flights[app, connection, stream]
+        self._refusals[departure.token] = departure
+        self._trace.say(f"refused {app} {connection}/{stream} {why}")
+        if is_dead:
+            self._deaths[app] += 1
+            self._ledger.buried(departure.token)
+        elif is_final:
+            self._ledger.refused(departure)
+
+    def objected(self, app: str, what: str, token: str) -> None:
+        """A provider objects to the relay's conduct. `token`: of the request that it objects to."""
+        if what in self.forgiven or (what in AGAIN and self._may_not_know(token)):
+            return
+        if what == "retry_of_refused" and self._deaths[app] > BELIEVED:
+            return
+        if what in AT_START and self._restarted:
+            return
+        self._trace.fail(f"{app} objects: {what}")
+
+    def _may_not_know(self, token: str) -> bool:
+        """The relay that asks again has perhaps not heard that it was refused, or for how long by the right clock."""
+        refusal = self._refusals.get(token)
+        if refusal is None:
+            return False
+        heard = self._heard_at.get(refusal)
+        return heard is None or self._ended >= heard or self._times.set_at >= refusal.called
+
+    # --- the disk
+
+    def drafted(self) -> int:
+        return self._forgotten + len(self._heard)
+
+    def durable(self, batch: Batch, mark: int | None) -> None:
+        self._trace.say(f"durable {batch.generation} {len(batch.slots)}")
+        wrong = self.books.write(batch)
+        if wrong is not None:
+            self._trace.fail(wrong)
+        count = 0 if mark is None else mark - self._forgotten
+        for departure in self._heard[: max(0, count)]:
+            for notice in self._claims[departure]:
+                notice.settled.add(departure.token)
+        if count > 0:
+            del self._heard[:count]
+            self._forgotten += count
+
+    def crashed(self) -> None:
+        """The relay's process has ended: what it had only heard may be asked again."""
+        self._ended, self._restarted = trio.current_time(), True
+        self._forgotten += len(self._heard)
+        self._heard.clear()
+
+    def acknowledged(self) -> None:
+        """A 202 has reached the backend."""
+        if self.books.taken() < self._ledger.told:
+            self._trace.fail("a 202 was told before it was on the disk")
+
+    def _name(self, owners: list[tuple[User, str]]) -> str:
+        return ",".join(f"{user.name}/{device}" for user, device in owners) or "nobody"
+
+    # --- the end
+
+    async def expect(self, notice: Notice) -> None:
+        """Where nothing goes wrong, and its user can be rung all the time, a notice need not wait for the end."""
+        first, wall = trio.current_time(), self._times.now()
+        await trio.sleep(IN_TIME)
+        self.news()
+        user = notice.user
+        if notice.rung or notice.excuses or user.changed >= first or user.reads_until >= first or self._times.error:
+            return
+        may_ring = any(
+            token
+            and token not in self._ledger.dead
+            and user.plans[-1].rings_all_the_time(wall, IN_TIME, notice.kind, d)
+            for d, token in user.homes[-1].items()
+            if self._is_for(notice, d)
+        )
+        if may_ring and notice.life > IN_TIME and self._calm.holds(first, trio.current_time()):
+            self._trace.fail("somebody was not rung in time, though nothing was wrong", user.name)
+
+    def orders(self) -> list[tuple[Notice, list[str]]]:
+        """Orders that are open for sure, and the phones that have not obeyed.
+
+        Not of a user with a phone that is refused: that delays the next round for the others (relay/core/orders.py).
+        """
+        found: list[tuple[Notice, list[str]]] = []
+        for notice in self._ledger.notices:
+            if not notice.kind.renewal or notice.state is not Answered.TAKEN or notice.excuses:
+                continue
+            home = notice.user.homes[-1]
+            tokens = [home[device] for device in sorted(notice.addressed) if home.get(device)]
+            if not any(self._ledger.is_doubtful(token) for token in tokens):
+                found.append((notice, tokens))
+        return found
+
+    def check_renewal(self, orders: list[tuple[Notice, list[str]]], since: float) -> None:
+        """Each of these phones was rung anew."""
+        for notice, tokens in orders:
+            if not notice.excuses and any(self._left_at.get(token, -1.0) < since for token in tokens):
+                self._trace.fail("an order was not sent anew", notice.user.name)
+
+    def finish(self) -> None:
+        """All faults are over, and everything is due: what is missing is lost."""
+        self.news()
+        for notice in self._ledger.notices:
+            if self._times.true() - notice.written >= notice.life - LEEWAY:
+                notice.excuses.add("over")
+            if notice.state is Answered.TAKEN and not notice.rung and not notice.excuses:
+                self._trace.fail(f"a notice of the class {notice.kind.name} was lost", notice.user.name)
+        self._compare_books()
+
+    def _compare_books(self) -> None:
+        """The books say what the ledger says, as far as that knows."""
+        for name, (accepted, woken, merged, cancelled, expired, undeliverable) in sorted(self.books.accounts.items()):
+            mine = [n for n in self._ledger.notices if n.kind.name == name and n.state is not Answered.REFUSED]
+            taken = self._ledger.taken.get(name, 0)
+            most = len(mine) + self._ledger.doubtful.get(name, 0)
+            extra = most - taken
+            told = f"{name}: {(accepted, woken, merged, cancelled, expired, undeliverable)} of {taken} to {most}"
+            if not taken <= accepted <= most:
+                self._trace.fail("the books have another number of notices than were taken", told)
+            for what, count, why in (
+                ("cancelled", cancelled, {"read", "confirmed", "deleted"}),
+                ("expired", expired, {"over"}),
+                ("undeliverable", undeliverable, {"no phone"}),
+            ):
+                if count > extra + sum(1 for n in mine if n.excuses & why):
+                    self._trace.fail(f"the books call more notices {what} than can be", told)
+            surely = sum(1 for n in mine if n.state is Answered.TAKEN and not n.excuses)
+            if woken + merged < surely:
+                self._trace.fail("the books call fewer notices woken than must be", told)
+            # A phone that is registered anew with the token it had when it died, or by a clock that was ahead, is not
+            # believed to be dead: what waits for it waits until its life is over.
+            unbelieved = sum(1 for n in mine if "no phone" in n.excuses)
+            if self.books.pending(name) > unbelieved:
+                self._trace.fail("something is pending that should not be", told)
