@@ -157,10 +157,11 @@ def allowed(case: Case, life: Life) -> int:
 
 
 def without_excuse(case: Case) -> list[tuple[Life, Place]]:
-    """Duplicates of phones whose verdict was not lost by a kill before."""
+    """Duplicates of phones whose verdict was not lost by a kill before. An excuse lasts until the next wakeup."""
     excused: list[set[Place]] = [set()]
     for life in case.lives:
-        excused.append(unbooked(case, life) | (excused[-1] & life.left.due))
+        unused = {place for place in excused[-1] & life.left.due if not case.woken[place][life.number]}
+        excused.append(unbooked(case, life) | unused)
     return [(life, place) for life, place, _ in duplicates(case) if place not in excused[life.number]]
 
 

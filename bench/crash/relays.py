@@ -75,8 +75,7 @@ class Relays(Helper):
         try:
             yield relay
         finally:
-            if not relay.is_over:
-                relay.kill()
+            relay.kill()
 
     def _ended(self, pid: int, *, wait: bool) -> int | None:
         self.tell(**{"wait" if wait else "poll": pid})
@@ -120,9 +119,9 @@ class Relay:
         self.index = moved(self.database)[1]
 
     def kill(self) -> float:
-        """SIGKILL; returns when (UTC seconds)."""
+        """SIGKILL, at once: nothing is asked before. Returns when (UTC seconds)."""
         at = time.time()
-        if not self.is_over:
+        if self.code is None:
             os.kill(self.pid, signal.SIGKILL)
             self.code = self.ended(self.pid, wait=True)
         return at

@@ -6,6 +6,7 @@ What each kill is aimed at, and what it hit, is the business of aims.py; what ca
 from __future__ import annotations
 
 import json
+import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -150,9 +151,9 @@ class Trial:
         return self.relays.running(self.database)
 
     def _kill(self, relay: Relay, aim: str, number: int = 0) -> None:
-        if relay.is_over and relay.code != 0:
-            self.faults.append(f"life {self.number}: the relay ended by itself: {relay.log.read_text()[-500:]}")
         ended = relay.kill()
+        if relay.code not in (0, -signal.SIGKILL):
+            self.faults.append(f"life {self.number}: the relay ended by itself: {relay.log.read_text()[-500:]}")
         remains = Remains(relay, relay.is_moving, torn_frames(self.database))
         life = self._looked_at(aim, ended)
         group = [phone.token for officer in self.force.released.get(number, ()) for phone in officer.phones]

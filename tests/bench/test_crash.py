@@ -180,6 +180,13 @@ def test_who_is_woken_in_rest(story: Story, found: int) -> None:
 # --- duplicates
 
 
+def booked_and_still_owed() -> Story:
+    """The second relay ended in order, and the database owes Anna what she was woken for in either life."""
+    story = Story(lives=3).posted(1).woken(2).owing(ANNA).woken(12, 1).owing(ANNA, life=1).woken(22, 2)
+    story.lives[1] = replace(story.lives[1], fell=OVER)
+    return story
+
+
 @pytest.mark.parametrize(
     ("story", "count", "allowed", "inexcusable", "repeated"),
     [
@@ -194,6 +201,7 @@ def test_who_is_woken_in_rest(story: Story, found: int) -> None:
         (Story().posted(1).woken(2).left(owed={ANNA: 1}).woken(12, 1), 1, 0, 1, 0),
         (Story(lives=3).posted(1).woken(2).owing(ANNA).owing(ANNA, life=1).woken(22, 2), 1, 1, 0, 0),
         (Story(lives=3).posted(1).woken(2).owing(ANNA).woken(12, 1).woken(22, 2), 2, 1, 1, 1),
+        (booked_and_still_owed(), 2, 1, 1, 0),
         (Story().posted(1).woken(2).posted(11, life=1).woken(12, 1), 0, 0, 0, 0),
         (Story().posted(1, "refused").woken(2), 1, 0, 1, 1),
     ],
