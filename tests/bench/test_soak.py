@@ -44,6 +44,13 @@ def test_what_has_grown_is_said(last: dict[str, Any], what: str) -> None:
     assert what in told
 
 
+def test_what_is_remembered_for_a_day_may_grow() -> None:
+    """Memory only, and a kilobyte for each alarm of eight tenths of the time."""
+    assert objections(samples(rss_mb=121.0), {}, alarms=10_000) == []
+    assert len(objections(samples(rss_mb=121.1), {}, alarms=10_000)) == 1
+    assert len(objections(samples(tasks=51), {}, alarms=10_000)) == 1
+
+
 def test_one_sample_that_stands_out_is_no_growth_but_a_log_too_large_is_one_whenever_it_was() -> None:
     found = samples()
     found[95] = replace(USUAL, rss_mb=500.0)
