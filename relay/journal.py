@@ -98,7 +98,7 @@ class JournalStatistics:
     waiting: int
     """Recipients waiting for the next commit."""
     unsettled: int
-    """Verdicts waiting for a commit."""
+    """Verdicts waiting for a commit, or for the end of the one that holds them."""
     healthy: bool
     """The last commit succeeded."""
 
@@ -144,6 +144,8 @@ class Journal:
         """Set when `run` has returned: everything taken is committed, or refused."""
         self._settled = 0
         """Verdicts "accepted" of the last commit."""
+        self._writing = 0
+        """Verdicts of the commit under way."""
         self._commits = 0
         self._failures = 0
         self._healthy = True
@@ -272,7 +274,7 @@ class Journal:
         self._hurry.set()
 
     def statistics(self) -> JournalStatistics:
-        unsettled = len(self._accepted) + len(self._settlements) + len(self._expired)
+        unsettled = len(self._accepted) + len(self._settlements) + len(self._expired) + self._writing
         return JournalStatistics(self._commits, self._failures, self._waiting.weight, unsettled, self._healthy)
 
     # --- the writer
@@ -328,6 +330,7 @@ class Journal:
         accepted = _take(self._accepted, most)
         settlements = _take(self._settlements, most - len(accepted))
         expired = _take(self._expired, most)
+        self._writing = len(accepted) + len(settlements) + len(expired)
         try:
             draft = self._draft(operations, accepted, settlements, expired)
             if not (draft.batch.is_empty and self._healthy):
@@ -339,9 +342,11 @@ class Journal:
             self._accepted.extendleft(reversed(accepted))
             self._settlements.extendleft(reversed(settlements))
             self._expired.extendleft(reversed(expired))
+            self._writing = 0
             await self._wait_after_failure()
             return
         self._expiring.difference_update(expired)
+        self._writing = 0
         self._settled = len(accepted)
         self._commits += 1
         self._failures = 0

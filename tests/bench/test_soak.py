@@ -27,21 +27,28 @@ def samples(**last: Any) -> list[Sample]:  # noqa: ANN401 (members of a sample)
 
 def test_a_soak_in_which_all_is_well() -> None:
     assert objections(samples(), {}) == []
-    assert objections(samples(rss_mb=113.0, descriptors=29, tasks=50), {}) == []
+    assert objections(samples(rss_mb=113.0, descriptors=37, tasks=92), {}) == []
 
 
 @pytest.mark.parametrize(
     ("last", "what"),
     [
         ({"rss_mb": 113.1}, "rss_mb has grown from 100 to 113.1"),
-        ({"descriptors": 29.1}, "descriptors has grown from 20 to 29.1"),
-        ({"tasks": 50.1}, "tasks has grown from 40 to 50.1"),
+        ({"descriptors": 37.1}, "descriptors has grown from 20 to 37.1"),
+        ({"tasks": 92.1}, "tasks has grown from 40 to 92.1"),
         ({"wal_bytes": LARGEST_WAL + ONE_COMMIT + 1}, "the log of the database had"),
     ],
 )
 def test_what_has_grown_is_said(last: dict[str, Any], what: str) -> None:
     [told] = objections(samples(**last), {})
     assert what in told
+
+
+def test_what_is_remembered_for_a_day_may_grow() -> None:
+    """Memory only, and a kilobyte for each alarm of eight tenths of the time."""
+    assert objections(samples(rss_mb=121.0), {}, alarms=10_000) == []
+    assert len(objections(samples(rss_mb=121.1), {}, alarms=10_000)) == 1
+    assert len(objections(samples(tasks=93), {}, alarms=10_000)) == 1
 
 
 def test_one_sample_that_stands_out_is_no_growth_but_a_log_too_large_is_one_whenever_it_was() -> None:

@@ -655,6 +655,25 @@ async def test_the_memory_for_idempotency_keys_is_bounded_with_room_left_for_ala
 
 
 @virtual
+async def test_verdicts_that_are_being_written_still_wait() -> None:
+    """Else an operator, or a test, who waits for quiet would read the books of before."""
+    async with desk() as d:
+        await d.accept(0)
+        flight = d.flight()
+        d.gate.shut()
+        d.journal.settle_accepted([flight])
+        await d.quiet()
+        assert d.gate.waiting == 1
+        assert (d.journal.statistics().unsettled, d.account) == (1, {"accepted": 1, "pending": 1})
+        d.ledger.failures = [StoreError("disk full")]
+        d.gate.open()
+        await trio.sleep(0.01)
+        assert d.journal.statistics().unsettled == 1, "and not twice when they must be written anew"
+        await trio.sleep(1)
+        assert (d.journal.statistics().unsettled, d.account) == (0, {"accepted": 1, "woken": 1})
+
+
+@virtual
 async def test_an_expiry_that_is_told_again_and_again_waits_once() -> None:
     """Also when the commit fails that was to hold it; once it is booked it can be told anew."""
     async with desk(registered=2) as d:
