@@ -208,7 +208,7 @@ def _bad_answers(weather: Weather, _seconds: float) -> Callable[[], None]:
     app, faults = weather.injections()
     names = weather.rng.sample(BAD_ANSWERS[app], weather.rng.choice((1, 2)))
     if "401" in names:
-        weather.judge.forgiven.add("token_refreshed_too_often")
+        weather.judge.conduct.forgiven.add("token_refreshed_too_often")
     faults.shares = {name: weather.rng.choice((0.1, 0.3, 0.5)) for name in names}
     return lambda: _mend(faults)
 
@@ -268,7 +268,7 @@ def _no_tokens(weather: Weather, _seconds: float) -> Callable[[], None]:
     """Google's token endpoint is away; or all its tokens end."""
     if weather.rng.random() < 0.5:
         weather.providers.oauth.revoke_all()
-        weather.judge.forgiven.add("token_refreshed_too_often")
+        weather.judge.conduct.forgiven.add("token_refreshed_too_often")
     weather.providers.oauth_is_down = True
 
     def end() -> None:
