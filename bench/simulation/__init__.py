@@ -11,7 +11,7 @@
     rests        plans, and what they mean
     ledger       what the backend knows
     frames       what leaves, read off the wire
-    judge        whether the promises were kept; books: added up anew
+    judge        whether the promises were kept; books: added up anew; conduct: what the fakes object to
     trace, run   what happened, and its digest; one seed from beginning to end
 
 Nothing here is shared with what it judges, but the form of a batch and of the configuration. All chance comes from

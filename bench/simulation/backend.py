@@ -219,6 +219,7 @@ class Backend:
             self._ledger.rests(user, REACHABLE)
 
     def _may_have(self, homes: Mapping[str, Home]) -> None:
+        self._judge.news()
         for name, home in homes.items():
             self._ledger.may_have(self._ledger.users[name], home)
 

@@ -12,7 +12,6 @@ its answer has reached the relay and a batch drafted after that is on the disk: 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
@@ -21,6 +20,7 @@ import trio
 from bench.simulation.books import Books
 from bench.simulation.calm import Calm
 from bench.simulation.clock import Times
+from bench.simulation.conduct import Conduct
 from bench.simulation.frames import Departure
 from bench.simulation.ledger import Answered, Ledger, Notice, User
 from bench.simulation.rests import Plan
@@ -33,14 +33,6 @@ IN_TIME: Final = 330.0
 """Seconds after which a notice has rung where nothing is in the way: the longest hold, and a bit."""
 LEEWAY: Final = 7200.0
 """Seconds by which a life may seem shorter than it is, to a relay whose clock is set."""
-AGAIN: Final = {"retry_of_refused", "retry_too_soon_after_5xx", "retry_too_soon_after_429"}
-"""Breaches by asking again. Forgiven to a relay that has not heard the refusal (its answer was lost, or its process is
-another one), or whose clock was set since: it counts by that."""
-BELIEVED: Final = 3
-"""Where more tokens than that are called dead, the relay may doubt it, and ask again five minutes later
-(relay/core/brake.py); a fake Google that is told to say so of some at random objects to that."""
-AT_START: Final = {"token_refreshed_too_often"}
-"""Forgiven to a relay that was started again: it has no token, however young that of the process before is."""
 
 
 class Judge:
@@ -51,6 +43,7 @@ class Judge:
     ) -> None:  # fmt: skip
         """`news`: makes the providers tell what they have taken and refused until now."""
         self.books = Books()
+        self.conduct = Conduct(ledger, times, trace)
         self._ledger = ledger
         self._times = times
         self._trace = trace
@@ -66,16 +59,6 @@ class Judge:
         self._forgotten = 0
         self._left_at: dict[str, float] = {}
         """Token → when the last wakeup for it left."""
-        self._heard_at: dict[Departure, float] = {}
-        self._refusals: dict[str, Departure] = {}
-        """Token → its last wakeup that was refused."""
-        self._ended = float("-inf")
-        """When the last process ended."""
-        self._restarted = False
-        self._deaths: Counter[str] = Counter()
-        """App → tokens that were called dead."""
-        self.forgiven: set[str] = set()
-        """Breaches that a fault provokes."""
         self.departures = 0
 
     # --- the wire
@@ -140,7 +123,7 @@ class Judge:
 
     def answered(self, departure: Departure, *, accepted: bool) -> None:
         self._trace.say(f"heard {departure.app} {departure.connection}/{departure.stream} {accepted}")
-        self._heard_at[departure] = trio.current_time()
+        self.conduct.heard(departure)
         if accepted:
             self._heard.append(departure)
 
@@ -148,38 +131,28 @@ class Judge:
 
     def accepted(self, app: str, connection: int, stream: int) -> None:
         """A provider has taken a wakeup, whether the relay knows or not."""
-        _, reasons = self._flights[app, connection, stream]
-        for notice in reasons:
+        found = self._flight(app, connection, stream)
+        for notice in found[1] if found is not None else ():
             notice.rung = True
+
+    def _flight(self, app: str, connection: int, stream: int) -> tuple[Departure, list[Notice]] | None:
+        found = self._flights.get((app, connection, stream))
+        if found is None:
+            self._trace.fail("a provider was asked to wake nobody")
+        return found
 
     def refused(self, app: str, connection: int, stream: int, why: str, *, is_final: bool, is_dead: bool) -> None:
         """A provider has refused one; for good, or for now."""
-        departure, _ = self._flights[app, connection, stream]
-        self._refusals[departure.token] = departure
+        found = self._flight(app, connection, stream)
+        if found is None:
+            return
+        departure, _ = found
+        self.conduct.refused(departure, is_dead=is_dead)
         self._trace.say(f"refused {app} {connection}/{stream} {why}")
         if is_dead:
-            self._deaths[app] += 1
             self._ledger.buried(departure.token)
         elif is_final:
             self._ledger.refused(departure)
-
-    def objected(self, app: str, what: str, token: str) -> None:
-        """A provider objects to the relay's conduct. `token`: of the request that it objects to."""
-        if what in self.forgiven or (what in AGAIN and self._may_not_know(token)):
-            return
-        if what == "retry_of_refused" and self._deaths[app] > BELIEVED:
-            return
-        if what in AT_START and self._restarted:
-            return
-        self._trace.fail(f"{app} objects: {what}")
-
-    def _may_not_know(self, token: str) -> bool:
-        """The relay that asks again has perhaps not heard that it was refused, or for how long by the right clock."""
-        refusal = self._refusals.get(token)
-        if refusal is None:
-            return False
-        heard = self._heard_at.get(refusal)
-        return heard is None or self._ended >= heard or self._times.set_at >= refusal.called
 
     # --- the disk
 
@@ -201,7 +174,7 @@ class Judge:
 
     def crashed(self) -> None:
         """The relay's process has ended: what it had only heard may be asked again."""
-        self._ended, self._restarted = trio.current_time(), True
+        self.conduct.ended()
         self._forgotten += len(self._heard)
         self._heard.clear()
 

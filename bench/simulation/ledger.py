@@ -192,9 +192,12 @@ class Ledger:
         """Whatever waits for somebody who perhaps has no phone left that takes it may have ended by that."""
         for notice in user.open(trio.current_time()):
             if notice.kind.renewal:
-                notice.addressed = notice.addressed.intersection(*user.homes)
+                notice.addressed = frozenset(d for d in notice.addressed if self._is_living(user, d))
             if "no phone" not in notice.excuses and any(self._is_bare(home, notice) for home in user.homes):
                 notice.excuses.add("no phone")
+
+    def _is_living(self, user: User, device: str) -> bool:
+        return all(home.get(device) and home[device] not in self.dead for home in user.homes)
 
     def _is_bare(self, home: Tokens, notice: Notice) -> bool:
         devices = set(notice.addressed if notice.kind.renewal else home)

@@ -146,6 +146,10 @@ class Machine:
         """Die when it has happened so often: a batch was `written` or `synced`, a wakeup `left`, its answer `heard`."""
         self._trap = where, after
 
+    def spring_trap(self) -> None:
+        """Nothing kills it any more."""
+        self._trap = None
+
     def trip(self, where: str) -> None:
         if self._trap is None or self._trap[0] != where:
             return

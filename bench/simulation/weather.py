@@ -53,8 +53,8 @@ class Weather:
         self.judge = judge
         self.rng = rng
         self._trace = trace
-        self._calm = calm
-        self._nursery = nursery
+        self.calm = calm
+        self.nursery = nursery
 
     def strike(self) -> None:
         """Something goes wrong now."""
@@ -62,10 +62,10 @@ class Weather:
         seconds = self.rng.choices(LASTING, (4, 4, 2, 1))[0] * self.rng.uniform(0.5, 1.5)
         name = fault.__name__.strip("_")
         self._trace.fault(f"{name} for {seconds:.1f} s")
-        self._calm.disturb(seconds)
+        self.calm.disturb(seconds)
         end = fault(self, seconds)
         if end is not None:
-            self._nursery.start_soon(_later, seconds, end)
+            self.nursery.start_soon(_later, seconds, end)
 
     def some_lines(self) -> list[Line]:
         lines = self.network.open(self.rng.choice((IOS, ANDROID, DOOR)), *self.rng.sample((IOS, ANDROID, DOOR), 1))
@@ -77,6 +77,7 @@ class Weather:
 
     def clear(self) -> None:
         """Everything works again, and every clock is right."""
+        self.machine.spring_trap()
         for line in self.network.lines:
             line.out.jam(0.0)
         self.network.refusing.clear()
@@ -91,7 +92,7 @@ class Weather:
                 self.providers.fcm.is_permitted = True
         if self.times.error:
             self.times.step(-self.times.error)
-        self._calm.disturb(HOUR)
+        self.calm.disturb(HOUR)
 
 
 async def _later(seconds: float, end: Callable[[], None]) -> None:
@@ -190,7 +191,7 @@ def _clock(weather: Weather, _seconds: float) -> None:
     size = weather.rng.choice((2.0, 15.0, 120.0, 900.0, HOUR)) * weather.rng.uniform(0.5, 1.0)
     wanted = weather.rng.choice((0.0, size, -size))
     weather.times.step(wanted - weather.times.error)
-    weather._calm.disturb(HOUR)
+    weather.calm.disturb(HOUR)
 
 
 def _suspended(weather: Weather, _seconds: float) -> None:
@@ -208,7 +209,7 @@ def _bad_answers(weather: Weather, _seconds: float) -> Callable[[], None]:
     app, faults = weather.injections()
     names = weather.rng.sample(BAD_ANSWERS[app], weather.rng.choice((1, 2)))
     if "401" in names:
-        weather.judge.forgiven.add("token_refreshed_too_often")
+        weather.judge.conduct.forgiven.add("token_refreshed_too_often")
     faults.shares = {name: weather.rng.choice((0.1, 0.3, 0.5)) for name in names}
     return lambda: _mend(faults)
 
@@ -250,8 +251,8 @@ def _closed(weather: Weather, _seconds: float) -> Callable[[], None]:
 def _few_streams(weather: Weather, _seconds: float) -> Callable[[], None]:
     fake = weather.providers.fakes[weather.rng.choice((IOS, ANDROID))]
     usual = fake.streams
-    weather._nursery.start_soon(fake.set_streams, weather.rng.choice((0, 1, 3)))
-    return lambda: weather._nursery.start_soon(fake.set_streams, usual)
+    weather.nursery.start_soon(fake.set_streams, weather.rng.choice((0, 1, 3)))
+    return lambda: weather.nursery.start_soon(fake.set_streams, usual)
 
 
 def _not_permitted(weather: Weather, _seconds: float) -> Callable[[], None]:
@@ -268,7 +269,7 @@ def _no_tokens(weather: Weather, _seconds: float) -> Callable[[], None]:
     """Google's token endpoint is away; or all its tokens end."""
     if weather.rng.random() < 0.5:
         weather.providers.oauth.revoke_all()
-        weather.judge.forgiven.add("token_refreshed_too_often")
+        weather.judge.conduct.forgiven.add("token_refreshed_too_often")
     weather.providers.oauth_is_down = True
 
     def end() -> None:

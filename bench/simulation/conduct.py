@@ -1,0 +1,72 @@
+"""What the fakes object to, and what of it is forgiven: with each, the fault that provokes it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+import trio
+
+from bench.simulation.clock import Times
+from bench.simulation.frames import Departure
+from bench.simulation.ledger import Ledger
+from bench.simulation.trace import Trace
+
+AGAIN: Final = {"retry_of_refused", "retry_too_soon_after_5xx", "retry_too_soon_after_429"}
+"""Breaches by asking again. Forgiven to a relay that has not heard the refusal (its answer was lost, or its process is
+another one), whose clock was set since (it counts by that), or that was told of the phone anew."""
+BELIEVED: Final = 3
+"""Where more tokens than that are called dead, the relay may doubt it, and ask again five minutes later
+(relay/core/brake.py); a fake Google that is told to say so of some at random objects to that."""
+AT_START: Final = {"token_refreshed_too_often"}
+"""Forgiven to a relay that was started again: it has no token, however young that of the process before is."""
+
+
+class Conduct:
+    """What the relay can know of the refusals that it got."""
+
+    def __init__(self, ledger: Ledger, times: Times, trace: Trace) -> None:
+        self._ledger = ledger
+        self._times = times
+        self._trace = trace
+        self._heard_at: dict[Departure, float] = {}
+        self._refusals: dict[str, Departure] = {}
+        """Token → its last wakeup that was refused."""
+        self._deaths: Counter[str] = Counter()
+        """App → tokens that were called dead."""
+        self._ended = float("-inf")
+        """When the last process ended."""
+        self.forgiven: set[str] = set()
+        """Breaches that a fault of this run provokes whenever it comes."""
+
+    def heard(self, departure: Departure) -> None:
+        """The answer has reached the relay."""
+        self._heard_at[departure] = trio.current_time()
+
+    def refused(self, departure: Departure, *, is_dead: bool) -> None:
+        self._refusals[departure.token] = departure
+        self._deaths[departure.app] += is_dead
+
+    def ended(self) -> None:
+        """The relay's process has."""
+        self._ended = trio.current_time()
+
+    def objected(self, app: str, what: str, token: str) -> None:
+        """A provider objects to the relay's conduct. `token`: of the request that it objects to."""
+        is_forgiven = (
+            what in self.forgiven
+            or (what in AGAIN and self._may_not_know(token))
+            or (what == "retry_of_refused" and self._deaths[app] > BELIEVED)
+            or (what in AT_START and self._ended >= 0.0)
+        )
+        if not is_forgiven:
+            self._trace.fail(f"{app} objects: {what}")
+
+    def _may_not_know(self, token: str) -> bool:
+        """The relay that asks again has perhaps not heard that it was refused, or for how long by the right clock."""
+        refusal = self._refusals.get(token)
+        if refusal is None:
+            return False
+        heard = self._heard_at.get(refusal)
+        is_news = self._ledger.has_changed(token, refusal.called)  # perhaps it was registered anew
+        return heard is None or is_news or self._ended >= heard or self._times.set_at >= refusal.called
