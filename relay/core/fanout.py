@@ -50,7 +50,7 @@ def consider(person: Person, now: float, table: RestTable | None) -> Considered:
             waits = max(waits, person.active_until)
         if start > now or waits > now:
             again_at = min(again_at, max(start, waits), expiry)
-            if not person.wakes.always:
+            if not person.wakes.always or slot.is_echo:
                 continue
             if waits > now:
                 again_at = min(again_at, waits)
@@ -155,7 +155,7 @@ def depart(flight: Flight, now: float, table: RestTable | None) -> bool:
         decision = tenant.gate.ask(table, person.key, event_class, now, expiry)
         if isinstance(decision, Deferred):
             continue
-        is_due = slot.due_at <= now or is_always
+        is_due = slot.due_at <= now or (is_always and not slot.is_echo)
         rings = rings or event_class.pierces or (is_due and not (reads and event_class.yields))
         claims += ((name, slot.generation, slot.total),)
         if decision.life > life:

@@ -8,7 +8,8 @@ must agree, and I1, I2 and I4 must hold. At the end everybody is made reachable,
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
 from typing import Final
 
 import hypothesis.strategies as st
@@ -16,33 +17,20 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from relay.core.events import NEVER
+from tests.model.documents import DOCUMENTS, NIGHTLY, WAKES, Document, composed
 from tests.model.naive import User
-from tests.model.play import COMMITTED, DISPATCHED, HOUR, LEFT, PEOPLE, REFUSED, WAITING, Play, a_tenant
-from tests.model.rules import DAY, NONE, Rules, Window
+from tests.model.play import COMMITTED, DISPATCHED, LEFT, PEOPLE, REFUSED, WAITING, Play, a_tenant
+from tests.model.walls import DAY, HOUR
 
-NOON: Final = 1_795_521_600.0
-"""2026-11-24 12:00 UTC, a Tuesday."""
-NIGHT: Final = Window(1, 22 * HOUR, 8 * HOUR)
-
-Document = Callable[[int], Rules | None]
-NIGHTLY: Final[Document] = lambda now: Rules((NIGHT,))  # noqa: E731 (a table of lambdas)
-NO_DOCUMENT: Final[Document] = lambda now: None  # noqa: E731
-DOCUMENTS: Final[tuple[Document, ...]] = (
-    NIGHTLY,
-    NO_DOCUMENT,
-    lambda now: NONE,
-    lambda now: Rules((Window(1, 22 * HOUR, 2 * HOUR), Window(1, 0, 6 * HOUR))),
-    lambda now: Rules((Window(1, 12 * HOUR + 60, 60),)),
-    lambda now: Rules((NIGHT, Window(7, DAY + 18 * HOUR, 60 * HOUR))),
-    lambda now: Rules((NIGHT,), reachable=((now, now + 2 * HOUR),)),
-    lambda now: Rules(leave=((now, now + 11 * HOUR),)),
-    lambda now: Rules((NIGHT,), leave=((now + 30, now + 21 * DAY),)),
-    lambda now: Rules(leave=((now + 11, now + 600), (now + 605, now + 700))),
-    lambda now: Rules(leave=((now - 5, now + 40 * DAY),), reachable=((now + 7 * DAY, now + 7 * DAY + 8),)),
-    lambda now: Rules((Window(1, 0, DAY),)),
-    lambda now: Rules(leave=((now - 10, now + 3000 * DAY),), reachable=((now + 36 * DAY, now + 37 * DAY),)),
-)
-"""Rest documents, some of which turn around the instant at which they are put."""
+STARTS: Final = tuple(
+    datetime.fromisoformat(f"{start}Z").timestamp()
+    for start in (
+        "2026-11-24T12:00:00", "2026-11-24T20:00:00", "2026-11-24T20:59:24", "2026-11-25T00:00:00",
+        "2026-03-28T20:00:00", "2026-03-29T00:30:00", "2026-10-24T19:59:24", "2026-10-25T00:30:00",
+        "2026-12-24T12:00:00",
+    )
+)  # fmt: skip
+"""A Tuesday and the night after it; where the clock goes forward, and back; the day before Christmas."""
 STORIES: Final = (
     "", "read", "read event", "read alarm event", "event", "event event", "event read", "alarm", "token",
     "token event", "refresh", "refresh event", "removal", "removal token", "removal token event", "reinstalled",
@@ -52,6 +40,10 @@ STORIES: Final = (
 SEQUELS: Final = ("", "", "read", "event", "token", "refresh", "reinstalled", "removal", "rest")
 """What may happen to one whose wakeup has just been answered, while another is still in the air."""
 
+documents = st.one_of(composed(), composed(), st.sampled_from(DOCUMENTS))
+first_documents = st.one_of(
+    st.sampled_from([NIGHTLY, None]), st.builds(lambda wakes: replace(NIGHTLY, wakes=wakes), st.sampled_from(WAKES))
+)
 who = st.sampled_from([0, 0, 0, 1, 2, 2, 2, 3])
 far = st.sampled_from([LEFT, LEFT, LEFT, DISPATCHED, COMMITTED, WAITING, REFUSED])
 picks = st.lists(st.integers(0, 11), max_size=6)
@@ -68,19 +60,25 @@ class Wakeups(RuleBasedStateMachine):
         evict=st.booleans(),
         posts_seen=st.booleans(),
         phones=st.lists(st.sampled_from([1, 2, 2, 3]), min_size=len(PEOPLE), max_size=len(PEOPLE)),
-        documents=st.lists(st.sampled_from([NIGHTLY, NO_DOCUMENT]), min_size=len(PEOPLE), max_size=len(PEOPLE)),
-        hours=st.sampled_from([0, 0, 9, 9.99, 12]),
+        documents=st.lists(first_documents, min_size=len(PEOPLE), max_size=len(PEOPLE)),
+        start=st.sampled_from(STARTS),
     )
     def begin(
-        self, jitter: float, evict: bool, posts_seen: bool, phones: list[int], documents: list[Document], hours: float
+        self,
+        jitter: float,
+        evict: bool,
+        posts_seen: bool,
+        phones: list[int],
+        documents: list[Document | None],
+        start: float,
     ) -> None:
         city = a_tenant("city", posts_seen=True, jitter=jitter, evict=True, limit=3)
         county = a_tenant("county", posts_seen=posts_seen, jitter=300.0 - jitter, evict=evict, limit=2)
-        self.play = Play({"city": city, "county": county}, NOON + hours * HOUR)
+        self.play = Play({"city": city, "county": county}, start)
         for index, (count, document) in enumerate(zip(phones, documents, strict=True)):
             for device in range(count):
                 self.play.register(index, device, _own(index, device), COMMITTED)
-            self.rest(index, document, COMMITTED)
+            self._put(index, document, COMMITTED)
 
     # --- what comes in
 
@@ -95,7 +93,7 @@ class Wakeups(RuleBasedStateMachine):
     @rule(
         index=who,
         others=st.sampled_from([(), (), (0,), (1, 1), (2, 3), (0, 1, 2, 3)]),
-        name=st.sampled_from(["message", "roster", "alarm"]),
+        name=st.sampled_from(["message", "roster", "alarm", "duty", "duty", "callout"]),
         ago=st.sampled_from([0.0, 5.0, 3600.0, 9e5]),
         ttl=st.sampled_from([NEVER, 20.0, 400.0, 5000.0, 1e5]),
         far=far,
@@ -108,9 +106,12 @@ class Wakeups(RuleBasedStateMachine):
     def read(self, index: int, ago: float, far: int) -> None:
         self.play.read(index, ago, far)
 
-    @rule(index=who, document=st.sampled_from(DOCUMENTS), far=far)
-    def rest(self, index: int, document: Document, far: int) -> None:
-        self.play.rest(index, document(int(self.play.now)), far)
+    @rule(index=who, document=documents, far=far)
+    def rest(self, index: int, document: Document | None, far: int) -> None:
+        self._put(index, document, far)
+
+    def _put(self, index: int, document: Document | None, far: int) -> None:
+        self.play.rest(index, document and document.put_at(int(self.play.now)), far)
 
     @rule(
         index=who,
@@ -143,7 +144,7 @@ class Wakeups(RuleBasedStateMachine):
         what=st.sampled_from(["rest", "rest", "deadline", "hold", "back-off"]),
         offset=offsets,
         weather=weather,
-        name=st.sampled_from(["", "", "message", "alarm"]),
+        name=st.sampled_from(["", "", "message", "alarm", "duty", "callout"]),
     )
     def go_to_an_edge(self, index: int, what: str, offset: float, weather: tuple[bool, bool], name: str) -> None:
         """To an instant at which something changes for a user, or about it; perhaps an event comes just then."""
@@ -159,9 +160,9 @@ class Wakeups(RuleBasedStateMachine):
         now = self.play.now
         match what:
             case "rest":
-                return [float(edge) for edge in user.rules.changes(now, now + 40 * DAY)]
+                return [float(edge) for edge in user.rules.whole.changes(now, now + 40 * DAY)]
             case "deadline":
-                patience = [line.patience(user.rules, now) for line in user.lines.values()]
+                patience = [user.patience(line, now) for line in user.lines.values()]
                 return [instant for instant in patience if instant < NEVER]
             case "hold":
                 return [user.held_until]
@@ -240,7 +241,7 @@ class Wakeups(RuleBasedStateMachine):
                 case "removal":
                     play.unregister(index, device, COMMITTED)
                 case "rest":
-                    self.rest(index, DOCUMENTS[pick], COMMITTED)
+                    self._put(index, DOCUMENTS[pick], COMMITTED)
 
     @precondition(lambda self: self.play.shell.has_work)
     @rule(fails=st.sampled_from([False, False, False, True]), picks=picks, dispatches=st.booleans())

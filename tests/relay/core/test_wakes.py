@@ -87,6 +87,36 @@ def test_a_device_that_is_always_woken_and_fails_is_tried_again_in_rest() -> Non
     assert phones(scene.send("anna"), scene, "anna", "duty")
 
 
+def an_echo() -> Scene:
+    """Before the night both phones were woken; the life of the one wakeup was cut."""
+    scene = Scene(tenant(posts_seen=True), now=NIGHT - HOUR)
+    scene.register("anna", "duty")
+    scene.register("anna", "private")
+    scene.rest("anna", nightly() | {"devices": {"duty": {"wake": "always"}}})
+    scene.accept("anna")
+    scene.took(*scene.send("anna"))
+    assert scene.slot("anna").is_echo
+    scene.now = NIGHT
+    return scene
+
+
+def test_an_echo_keeps_its_morning_for_a_device_that_is_always_woken_too() -> None:
+    """It was woken, and its own life not cut: it does not ring again five seconds later."""
+    scene = an_echo()
+    assert scene.consider("anna") == ([], [], MORNING)
+    scene.now = MORNING
+    assert phones(scene.send("anna"), scene, "anna", "duty", "private")
+
+
+def test_for_an_echo_alone_no_wakeup_to_it_leaves_in_rest() -> None:
+    scene = an_echo()
+    scene.accept("anna", name="roster", at=NIGHT - 2 * HOUR)
+    (duty,) = scene.queue("anna")
+    scene.seen("anna", at=NIGHT - 2 * HOUR)
+    assert scene.person("anna").slots.keys() == {"message"}
+    assert not scene.leave(duty)
+
+
 # --- never
 
 
