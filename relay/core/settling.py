@@ -116,8 +116,9 @@ def close_if_done(draft: Draft, person: Person, name: str, slot: Slot) -> None:
     """
     phones = draft.phones_of(person)
     generation, done = slot.generation, slot.done
+    all_follow = person.wakes is FOLLOW and (person.table is not None or person.rest is None)
     for phone in phones:
-        if done.get(phone.key, 0) < generation and (person.wakes is FOLLOW or not _is_never(person, name, phone)):
+        if done.get(phone.key, 0) < generation and (all_follow or not _is_never(draft, person, name, phone)):
             return
     if slot.total != slot.booked:
         draft.account((person.tenant.name, name)).undeliverable += slot.n
@@ -132,9 +133,16 @@ def close_if_done(draft: Draft, person: Person, name: str, slot: Slot) -> None:
     draft.end_slot(person, name)
 
 
-def _is_never(person: Person, name: str, phone: Device) -> bool:
-    """It is not woken for this class at all, so nothing waits for it."""
-    return phone.key in person.wakes.never and not person.tenant.class_of(name).pierces
+def _is_never(draft: Draft, person: Person, name: str, phone: Device) -> bool:
+    """It is not woken for this class at all, so nothing waits for it.
+
+    The document is read for that if nobody has since it was put. Until it is committed it ends nothing, nor does the
+    one before it.
+    """
+    if person.key in draft.batch.rests or person.tenant.class_of(name).pierces:
+        return False
+    draft.tables(person, draft.now)
+    return phone.key in person.wakes.never
 
 
 def _may_echo(person: Person, name: str, slot: Slot) -> bool:

@@ -224,6 +224,8 @@ class Naive:
         before = user.phones.get(device)
         if before is not None and before.token == token:
             before.registered_at = now
+            if not token:
+                self._close(user)
             return
         phone = user.phones[device] = Phone(device, name, token, now, self._number())
         owners = [(u, p) for u in self.users.values() if u.tenant is tenant for p in u.phones.values()]
@@ -233,7 +235,7 @@ class Naive:
         while before is None and len(user.phones) > tenant.device_limit:
             others = [owned for owned in user.phones.values() if owned is not phone]
             self._part(user, min(others, key=lambda owned: owned.registered_at), "evicted")
-        if not token:
+        if before is not None and not token:
             self._close(user)
 
     def is_full_for(self, tenant: Tenant, key: UserKey, device: DeviceKey, token: str) -> bool:

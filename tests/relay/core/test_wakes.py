@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
+from relay.core.editing import delete_device, put_rest
 from relay.core.events import DEFAULT_CLASSES, HOUR, EventClass
 from relay.core.fanout import consider
 from relay.core.flight import Fate
@@ -164,6 +166,29 @@ def test_when_the_only_other_phone_dies_nobody_is_left_to_be_woken() -> None:
     scene.say(Fate.DEAD, duty)
     assert scene.account().undeliverable == 1
     assert scene.person("anna").slots == {}
+
+
+def test_a_verdict_right_after_the_edit_knows_of_it() -> None:
+    """It may be booked before the dispatcher has come to look."""
+    scene = scene_of({}, now=NOON)
+    scene.accept("anna")
+    flights = scene.send("anna")
+    scene.rest("anna", nightly() | {"devices": {"tablet": {"wake": "never"}}})
+    scene.took(*(f for f in flights if f.device.key != scene.device_key("anna", "tablet")))
+    assert scene.person("anna").slots == {}
+
+
+def test_in_the_commit_of_the_edit_what_the_document_said_before_ends_nothing() -> None:
+    """The tablet follows from now on: what the phone that leaves was not told is for the tablet."""
+    scene = scene_of({"tablet": "never"}, now=NOON)
+    scene.unregister("anna", "private")
+    scene.accept("anna")
+    document = json.dumps(nightly()).encode()
+    with scene.draft() as draft:
+        put_rest(draft, scene.home, scene.key("anna"), b"id", document, None)
+        delete_device(draft, scene.home, scene.key("anna"), scene.device_key("anna", "duty"))
+    assert scene.account().undeliverable == 0
+    assert phones(scene.queue("anna"), scene, "anna", "tablet")
 
 
 def test_an_edit_holds_at_once() -> None:
