@@ -160,7 +160,8 @@ def depart(flight: Flight, now: float, table: RestTable | None) -> bool:
         claims += ((name, slot.generation, slot.total),)
         if decision.life > life:
             life = decision.life
-        echo_at = echo_at or decision.echo_at
+        if decision.echo_at is not None:
+            echo_at = min(echo_at or NEVER, decision.echo_at)
     flight.claims = claims if rings else ()
     flight.life, flight.echo_at = life, echo_at
     return rings

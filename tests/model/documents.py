@@ -106,12 +106,12 @@ WINDOWS: Final[tuple[Entry, ...]] = (
 )
 OVERRIDES: Final[tuple[Entry, ...]] = (
     {"kind": "reachable", "start": At(0), "end": At(2 * HOUR)},
-    {"kind": "rest", "start": At(20), "end": At(HOUR)},
+    {"kind": "rest", "start": At(-10), "end": At(HOUR)},
     {"kind": "rest", "start": Wall(1), "end": Wall(121)},
     {"kind": "reachable", "start": At(7 * DAY), "end": At(7 * DAY + 8)},
     {"kind": "reachable", "start": Wall(600), "end": Wall(1200)},
     {"kind": "rest", "start": At(-10), "end": At(2 * HOUR), "classes": ["message"]},
-    {"kind": "rest", "start": At(11), "end": At(5 * HOUR), "classes": ["duty", "callout"]},
+    {"kind": "rest", "start": At(0), "end": At(5 * HOUR), "classes": ["duty", "callout"]},
     {"kind": "reachable", "start": At(-10), "end": At(5 * HOUR), "classes": ["message"]},
     {"kind": "reachable", "start": Wall(1), "end": Wall(181), "classes": ["roster", "duty"]},
 )
@@ -188,7 +188,7 @@ def composed() -> st.SearchStrategy[Document]:
     """Any windows with any overrides."""
     return st.builds(
         lambda windows, overrides, wakes, zone: Document(tuple(windows), tuple(overrides), wakes, zone),
-        st.lists(st.sampled_from(WINDOWS), max_size=2),
+        st.lists(st.sampled_from(WINDOWS), max_size=3),
         st.lists(st.sampled_from(OVERRIDES), max_size=2),
         st.sampled_from(WAKES),
         st.sampled_from((BERLIN, BERLIN, "UTC")),

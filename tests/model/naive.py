@@ -393,7 +393,8 @@ class Naive:
                 for notice in line.pending():
                     notice.fate = "refused" if phones else "undeliverable"
             line.may_echo = bool(line.morning and phones and user.tenant.posts_seen and line.event_class.cancellable)
-            line.must_echo = line.may_echo and line.morning < user.patience(line, line.morning)
+            is_for_some = any(user.is_for(line, phone) for phone in phones)
+            line.must_echo = line.may_echo and is_for_some and line.morning < user.patience(line, line.morning)
             if not line.may_echo:
                 del user.lines[name]
 

@@ -321,10 +321,12 @@ class Play:
     # --- what must hold after every step
 
     def check(self) -> None:
+        loaded = People(self.tenants)
+        self.shell.epoch = restore(loaded, self.shell.store.load())
         self._check_people()
-        self._check_books()
+        self._check_books(loaded)
         self._check_bypasses()
-        self._check_receipts()
+        self._check_receipts(loaded)
         self._check_flights()
         for home in self.tenants:
             told = [(f.tenant, f.device, f.parting.value) for f in self.shell.store.feedback(home, 0, 10_000)]
@@ -349,10 +351,9 @@ class Play:
         for phone in user.ringing():
             assert slot.owed(phone.key) == line.owed(phone), f"{line.event_class.name}: who is owed"
 
-    def _check_books(self) -> None:
+    def _check_books(self, loaded: People) -> None:
         """I4, in memory and in what a new process would load; and both have counted what the model has."""
-        people, loaded = self.shell.people, People(self.tenants)
-        self.shell.epoch = restore(loaded, self.shell.store.load())
+        people = self.shell.people
         told = {key: [counts[what] for what in ACCOUNTS] for key, counts in self.naive.accounts.items()}
         for held in (people, loaded):
             assert held.books.balance(held.pending()) == []
@@ -370,10 +371,8 @@ class Play:
         assert told == self.naive.bypasses
         assert not self.shell.tables.unreadable
 
-    def _check_receipts(self) -> None:
+    def _check_receipts(self, loaded: People) -> None:
         """What a receipt tells, now and after a restart, is what the model counts; for a day, and to its tenant."""
-        loaded = People(self.tenants)
-        self.shell.epoch = restore(loaded, self.shell.store.load())
         for key, (home, alarm) in list(self._receipts.items()):
             if alarm.came_at + DAY <= self.now:
                 with pytest.raises(NotFound):
@@ -410,15 +409,14 @@ class Play:
         if line.event_class.pierces:
             return True
         is_held = line.stamp > user.round_stamp and self.now < user.held_until
-        return not is_held and self._is_released(user, line, phone) and user.rest(line, phone).passes(self.now)
+        return not is_held and self._is_released(user, line, phone)
 
     def _is_released(self, user: User, line: Line, phone: Phone) -> bool:
-        """Surely: the morning of an echo has come, and the jitter after a rest is over."""
+        """Surely: there is no rest, and the jitter after it is over; the morning of an echo has come, for all phones."""
         rest = user.rest(line, None if line.echo_at else phone)
         ago = self.now - user.tenant.jitter
-        return self.now >= line.echo_by and not any(
-            rest.rests(t) for t in (ago, *rest.changes(ago, self.now), self.now)
-        )
+        rested = any(rest.rests(instant) for instant in (ago, *rest.changes(ago, self.now)))
+        return self.now >= line.echo_by and not rested and rest.passes(self.now)
 
     def end(self) -> None:
         """I1: everybody is made reachable and every provider is well, and nothing stays pending but echoes, and those

@@ -27,7 +27,7 @@ STARTS: Final = tuple(
     for start in (
         "2026-11-24T12:00:00", "2026-11-24T20:00:00", "2026-11-24T20:59:24", "2026-11-25T00:00:00",
         "2026-03-28T20:00:00", "2026-03-29T00:30:00", "2026-10-24T19:59:24", "2026-10-25T00:30:00",
-        "2026-12-24T12:00:00",
+        "2026-12-24T22:30:00", "2026-12-25T12:00:00",
     )
 )  # fmt: skip
 """A Tuesday and the night after it; where the clock goes forward, and back; the day before Christmas."""
@@ -42,10 +42,13 @@ SEQUELS: Final = ("", "", "read", "event", "token", "refresh", "reinstalled", "r
 
 documents = st.one_of(composed(), composed(), st.sampled_from(DOCUMENTS))
 first_documents = st.one_of(
-    st.sampled_from([NIGHTLY, None]), st.builds(lambda wakes: replace(NIGHTLY, wakes=wakes), st.sampled_from(WAKES))
+    st.sampled_from([NIGHTLY, None]),
+    st.builds(lambda wakes: replace(NIGHTLY, wakes=wakes), st.sampled_from(WAKES)),
+    composed(),
 )
 who = st.sampled_from([0, 0, 0, 1, 2, 2, 2, 3])
-far = st.sampled_from([LEFT, LEFT, LEFT, DISPATCHED, COMMITTED, WAITING, REFUSED])
+names = st.sampled_from(["message", "message", "alarm", "duty", "callout", "duty", "roster", "callout"])
+far = st.sampled_from([LEFT, LEFT, LEFT, DISPATCHED, DISPATCHED, COMMITTED, WAITING, REFUSED])
 picks = st.lists(st.integers(0, 11), max_size=6)
 offsets = st.sampled_from([-10.5, -10.0, -9.5, -0.5, 0.0, 0.5, 299.0])
 weather = st.sampled_from([(False, False), (True, False), (True, False), (True, True), (True, True)])
@@ -82,18 +85,14 @@ class Wakeups(RuleBasedStateMachine):
 
     # --- what comes in
 
-    @rule(index=who, far=far)
-    def message(self, index: int, far: int) -> None:
-        self.play.event((index,), "message", 0.0, NEVER, far)
-
-    @rule(index=who, far=far)
-    def alarm(self, index: int, far: int) -> None:
-        self.play.event((index,), "alarm", 0.0, NEVER, far)
+    @rule(index=who, name=names, far=far)
+    def one_event(self, index: int, name: str, far: int) -> None:
+        self.play.event((index,), name, 0.0, NEVER, far)
 
     @rule(
         index=who,
         others=st.sampled_from([(), (), (0,), (1, 1), (2, 3), (0, 1, 2, 3)]),
-        name=st.sampled_from(["message", "roster", "alarm", "duty", "duty", "callout"]),
+        name=names,
         ago=st.sampled_from([0.0, 5.0, 3600.0, 9e5]),
         ttl=st.sampled_from([NEVER, 20.0, 400.0, 5000.0, 1e5]),
         far=far,
@@ -106,9 +105,12 @@ class Wakeups(RuleBasedStateMachine):
     def read(self, index: int, ago: float, far: int) -> None:
         self.play.read(index, ago, far)
 
-    @rule(index=who, document=documents, far=far)
-    def rest(self, index: int, document: Document | None, far: int) -> None:
+    @rule(index=who, document=documents, far=far, name=st.one_of(st.just(""), names))
+    def rest(self, index: int, document: Document | None, far: int, name: str) -> None:
+        """A document is put, or deleted; perhaps an event comes right after."""
         self._put(index, document, far)
+        if name:
+            self.play.event((index,), name, 0.0, NEVER, DISPATCHED)
 
     def _put(self, index: int, document: Document | None, far: int) -> None:
         self.play.rest(index, document and document.put_at(int(self.play.now)), far)
@@ -144,17 +146,27 @@ class Wakeups(RuleBasedStateMachine):
         what=st.sampled_from(["rest", "rest", "deadline", "hold", "back-off"]),
         offset=offsets,
         weather=weather,
-        name=st.sampled_from(["", "", "message", "alarm", "duty", "callout"]),
+        name=names,
+        when=st.sampled_from(["not at all", "before", "then", "then"]),
+        picks=picks,
     )
-    def go_to_an_edge(self, index: int, what: str, offset: float, weather: tuple[bool, bool], name: str) -> None:
-        """To an instant at which something changes for a user, or about it; perhaps an event comes just then."""
+    def go_to_an_edge(
+        self, index: int, what: str, offset: float, weather: tuple[bool, bool], name: str, when: str, picks: list[int]
+    ) -> None:
+        """To an instant at which something changes for a user, or about it.
+
+        An event comes just then, or before, and is caught on its way; and some of what is queued may leave.
+        """
+        if when == "before":
+            self.play.event((index,), name, 0.0, NEVER, DISPATCHED)
         user = self.play.user(index)
         edges = [edge + offset for edge in self._edges(user, what)] if user is not None else []
         coming = [edge for edge in edges if edge > self.play.now]
         if coming:
             self.play.live_until(min(coming), dispatches=weather[0], provides=weather[1])
-            if name:
+            if when == "then":
                 self.play.event((index,), name, 0.0, NEVER, COMMITTED)
+            self._leave(picks)
 
     def _edges(self, user: User, what: str) -> list[float]:
         now = self.play.now

@@ -12,7 +12,7 @@ from relay.core.events import DEFAULT_CLASSES, HOUR, EventClass
 from relay.core.fanout import consider
 from relay.core.flight import Fate
 from relay.core.pacing import GAPS
-from tests.relay.core.scene import DAY, NOON, Document, Scene, nightly, phones, tenant
+from tests.relay.core.scene import DAY, NOON, Document, Scene, iso, nightly, phones, tenant
 
 NIGHT = NOON + 10 * HOUR
 MORNING = NOON + 18 * HOUR
@@ -273,3 +273,20 @@ def test_an_override_may_be_for_one_class() -> None:
     scene.took(flight)
     scene.now = MORNING + DAY / 24
     assert phones(scene.send("anna"), scene, "anna", "phone")
+
+
+def test_what_is_cut_for_two_classes_is_repeated_when_the_first_of_the_rests_is_over() -> None:
+    """The roster may not be told for three weeks; the echo of the message must not wait so long, and so be given up."""
+    scene = Scene(tenant(posts_seen=True), now=NOON)
+    scene.register("anna")
+    absence = {"kind": "rest", "start": iso(NOON + HOUR / 2), "end": iso(NOON + 21 * DAY), "classes": ["roster"]}
+    scene.rest("anna", nightly() | {"overrides": [absence]})
+    scene.accept("anna", name="roster")
+    scene.accept("anna")
+    (flight,) = scene.send("anna")
+    assert [name for name, *_ in flight.claims] == ["roster", "message"]
+    assert (flight.life, flight.echo_at) == (4 * HOUR, MORNING)
+    scene.took(flight)
+    scene.now = MORNING
+    (echo,) = scene.send("anna")
+    assert [name for name, *_ in echo.claims] == ["message"], "the roster goes on waiting"
