@@ -172,14 +172,18 @@ def seen(
 
 
 def expire(draft: Draft, person: Person, name: str) -> None:
-    """Give up a slot whose deadline has passed."""
+    """Give up a slot whose deadline has passed; an event that came since has saved it, and it is looked at again."""
     if person.gone:
         return
     slot = draft.slot(person, name)
-    if slot is not None and slot.expiry(person.tenant.class_of(name)) <= draft.now:
-        draft.account((person.tenant.name, name)).expired += slot.n
-        credit(draft, slot, slot.total, Outcome.FAILED)
-        draft.end_slot(person, name)
+    if slot is None:
+        return
+    if slot.expiry(person.tenant.class_of(name)) > draft.now:
+        draft.touch(person)
+        return
+    draft.account((person.tenant.name, name)).expired += slot.n
+    credit(draft, slot, slot.total, Outcome.FAILED)
+    draft.end_slot(person, name)
 
 
 def part(draft: Draft, person: Person, device: Device, parting: Parting, reason: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 import hypothesis.strategies as st
 
@@ -17,6 +17,7 @@ from tests.model.rules import Rules
 from tests.model.walls import BERLIN, DAY, HOUR, shown
 
 
+@runtime_checkable
 class Near(Protocol):
     """A time to be written once it is known when and where the document is put."""
 
@@ -132,25 +133,25 @@ class Document:
     zone: str = BERLIN
 
     def put_at(self, now: int) -> Rules:
-        document = {
-            "timezone": self.zone,
-            "windows": self.windows,
-            "overrides": self.overrides,
-            "devices": {f"device{i}": {"wake": wake} for i, wake in enumerate(self.wakes)},
-        }
-        return Rules(_written(document, self.zone, now))
+        return Rules(
+            {
+                "timezone": self.zone,
+                "windows": _written(self.windows, self.zone, now),
+                "overrides": _written(self.overrides, self.zone, now),
+                "devices": {f"device{i}": {"wake": wake} for i, wake in enumerate(self.wakes)},
+            }
+        )
 
 
-def _written(value: Any, zone: str, now: int) -> Any:
+def _written(value: object, zone: str, now: int) -> object:
     match value:
+        case Near():
+            return value.written(zone, now)
         case Mapping():
             return {name: _written(member, zone, now) for name, member in value.items()}
         case list() | tuple():
             return [_written(item, zone, now) for item in value]
-        case str() | int():
-            return value
-        case _:
-            return value.written(zone, now)
+    return value
 
 
 NIGHTLY: Final = Document((NIGHT,))

@@ -121,6 +121,7 @@ class User:
         return [phone for phone in self.phones.values() if phone.token]
 
     def wake(self, phone: Phone) -> str:
+        """What the rules say of it: follow, never or always."""
         return self.rules.wakes.get(phone.name, "follow")
 
     def rest(self, line: Line, phone: Phone | None = None) -> Rest:
@@ -224,10 +225,14 @@ class Naive:
         before = user.phones.get(device)
         if before is not None and before.token == token:
             before.registered_at = now
-            if not token:
-                self._close(user)
-            return
-        phone = user.phones[device] = Phone(device, name, token, now, self._number())
+        else:
+            self._replace(user, before, Phone(device, name, token, now, self._number()))
+        if before is not None and not token:
+            self._close(user)
+
+    def _replace(self, user: User, before: Phone | None, phone: Phone) -> None:
+        tenant, token = user.tenant, phone.token
+        user.phones[phone.key] = phone
         owners = [(u, p) for u in self.users.values() if u.tenant is tenant for p in u.phones.values()]
         for other, owned in owners:
             if token and owned.token == token and owned is not phone:
@@ -235,8 +240,6 @@ class Naive:
         while before is None and len(user.phones) > tenant.device_limit:
             others = [owned for owned in user.phones.values() if owned is not phone]
             self._part(user, min(others, key=lambda owned: owned.registered_at), "evicted")
-        if before is not None and not token:
-            self._close(user)
 
     def is_full_for(self, tenant: Tenant, key: UserKey, device: DeviceKey, token: str) -> bool:
         """Whether one more device needs another one to leave."""
@@ -267,6 +270,7 @@ class Naive:
             self._reach(user, start, end)
 
     def commit_ends(self) -> None:
+        """All that it held is true now."""
         for user in self.users.values():
             user.is_edited = False
 

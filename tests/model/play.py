@@ -86,7 +86,8 @@ class Play:
         home, _ = self.person(indices[0])
         event_class = home.classes[name]
         keys = [self.person(index)[1] for index in indices]
-        authority = Authority("key", "dispatch", "incident") if event_class.needs_authority else None
+        may_bypass = event_class.pierces or event_class.through
+        authority = Authority("key", "dispatch", "incident") if may_bypass else None
         event = Event(event_class, keys, self.now - ago, max(self.now - ago + ttl, self.now), authority)
 
         def told(result: object) -> None:
@@ -411,8 +412,8 @@ class Play:
         is_held = line.stamp > user.round_stamp and self.now < user.held_until
         return not is_held and self._is_released(user, line, phone)
 
-    def _is_released(self, user: User, line: Line, phone: Phone) -> bool:
-        """Surely: there is no rest, and the jitter after it is over; the morning of an echo has come, for all phones."""
+    def _is_released(self, user: User, line: Line, phone: Phone | None) -> bool:
+        """Surely: there is no rest, and the jitter after it is over. An echo waits for its morning with every phone."""
         rest = user.rest(line, None if line.echo_at else phone)
         ago = self.now - user.tenant.jitter
         rested = any(rest.rests(instant) for instant in (ago, *rest.changes(ago, self.now)))

@@ -22,8 +22,7 @@ MARGIN: Final = 10
 """Seconds before a rest in which nothing may leave any more."""
 HORIZON: Final = 400 * DAY
 """A rest that does not end within this is without end."""
-DAYS: Final = 8
-STRETCH: Final = DAYS * DAY
+STRETCH: Final = 8 * DAY
 """Edges are laid out for so long at a time, and remembered."""
 
 
@@ -106,7 +105,7 @@ class Rules:
         zone = self.document.get("timezone", "UTC")
         entries = [*self.document.get("windows", ()), *self.document.get("overrides", ())]
         self._rules = tuple(_rule(zone, entry) for entry in entries)
-        self.wakes = {name: device["wake"] for name, device in self.document.get("devices", {}).items()}
+        self.wakes: dict[str, str] = {name: device["wake"] for name, device in self.document.get("devices", {}).items()}
         self._seen: dict[str, Rest] = {}
 
     def seen_by(self, event_class: EventClass) -> Rest:
