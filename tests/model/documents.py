@@ -178,6 +178,7 @@ DOCUMENTS: Final = (
         ({"kind": "reachable", "start": At(36 * DAY), "end": At(37 * DAY)},),
     ),
     Document((ALL_DAY,), wakes=("always", "never")),
+    Document((NIGHT, {"kind": "holidays", "land": "NI"})),
     Document(
         (NIGHT, {"kind": "once", "start": At(0), "end": At(11 * HOUR), "rest": "free"}), wakes=("follow", "always")
     ),

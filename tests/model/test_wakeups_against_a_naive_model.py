@@ -50,6 +50,7 @@ first_documents = st.one_of(
 who = st.sampled_from([0, 0, 0, 1, 2, 2, 2, 3])
 names = st.sampled_from(["message", "message", "alarm", "duty", "callout", "duty", "roster", "callout"])
 far = st.sampled_from([LEFT, LEFT, LEFT, DISPATCHED, DISPATCHED, COMMITTED, WAITING, REFUSED])
+when = st.sampled_from(["not at all", "before", "then", "then"])
 picks = st.lists(st.integers(0, 11), max_size=6)
 offsets = st.sampled_from([-10.5, -10.0, -9.5, -0.5, 0.0, 0.5, 299.0])
 weather = st.sampled_from([(False, False), (True, False), (True, False), (True, True), (True, True)])
@@ -106,12 +107,15 @@ class Wakeups(RuleBasedStateMachine):
     def read(self, index: int, ago: float, far: int) -> None:
         self.play.read(index, ago, far)
 
-    @rule(index=who, document=documents, far=far, name=st.one_of(st.just(""), names))
-    def rest(self, index: int, document: Document | None, far: int, name: str) -> None:
-        """A document is put, or deleted; perhaps an event comes right after."""
-        self._put(index, document, far)
-        if name:
+    @rule(index=who, document=documents, far=far, name=names, when=when, picks=picks)
+    def rest(self, index: int, document: Document | None, far: int, name: str, when: str, picks: list[int]) -> None:
+        """A document is put, or deleted. An event comes then, or before, and is caught on its way."""
+        if when == "before":
             self.play.event((index,), name, 0.0, NEVER, DISPATCHED)
+        self._put(index, document, far)
+        if when == "then":
+            self.play.event((index,), name, 0.0, NEVER, DISPATCHED)
+        self._leave(picks)
 
     def _put(self, index: int, document: Document | None, far: int) -> None:
         self.play.rest(index, None if document is None else document.put_at(int(self.play.now)), far)
@@ -148,7 +152,7 @@ class Wakeups(RuleBasedStateMachine):
         offset=offsets,
         weather=weather,
         name=names,
-        when=st.sampled_from(["not at all", "before", "then", "then"]),
+        when=when,
         picks=picks,
     )
     def go_to_an_edge(
