@@ -155,6 +155,20 @@ def _written(value: object, zone: str, now: int) -> object:
 
 
 NIGHTLY: Final = Document((NIGHT,))
+SEASONS: Final = (
+    ("2026-11-24T12:00Z", None),
+    ("2026-11-24T20:59:24Z", None),
+    ("2026-11-25T00:00Z", Document((DUTIES,))),
+    ("2026-03-28T20:00Z", Document(({"kind": "weekly", "start": "01:30", "end": "02:30"},))),
+    ("2026-03-29T00:30Z", Document(({"kind": "cron", "start": "30 2 * * *", "duration_minutes": 45},))),
+    ("2026-10-24T19:59:24Z", NIGHTLY),
+    ("2026-10-25T00:30Z", Document(({"kind": "weekly", "start": "01:30", "end": "02:30"},))),
+    ("2026-10-25T00:40Z", Document(({"kind": "weekly", "start": "02:15", "end": "02:45", "rest": "free"},))),
+    ("2026-12-24T22:30Z", Document(({"kind": "holidays", "land": "NI"},))),
+    ("2026-12-25T16:30Z", Document(({"kind": "holidays", "land": "NI", "start": "17:00", "end": "07:00"},))),
+)
+"""When a machine starts, and what many have put then: a Tuesday and its night, where the clock goes forward, where it
+goes back, and Christmas."""
 DOCUMENTS: Final = (
     NIGHTLY,
     None,
@@ -179,6 +193,9 @@ DOCUMENTS: Final = (
     ),
     Document((ALL_DAY,), wakes=("always", "never")),
     Document((NIGHT, {"kind": "holidays", "land": "NI"})),
+    Document((DUTIES,)),
+    Document((NIGHT_DUTIES,)),
+    Document((A_WEEK_OF_DUTIES,), wakes=("follow", "never")),
     Document(
         (NIGHT, {"kind": "once", "start": At(0), "end": At(11 * HOUR), "rest": "free"}), wakes=("follow", "always")
     ),

@@ -18,24 +18,15 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from relay.core.events import NEVER
-from tests.model.documents import DOCUMENTS, NIGHTLY, WAKES, Document, composed
+from tests.model.documents import DOCUMENTS, NIGHTLY, SEASONS, WAKES, Document, composed
 from tests.model.naive import User
 from tests.model.play import COMMITTED, DISPATCHED, LEFT, PEOPLE, REFUSED, WAITING, Play, a_tenant
 from tests.model.walls import DAY, HOUR
 
-STARTS: Final = tuple(
-    datetime.fromisoformat(f"{start}Z").timestamp()
-    for start in (
-        "2026-11-24T12:00:00", "2026-11-24T20:00:00", "2026-11-24T20:59:24", "2026-11-25T00:00:00",
-        "2026-03-28T20:00:00", "2026-03-29T00:30:00", "2026-10-24T19:59:24", "2026-10-25T00:30:00",
-        "2026-12-24T22:30:00", "2026-12-25T12:00:00",
-    )
-)  # fmt: skip
-"""A Tuesday and the night after it; where the clock goes forward, and back; Christmas."""
 STORIES: Final = (
     "", "read", "read event", "read alarm event", "event", "event event", "event read", "alarm", "token",
     "token event", "refresh", "refresh event", "removal", "removal token", "removal token event", "reinstalled",
-    "read event refresh", "rest", "rest event",
+    "read event refresh", "rest", "rest event", "never", "never event", "never follow removal",
 )  # fmt: skip
 """What may happen to a user whose wakeup is in the air."""
 SEQUELS: Final = ("", "", "read", "event", "token", "refresh", "reinstalled", "removal", "rest")
@@ -43,10 +34,9 @@ SEQUELS: Final = ("", "", "read", "event", "token", "refresh", "reinstalled", "r
 
 documents = st.one_of(composed(), composed(), st.sampled_from(DOCUMENTS))
 first_documents = st.one_of(
-    st.sampled_from([NIGHTLY, None]),
-    st.builds(lambda wakes: replace(NIGHTLY, wakes=wakes), st.sampled_from(WAKES)),
-    composed(),
+    st.none(), st.builds(lambda wakes: replace(NIGHTLY, wakes=wakes), st.sampled_from(WAKES)), composed()
 )
+"""None: that of the season."""
 who = st.sampled_from([0, 0, 0, 1, 2, 2, 2, 3])
 names = st.sampled_from(["message", "message", "alarm", "duty", "callout", "duty", "roster", "callout"])
 far = st.sampled_from([LEFT, LEFT, LEFT, DISPATCHED, DISPATCHED, COMMITTED, WAITING, REFUSED])
@@ -66,7 +56,7 @@ class Wakeups(RuleBasedStateMachine):
         posts_seen=st.booleans(),
         phones=st.lists(st.sampled_from([1, 2, 2, 3]), min_size=len(PEOPLE), max_size=len(PEOPLE)),
         documents=st.lists(first_documents, min_size=len(PEOPLE), max_size=len(PEOPLE)),
-        start=st.sampled_from(STARTS),
+        season=st.sampled_from(SEASONS),
     )
     def begin(
         self,
@@ -75,15 +65,15 @@ class Wakeups(RuleBasedStateMachine):
         posts_seen: bool,
         phones: list[int],
         documents: list[Document | None],
-        start: float,
+        season: tuple[str, Document | None],
     ) -> None:
         city = a_tenant("city", posts_seen=True, jitter=jitter, evict=True, limit=3)
         county = a_tenant("county", posts_seen=posts_seen, jitter=300.0 - jitter, evict=evict, limit=2)
-        self.play = Play({"city": city, "county": county}, start)
+        self.play = Play({"city": city, "county": county}, datetime.fromisoformat(season[0]).timestamp())
         for index, (count, document) in enumerate(zip(phones, documents, strict=True)):
             for device in range(count):
                 self.play.register(index, device, _own(index, device), COMMITTED)
-            self._put(index, document, COMMITTED)
+            self._put(index, document or season[1], COMMITTED)
 
     # --- what comes in
 
@@ -221,7 +211,7 @@ class Wakeups(RuleBasedStateMachine):
 
     @precondition(lambda self: self.play.shell.air)
     @rule(
-        pick=st.integers(0, 11),
+        pick=st.integers(0, len(DOCUMENTS) - 1),
         before=st.sampled_from(STORIES),
         what=st.sampled_from(["took", "took", "later", "give up", "dead", "dead since it is registered"]),
         after=st.sampled_from(SEQUELS),
@@ -259,6 +249,11 @@ class Wakeups(RuleBasedStateMachine):
                     play.unregister(index, device, COMMITTED)
                 case "rest":
                     self._put(index, DOCUMENTS[pick], COMMITTED)
+                case "never":
+                    others = tuple("follow" if other == device else "never" for other in range(4))
+                    self._put(index, Document(wakes=others), COMMITTED)
+                case "follow":
+                    self._put(index, Document(), WAITING)
 
     @precondition(lambda self: self.play.shell.has_work)
     @rule(fails=st.sampled_from([False, False, False, True]), picks=picks, dispatches=st.booleans())
