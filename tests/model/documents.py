@@ -75,9 +75,9 @@ NIGHT_DUTIES: Final[Entry] = {
     "shifts": {"D": {"start": _clock(-600), "end": _clock(5)}, "N": {"start": _clock(-60), "end": _clock(420)}},
     "swaps": [{"date": _day(0), "shift": "D"}, {"date": _day(1), "shift": "-"}], "lag_minutes": 1,
 }  # fmt: skip
-A_WEEK_OF_DUTIES: Final[Entry] = {
-    "kind": "cycle", "anchor": _day(-40), "days": ["D"], "shifts": {"D": {"start": _clock(0), "end": _clock(0)}},
-    "swaps": [{"date": _day(1), "shift": "-"}], "from": _day(0), "to": _day(6), "rest": "night",
+DUTIES_TOMORROW: Final[Entry] = {
+    "kind": "cycle", "anchor": _day(-40), "days": ["D"], "shifts": {"D": {"start": _clock(60), "end": _clock(60)}},
+    "swaps": [{"date": _day(2), "shift": "-"}], "from": _day(1), "to": _day(1), "rest": "night",
 }  # fmt: skip
 WINDOWS: Final[tuple[Entry, ...]] = (
     NIGHT,
@@ -94,7 +94,7 @@ WINDOWS: Final[tuple[Entry, ...]] = (
     {"kind": "cron", "start": Wall(-3, form="%M %H * * 1-5"), "duration_minutes": 1443},
     DUTIES,
     NIGHT_DUTIES,
-    A_WEEK_OF_DUTIES,
+    DUTIES_TOMORROW,
     {"kind": "holidays", "land": "NI"},
     {"kind": "holidays", "land": "NI", "start": "17:00", "end": "07:00", "rest": "night"},
     {"kind": "once", "start": At(0), "end": At(11 * HOUR)},
@@ -157,7 +157,7 @@ def _written(value: object, zone: str, now: int) -> object:
 NIGHTLY: Final = Document((NIGHT,))
 SEASONS: Final = (
     ("2026-11-24T12:00Z", None),
-    ("2026-11-24T20:59:24Z", None),
+    ("2026-11-24T20:59:24Z", Document(({**DUTIES, "to": _day(-1)}, DUTIES_TOMORROW))),
     ("2026-11-25T00:00Z", Document((DUTIES,))),
     ("2026-03-28T20:00Z", Document(({"kind": "weekly", "start": "01:30", "end": "02:30"},))),
     ("2026-03-29T00:30Z", Document(({"kind": "cron", "start": "30 2 * * *", "duration_minutes": 45},))),
@@ -195,7 +195,7 @@ DOCUMENTS: Final = (
     Document((NIGHT, {"kind": "holidays", "land": "NI"})),
     Document((DUTIES,)),
     Document((NIGHT_DUTIES,)),
-    Document((A_WEEK_OF_DUTIES,), wakes=("follow", "never")),
+    Document((DUTIES_TOMORROW,), wakes=("follow", "never")),
     Document(
         (NIGHT, {"kind": "once", "start": At(0), "end": At(11 * HOUR), "rest": "free"}), wakes=("follow", "always")
     ),
