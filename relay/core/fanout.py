@@ -54,7 +54,7 @@ def consider(person: Person, now: float, table: RestTable | None) -> Considered:
             waits = max(waits, person.active_until)
         if start > now or waits > now:
             again_at = min(again_at, max(start, waits), expiry)
-            if not person.wakes.always or event_class.pierces:
+            if not person.wakes.always or event_class.pierces or slot.is_echo:
                 continue
             if waits > now:
                 again_at = min(again_at, waits)
@@ -198,12 +198,13 @@ def depart(flight: Flight, now: float, table: RestTable | None) -> bool:
         decision = tenant.gate.ask(table, person.key, event_class, now, expiry)
         if isinstance(decision, Deferred):
             continue
-        is_due = slot.due_at <= now or is_always
+        is_due = slot.due_at <= now or (is_always and not slot.is_echo)
         rings = rings or event_class.is_urgent or (is_due and not (reads and event_class.yields))
         claims += ((name, slot.generation, slot.total),)
         if decision.life > life:
             life = decision.life
-        echo_at = echo_at or decision.echo_at
+        if decision.echo_at is not None:
+            echo_at = min(echo_at or NEVER, decision.echo_at)
     flight.claims = claims if rings else ()
     flight.life, flight.echo_at = life, echo_at
     return rings

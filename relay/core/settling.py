@@ -119,8 +119,9 @@ def close_if_done(draft: Draft, person: Person, name: str, slot: Slot) -> None:
     """
     phones = draft.phones_of(person)
     generation, done = slot.generation, slot.done
+    all_follow = person.wakes is FOLLOW and (person.table is not None or person.rest is None)
     for phone in phones:
-        if done.get(phone.key, 0) < generation and (person.wakes is FOLLOW or not _is_never(person, name, phone)):
+        if done.get(phone.key, 0) < generation and (all_follow or not _is_never(draft, person, name, phone)):
             return
     if slot.total != slot.booked:
         draft.account((person.tenant.name, name)).undeliverable += slot.n
@@ -141,9 +142,16 @@ def close_if_done(draft: Draft, person: Person, name: str, slot: Slot) -> None:
     draft.end_slot(person, name)
 
 
-def _is_never(person: Person, name: str, phone: Device) -> bool:
-    """It is not woken for this class at all, so nothing waits for it."""
-    return phone.key in person.wakes.never and not person.tenant.class_of(name).pierces
+def _is_never(draft: Draft, person: Person, name: str, phone: Device) -> bool:
+    """It is not woken for this class at all, so nothing waits for it.
+
+    The document is read for that if nobody has since it was put. Until it is committed it ends nothing, nor does the
+    one before it.
+    """
+    if person.key in draft.batch.rests or person.tenant.class_of(name).pierces:
+        return False
+    draft.tables(person, draft.now)
+    return phone.key in person.wakes.never
 
 
 def _may_echo(person: Person, name: str, slot: Slot) -> bool:
@@ -189,18 +197,25 @@ def confirm(
 
 
 def expire(draft: Draft, person: Person, name: str) -> None:
-    """Give up a slot whose deadline has passed; of orders, those whose deadline has."""
+    """Give up a slot whose deadline has passed; of orders, those whose deadline has.
+
+    An event that came since may have saved it; then it is looked at again.
+    """
     if person.gone:
         return
     slot = draft.slot(person, name)
-    if slot is not None and slot.expiry(person.tenant.class_of(name)) <= draft.now:
-        if outlive(slot, draft.now):
-            draft.touch(person)
-            close_if_done(draft, person, name, slot)
-            return
-        draft.account((person.tenant.name, name)).expired += slot.n
-        credit(draft, slot, slot.total, Outcome.FAILED)
-        draft.end_slot(person, name)
+    if slot is None:
+        return
+    if slot.expiry(person.tenant.class_of(name)) > draft.now:
+        draft.touch(person)
+        return
+    if outlive(slot, draft.now):
+        draft.touch(person)
+        close_if_done(draft, person, name, slot)
+        return
+    draft.account((person.tenant.name, name)).expired += slot.n
+    credit(draft, slot, slot.total, Outcome.FAILED)
+    draft.end_slot(person, name)
 
 
 def part(draft: Draft, person: Person, device: Device, parting: Parting, reason: str) -> None:

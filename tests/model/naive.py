@@ -10,14 +10,15 @@ deadline a merged line lives), the model gives bounds and follows the core.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from relay.core.books import AccountKey
-from relay.core.events import EventClass
+from relay.core.events import Authority, Event, EventClass
 from relay.core.private import DeviceKey, UserKey
 from relay.core.tenants import Tenant
-from tests.model.rules import DAY, NONE, Rules
+from tests.model.rules import NO_REST, NONE, Rest, Rules
+from tests.model.walls import DAY
 
 GAPS = (5.0, 15.0, 60.0, 300.0)
 LIVES = (0, 300, 900, 3600, 14_400, 43_200, 604_800)
@@ -77,11 +78,10 @@ class Line:
         exists = any(now < notice.expires_at for notice in self.notices)
         return not (exists and any(now < notice.came_at + deadline for notice in self.notices))
 
-    def patience(self, rules: Rules, now: float) -> float:
+    def patience(self, rest: Rest, now: float) -> float:
         """Before this instant nothing of the line may be given up; in a rest without end what is old may be."""
         patience = max(min((n.reached_at or FOREVER) + self.event_class.deadline, n.expires_at) for n in self.notices)
-        is_endless = not self.event_class.pierces and rules.release(now) is None
-        return min(patience, self.notices[0].came_at + 35 * DAY) if is_endless else patience
+        return min(patience, self.notices[0].came_at + 35 * DAY) if rest.is_endless(now) else patience
 
 
 @dataclass(slots=True, eq=False)
@@ -89,6 +89,8 @@ class Phone:
     """A registered device."""
 
     key: DeviceKey
+    name: str
+    """As the backend calls it."""
     token: str
     """Empty for one that cannot be woken."""
     registered_at: float
@@ -104,6 +106,8 @@ class User:
     tenant: Tenant
     key: UserKey
     rules: Rules = NONE
+    is_edited: bool = False
+    """The rules were put in this commit: what they say of devices is looked at after it."""
     phones: dict[DeviceKey, Phone] = field(default_factory=dict)
     lines: dict[str, Line] = field(default_factory=dict)
     # The hold: wakeups leave in rounds, and within a round each phone rings once.
@@ -116,8 +120,21 @@ class User:
     def ringing(self) -> list[Phone]:
         return [phone for phone in self.phones.values() if phone.token]
 
-    def passes(self, line: Line, now: float) -> bool:
-        return line.event_class.pierces or self.rules.passes(now)
+    def wake(self, phone: Phone) -> str:
+        """What the rules say of it: follow, never or always."""
+        return self.rules.wakes.get(phone.name, "follow")
+
+    def rest(self, line: Line, phone: Phone | None = None) -> Rest:
+        """The rest that counts for a line, and for this phone."""
+        is_always = phone is not None and self.wake(phone) == "always"
+        return NO_REST if is_always else self.rules.seen_by(line.event_class)
+
+    def is_for(self, line: Line, phone: Phone) -> bool:
+        """R15: one that is never woken is woken by what pierces all rest, and by nothing else."""
+        return line.event_class.pierces or self.wake(phone) != "never"
+
+    def patience(self, line: Line, now: float) -> float:
+        return line.patience(self.rest(line), now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +156,10 @@ class Alarm:
         return {name: counts[name] for name in ("handed_over", "no_device", "failing", "pending")}
 
 
+Bypass = tuple[str, str, float, Authority, int]
+"""(tenant, class, instant, who answers for it, recipients)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wakeup:
     """One that left: for whom, and for which notices."""
@@ -157,28 +178,31 @@ class Naive:
         self.accounts: dict[AccountKey, Counter[str]] = {}
         self.parted: list[tuple[str, DeviceKey, str]] = []
         """(tenant, device, how): what the backends are told."""
+        self.bypasses: list[Bypass] = []
+        """Who answers for what may go out in rest: one record for each such event."""
         self.alarms: list[Alarm] = []
         self._numbers = 0
         self._stamps = 0
 
     # --- what comes in
 
-    def accept(
-        self, tenant: Tenant, keys: Sequence[UserKey], event_class: EventClass, now: float, at: float, expires_at: float
-    ) -> tuple[int, int]:
+    def accept(self, tenant: Tenant, event: Event, now: float) -> tuple[int, int]:
         """Take one event; return how many notices were taken, and how many recipients have nobody to wake."""
         self._stamps += 1
+        event_class = event.event_class
+        if event.authority is not None:
+            self.bypasses.append((tenant.name, event_class.name, now, event.authority, len(event.users)))
         notices: list[tuple[User, Notice]] = []
-        for key in keys:
+        for key in event.users:
             user = self.users.get(key)
             if user is None or user.tenant is not tenant or not user.ringing():
                 continue
             line = user.lines.setdefault(event_class.name, Line(event_class))
             line.stamp, line.morning, line.echo_at, line.echo_by = self._stamps, 0.0, 0.0, 0.0
-            reached = now if user.passes(line, now) else None
-            line.notices.append(Notice(self._stamps, now, at, expires_at, reached))
+            reached = now if user.rest(line).passes(now) else None
+            line.notices.append(Notice(self._stamps, now, event.at, event.expires_at, reached))
             notices.append((user, line.notices[-1]))
-        taken, unknown = len(notices), len(keys) - len(notices)
+        taken, unknown = len(notices), len(event.users) - len(notices)
         if taken:
             self._book(tenant, event_class.name)["accepted"] += taken
         if event_class.pierces:
@@ -195,14 +219,20 @@ class Naive:
         user.held_until = min(user.held_until, user.began_at + GAPS[0])
         user.gap = 0
 
-    def put_device(self, tenant: Tenant, key: UserKey, device: DeviceKey, token: str, now: float) -> None:
+    def put_device(self, tenant: Tenant, key: UserKey, device: DeviceKey, name: str, token: str, now: float) -> None:
         """Register or refresh; who else has the token loses it, and over the limit the oldest leaves."""
         user = self.user(tenant, key)
         before = user.phones.get(device)
         if before is not None and before.token == token:
             before.registered_at = now
-            return
-        phone = user.phones[device] = Phone(device, token, now, self._number())
+        else:
+            self._replace(user, before, Phone(device, name, token, now, self._number()))
+        if before is not None and not token:
+            self._close(user)
+
+    def _replace(self, user: User, before: Phone | None, phone: Phone) -> None:
+        tenant, token = user.tenant, phone.token
+        user.phones[phone.key] = phone
         owners = [(u, p) for u in self.users.values() if u.tenant is tenant for p in u.phones.values()]
         for other, owned in owners:
             if token and owned.token == token and owned is not phone:
@@ -210,7 +240,6 @@ class Naive:
         while before is None and len(user.phones) > tenant.device_limit:
             others = [owned for owned in user.phones.values() if owned is not phone]
             self._part(user, min(others, key=lambda owned: owned.registered_at), "evicted")
-        self._close(user)
 
     def is_full_for(self, tenant: Tenant, key: UserKey, device: DeviceKey, token: str) -> bool:
         """Whether one more device needs another one to leave."""
@@ -227,7 +256,7 @@ class Naive:
 
     def put_rest(self, tenant: Tenant, key: UserKey, rules: Rules, now: float) -> None:
         user = self.user(tenant, key)
-        user.rules = rules
+        user.rules, user.is_edited = rules, True
         for line in user.lines.values():
             if 0 < line.echo_at <= now:
                 line.echo_by = FOREVER  # it may wait for the end of a rest that the old rules said
@@ -239,6 +268,11 @@ class Naive:
     def time_passes(self, start: float, end: float) -> None:
         for user in self.users.values():
             self._reach(user, start, end)
+
+    def commit_ends(self) -> None:
+        """All that it held is true now."""
+        for user in self.users.values():
+            user.is_edited = False
 
     def crashes(self) -> None:
         """What is in memory only is gone: holds, and who rang in them."""
@@ -280,14 +314,14 @@ class Naive:
             if newly:
                 self._book(user.tenant, name)["woken"] += 1
                 self._book(user.tenant, name)["merged"] += len(newly) - 1
-        self._close(user)
+        self._close(user, wakeup)
 
     def gives_up(self, wakeup: Wakeup) -> None:
         phone = self._same_token(wakeup)
         if phone is not None:
             for _, _, said in wakeup.speaks_of:
                 self._hear(phone, said)
-            self._close(wakeup.user)
+            self._close(wakeup.user, wakeup)
 
     def retries(self, wakeup: Wakeup, not_before: float) -> None:
         phone = self._same_token(wakeup)
@@ -308,7 +342,7 @@ class Naive:
 
     def expires(self, user: User, name: str, now: float) -> None:
         line = user.lines[name]
-        patience = line.patience(user.rules, now)
+        patience = user.patience(line, now)
         assert now >= patience, f"{name} was given up {patience - now} seconds too early"
         self._end(user, name, "expired")
 
@@ -348,18 +382,23 @@ class Naive:
         self.parted.append((user.tenant.name, phone.key, how))
         self._close(user)
 
-    def _close(self, user: User) -> None:
-        """End every line of which all phones have heard everything; without a phone nobody ever will."""
+    def _close(self, user: User, wakeup: Wakeup | None = None) -> None:
+        """End every line (of which a wakeup spoke) that has nobody to wait for; without a phone nobody ever will hear.
+
+        Looked at when somebody has heard, or a phone leaves. An edit alone ends no line: it may be taken back.
+        """
         phones = user.ringing()
-        for name, line in list(user.lines.items()):
-            if any(line.owed(phone) for phone in phones):
+        spoken_of = [line for _, line, _ in wakeup.speaks_of] if wakeup is not None else user.lines.values()
+        for name, line in [(name, line) for name, line in user.lines.items() if line in spoken_of]:
+            if any(line.owed(phone) and (user.is_edited or user.is_for(line, phone)) for phone in phones):
                 continue
             if line.pending():
                 self._book(user.tenant, name)["undeliverable"] += len(line.pending())
                 for notice in line.pending():
                     notice.fate = "refused" if phones else "undeliverable"
             line.may_echo = bool(line.morning and phones and user.tenant.posts_seen and line.event_class.cancellable)
-            line.must_echo = line.may_echo and line.morning < line.patience(user.rules, line.morning)
+            is_for_some = any(user.is_for(line, phone) for phone in phones)
+            line.must_echo = line.may_echo and is_for_some and line.morning < user.patience(line, line.morning)
             if not line.may_echo:
                 del user.lines[name]
 
@@ -370,11 +409,10 @@ class Naive:
             self._book(user.tenant, name)[fate] += 1
 
     def _reach(self, user: User, start: float, end: float) -> None:
-        waiting = [n for line in user.lines.values() for n in line.notices if n.reached_at is None]
-        if waiting:
-            reached = user.rules.first_pass(start, end)
-            for notice in waiting:
-                notice.reached_at = reached
+        for line in user.lines.values():
+            for notice in line.notices:
+                if notice.reached_at is None:
+                    notice.reached_at = user.rest(line).first_pass(start, end)
 
     def _book(self, tenant: Tenant, name: str) -> Counter[str]:
         return self.accounts.setdefault((tenant.name, name), Counter())

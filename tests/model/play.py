@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Final
 
 import pytest
@@ -21,7 +21,7 @@ from relay.core.devices import Platform, Registration
 from relay.core.draft import Draft
 from relay.core.editing import delete_device, delete_rest, put_device, put_rest
 from relay.core.errors import DeviceLimitReached, NotFound
-from relay.core.events import Accepted, Authority, Event
+from relay.core.events import DEFAULT_CLASSES, Accepted, Authority, Event, EventClass
 from relay.core.flight import Fate, Flight, Settlement
 from relay.core.pacing import CONNECTION_RETRY, FIRST_RETRY, backoff
 from relay.core.people import People
@@ -33,13 +33,30 @@ from relay.core.slots import Slot
 from relay.core.tenants import Tenant
 from relay.loading import restore
 from tests.model.naive import LIVES, Alarm, Line, Naive, Phone, User, Wakeup
-from tests.model.rules import DAY, NONE, Rules
+from tests.model.rules import NONE, Rules
 from tests.model.shell import Expired, Operation, Shell
+from tests.model.walls import DAY, HOUR
 
-HOUR: Final = 3600
 PEOPLE: Final = (("city", "anna"), ("city", "bert"), ("county", "carl"), ("county", "dora"))
+CLASSES: Final = (
+    *DEFAULT_CLASSES,
+    EventClass(name="duty", through=frozenset({"free", "leave"})),
+    EventClass(name="callout", through=frozenset({"night", "off"}), cancellable=False, deadline=4 * HOUR),
+)
+"""Beside those that pierce no rest and all, two that pierce some; nobody pierces the rest of the sick."""
 REFUSED, WAITING, COMMITTED, DISPATCHED, LEFT = -1, 0, 1, 2, 3
 """How far the relay gets at once with what has come: its commit fails; it waits for one; and so on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """What the next rest leaves of the life of a wakeup for one class."""
+
+    longest: int
+    end: float | None
+    """Of that rest; None when there is none, or no end."""
+    is_sure: bool
+    """It would else have lived longer."""
 
 
 class Play:
@@ -69,11 +86,12 @@ class Play:
         home, _ = self.person(indices[0])
         event_class = home.classes[name]
         keys = [self.person(index)[1] for index in indices]
-        authority = Authority("key", "dispatch", "incident") if event_class.pierces else None
+        may_bypass = event_class.pierces or event_class.through
+        authority = Authority("key", "dispatch", "incident", b"".join(keys)) if may_bypass else None
         event = Event(event_class, keys, self.now - ago, max(self.now - ago + ttl, self.now), authority)
 
         def told(result: object) -> None:
-            taken = self.naive.accept(home, keys, event_class, self.now, event.at, event.expires_at)
+            taken = self.naive.accept(home, event, self.now)
             assert isinstance(result, Accepted)
             assert (result.accepted, result.unknown) == taken
             assert (result.receipt is not None) is event_class.pierces
@@ -99,14 +117,15 @@ class Play:
         if rules is None:
             self._edit(lambda draft: delete_rest(draft, home, key, None), told, far)
         else:
-            sealed = json.dumps(rules.document()).encode()
-            self._edit(lambda draft: put_rest(draft, home, key, b"id", sealed, None), told, far)
+            name, sealed = PEOPLE[index][1].encode(), json.dumps(rules.document).encode()
+            self._edit(lambda draft: put_rest(draft, home, key, name, sealed, None), told, far)
 
     def register(self, index: int, device: int, token: int | None, far: int) -> None:
         """Without a token: a device that cannot be woken. A millisecond passes, so that nobody is as old as another."""
         home, key = self.person(index)
         name = "" if token is None else f"token{token}"
-        registration = _registration(home, PEOPLE[index][1], f"device{device}", name)
+        called = f"device{device}"
+        registration = _registration(home, PEOPLE[index][1], called, name)
         self.wait(0.001)
 
         def told(result: object) -> None:
@@ -115,7 +134,7 @@ class Play:
                 return
             created = registration.device not in self.naive.user(home, key).phones
             before = len(self.naive.parted)
-            self.naive.put_device(home, key, registration.device, name, self.now)
+            self.naive.put_device(home, key, registration.device, called, name, self.now)
             assert result == (created, len(self.naive.parted) - before)
 
         self._edit(lambda draft: put_device(draft, home, registration), told, far)
@@ -186,22 +205,23 @@ class Play:
         may = self._may_speak_of(user, phone, flight)
         if not self.shell.look(flight):
             for name in may:
-                is_due = self._is_released(user, user.lines[name]) and not self._is_given_up(user, name)
+                line = user.lines[name]
+                is_due = self._is_released(user, line, phone) and self.now < user.patience(line, self.now)
                 assert not is_due, f"a wakeup for {name} was refused"
             return
         assert phone is not None
         names = {name for name, _, _ in flight.claims}
         assert names <= may, f"it spoke of {names - may}, in rest or to somebody who knew"
         for name in may - names:
-            assert self._is_given_up(user, name), f"it did not speak of {name}"
+            assert self.now >= user.patience(user.lines[name], self.now), f"it did not speak of {name}"
         assert not [name for name in names if user.lines[name].is_over(self.now)], "it spoke of what is over"
-        is_alarm = any(user.lines[name].event_class.pierces for name in names)
-        self._check_life(user, flight, is_alarm=is_alarm)
+        self._check_life(user, phone, flight)
         if stays:
             self.shell.again(flight)
             return
         assert self.now >= phone.not_before, "back-off was cut short"
         assert any(self.now >= user.lines[name].echo_at for name in names), "an echo did not wait for its morning"
+        is_alarm = any(user.lines[name].event_class.pierces for name in names)
         assert is_alarm or not self.naive.is_held(user, phone, names, self.now), "it rang twice within the hold"
         self._wakeups[flight] = self.naive.leaves(user, phone, names, flight.echo_at, self.now)
         self.shell.hand_over(flight)
@@ -210,27 +230,35 @@ class Play:
         """I2, and what is owed: classes that a wakeup to this token may stand for now."""
         if phone is None or user.tenant.pseudonyms.token(flight.device.app, phone.token) != flight.device.token_hash:
             return set()
-        return {name for name, line in user.lines.items() if line.owed(phone) and user.passes(line, self.now)}
+        return {
+            name
+            for name, line in user.lines.items()
+            if line.owed(phone) and user.is_for(line, phone) and user.rest(line, phone).passes(self.now)
+        }
 
-    def _is_given_up(self, user: User, name: str) -> bool:
-        return self.now >= user.lines[name].patience(user.rules, self.now)
-
-    def _check_life(self, user: User, flight: Flight, *, is_alarm: bool) -> None:
+    def _check_life(self, user: User, phone: Phone, flight: Flight) -> None:
+        """It lives until the next rest of one of the classes it speaks of, and what was cut is repeated."""
         assert flight.life in LIVES
-        start = user.rules.next_rest(self.now) if user.rules.passes(self.now) else None
-        if start is None:
-            assert flight.echo_at is None
-            return
-        longest = _step(start - self.now)
-        assert flight.life <= (max(longest, HOUR) if is_alarm else longest), "it would live into the next rest"
-        end = user.rules.release(start)
+        cuts = [self._cut(user, phone, user.lines[name]) for name, _, _ in flight.claims]
+        longest = max(cut.longest for cut in cuts)
+        assert flight.life <= longest, "it would live into the next rest"
+        ends = [cut.end for cut in cuts if cut.end is not None]
         if flight.echo_at is not None:
-            assert end is not None
-            assert end <= flight.echo_at <= end + user.tenant.jitter
-        lines = [user.lines[name] for name, _, _ in flight.claims]
-        if not is_alarm and all(_step(line.patience(user.rules, self.now) - self.now) > longest for line in lines):
+            assert any(end <= flight.echo_at <= end + user.tenant.jitter for end in ends)
+        if all(cut.is_sure for cut in cuts):
             assert flight.life == longest
-            assert (flight.echo_at is None) == (end is None)
+            assert (flight.echo_at is None) == (not ends)
+            assert flight.echo_at is None or flight.echo_at <= min(ends) + user.tenant.jitter, "it is repeated too late"
+
+    def _cut(self, user: User, phone: Phone, line: Line) -> Cut:
+        if line.event_class.pierces:
+            return Cut(HOUR, None, is_sure=False)
+        rest = user.rest(line, phone)
+        start = rest.next_rest(self.now)
+        if start is None:
+            return Cut(LIVES[-1], None, is_sure=False)
+        longest = _step(start - self.now)
+        return Cut(longest, rest.release(start), is_sure=_step(user.patience(line, self.now) - self.now) > longest)
 
     def answer(self, flight: Flight, what: str, noise: float) -> None:
         """The provider answers, or never will; the verdict waits for a commit."""
@@ -264,6 +292,7 @@ class Play:
             for name, line in list(user.lines.items()):
                 if line.may_echo:
                     self.naive.settle_echo(user, name, repeats=name in slots)
+        self.naive.commit_ends()
 
     def crash(self) -> None:
         """The process ends and begins anew. Gone is what was not committed, and every verdict that was to come."""
@@ -293,9 +322,12 @@ class Play:
     # --- what must hold after every step
 
     def check(self) -> None:
+        loaded = People(self.tenants)
+        self.shell.epoch = restore(loaded, self.shell.store.load())
         self._check_people()
-        self._check_books()
-        self._check_receipts()
+        self._check_books(loaded)
+        self._check_bypasses()
+        self._check_receipts(loaded)
         self._check_flights()
         for home in self.tenants:
             told = [(f.tenant, f.device, f.parting.value) for f in self.shell.store.feedback(home, 0, 10_000)]
@@ -320,10 +352,9 @@ class Play:
         for phone in user.ringing():
             assert slot.owed(phone.key) == line.owed(phone), f"{line.event_class.name}: who is owed"
 
-    def _check_books(self) -> None:
+    def _check_books(self, loaded: People) -> None:
         """I4, in memory and in what a new process would load; and both have counted what the model has."""
-        people, loaded = self.shell.people, People(self.tenants)
-        self.shell.epoch = restore(loaded, self.shell.store.load())
+        people = self.shell.people
         told = {key: [counts[what] for what in ACCOUNTS] for key, counts in self.naive.accounts.items()}
         for held in (people, loaded):
             assert held.books.balance(held.pending()) == []
@@ -334,10 +365,18 @@ class Play:
         assert (loaded.revision, loaded.feedback_seq) == (people.revision, people.feedback_seq)
         assert loaded.generation <= people.generation
 
-    def _check_receipts(self) -> None:
+    def _check_bypasses(self) -> None:
+        """I2: who answers for what may go out in rest is on record once it is taken. And every document was read."""
+        records = self.shell.store.bypasses
+        told = [
+            (b.tenant, b.event_class, b.at, Authority(b.key_id, b.role, b.reason, b.sealed), b.recipients)
+            for b in records
+        ]
+        assert told == self.naive.bypasses
+        assert not self.shell.tables.unreadable
+
+    def _check_receipts(self, loaded: People) -> None:
         """What a receipt tells, now and after a restart, is what the model counts; for a day, and to its tenant."""
-        loaded = People(self.tenants)
-        self.shell.epoch = restore(loaded, self.shell.store.load())
         for key, (home, alarm) in list(self._receipts.items()):
             if alarm.came_at + DAY <= self.now:
                 with pytest.raises(NotFound):
@@ -360,27 +399,28 @@ class Play:
         for user in self.naive.users.values():
             flights = self.shell.people.by_key[user.key].flights
             for name, line in user.lines.items():
-                if not self._is_due(user, line):
-                    continue
-                owed = [phone.key for phone in user.ringing() if line.owed(phone) and phone.not_before <= self.now]
+                owed = [phone.key for phone in user.ringing() if self._is_due(user, line, phone)]
                 assert flights.keys() >= set(owed), f"{name} was forgotten"
                 queued = {flights[key] for key in owed if flights[key] in self.shell.queue}
                 assert not line.event_class.pierces or queued <= self.shell.alarms, "an alarm must overtake"
 
-    def _is_due(self, user: User, line: Line) -> bool:
-        if self.now >= line.patience(user.rules, self.now):
+    def _is_due(self, user: User, line: Line, phone: Phone) -> bool:
+        """Surely: it is owed, and nothing is in the way."""
+        if not line.owed(phone) or not user.is_for(line, phone) or self.now < phone.not_before:
+            return False
+        if self.now >= user.patience(line, self.now):
             return False
         if line.event_class.pierces:
             return True
         is_held = line.stamp > user.round_stamp and self.now < user.held_until
-        return not is_held and self._is_released(user, line) and user.rules.passes(self.now)
+        return not is_held and self._is_released(user, line, phone)
 
-    def _is_released(self, user: User, line: Line) -> bool:
-        """Surely: the morning of an echo has come, and the jitter after a rest is over."""
-        if line.event_class.pierces:
-            return True
-        ago = range(0, int(user.tenant.jitter) + 1, 30)
-        return self.now >= line.echo_by and not any(user.rules.rests(self.now - seconds) for seconds in ago)
+    def _is_released(self, user: User, line: Line, phone: Phone | None) -> bool:
+        """Surely: there is no rest, and the jitter after it is over. An echo waits for its morning with every phone."""
+        rest = user.rest(line, None if line.echo_at else phone)
+        ago = self.now - user.tenant.jitter
+        rested = any(rest.rests(instant) for instant in (ago, *rest.changes(ago, self.now)))
+        return self.now >= line.echo_by and not rested and rest.passes(self.now)
 
     def end(self) -> None:
         """I1: everybody is made reachable and every provider is well, and nothing stays pending but echoes, and those
@@ -400,7 +440,7 @@ class Play:
 def a_tenant(name: str, *, posts_seen: bool, jitter: float, evict: bool, limit: int) -> Tenant:
     return Tenant(
         name=name, pseudonyms=Pseudonyms(bytes(32), name), apps={"ios": Platform.APNS}, device_limit=limit, evict=evict,
-        posts_seen=posts_seen, jitter=jitter,
+        posts_seen=posts_seen, jitter=jitter, classes={c.name: c for c in CLASSES},
     )  # fmt: skip
 
 
@@ -408,7 +448,7 @@ def _registration(home: Tenant, user: str, device: str, token: str) -> Registrat
     names = home.pseudonyms
     app, platform = ("ios", Platform.APNS) if token else ("", Platform.NONE)
     return Registration(
-        names.user(user), b"id", names.device(user, device), app, platform, names.token(app, token), b"sealed"
+        names.user(user), user.encode(), names.device(user, device), app, platform, names.token(app, token), b"sealed"
     )
 
 

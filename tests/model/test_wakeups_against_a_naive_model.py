@@ -1,14 +1,16 @@
 """The real core against a naive model, over everything that can happen to a wakeup.
 
-Events, read marks, edits of rest and devices, time, departures in any order, verdicts of every kind, several in one
-commit, late or never; commits that fail; crashes. After every step memory, what the store would load, and the model
-must agree, and I1, I2 and I4 must hold. At the end everybody is made reachable, and nothing may stay pending.
+Events of classes that pierce all rest, some, or none; read marks; edits of rest in all its language, and of devices;
+time; departures in any order; verdicts of every kind, several in one commit, late or never; commits that fail; crashes.
+After every step memory, what the store would load, and the model must agree, and I1, I2 and I4 must hold. At the end
+everybody is made reachable, and nothing may stay pending.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
 from typing import Final
 
 import hypothesis.strategies as st
@@ -16,44 +18,29 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from relay.core.events import NEVER
+from tests.model.documents import DOCUMENTS, NIGHTLY, SEASONS, WAKES, Document, composed
 from tests.model.naive import User
-from tests.model.play import COMMITTED, DISPATCHED, HOUR, LEFT, PEOPLE, REFUSED, WAITING, Play, a_tenant
-from tests.model.rules import DAY, NONE, Rules, Window
+from tests.model.play import COMMITTED, DISPATCHED, LEFT, PEOPLE, REFUSED, WAITING, Play, a_tenant
+from tests.model.walls import DAY, HOUR
 
-NOON: Final = 1_795_521_600.0
-"""2026-11-24 12:00 UTC, a Tuesday."""
-NIGHT: Final = Window(1, 22 * HOUR, 8 * HOUR)
-
-Document = Callable[[int], Rules | None]
-NIGHTLY: Final[Document] = lambda now: Rules((NIGHT,))  # noqa: E731 (a table of lambdas)
-NO_DOCUMENT: Final[Document] = lambda now: None  # noqa: E731
-DOCUMENTS: Final[tuple[Document, ...]] = (
-    NIGHTLY,
-    NO_DOCUMENT,
-    lambda now: NONE,
-    lambda now: Rules((Window(1, 22 * HOUR, 2 * HOUR), Window(1, 0, 6 * HOUR))),
-    lambda now: Rules((Window(1, 12 * HOUR + 60, 60),)),
-    lambda now: Rules((NIGHT, Window(7, DAY + 18 * HOUR, 60 * HOUR))),
-    lambda now: Rules((NIGHT,), reachable=((now, now + 2 * HOUR),)),
-    lambda now: Rules(leave=((now, now + 11 * HOUR),)),
-    lambda now: Rules((NIGHT,), leave=((now + 30, now + 21 * DAY),)),
-    lambda now: Rules(leave=((now + 11, now + 600), (now + 605, now + 700))),
-    lambda now: Rules(leave=((now - 5, now + 40 * DAY),), reachable=((now + 7 * DAY, now + 7 * DAY + 8),)),
-    lambda now: Rules((Window(1, 0, DAY),)),
-    lambda now: Rules(leave=((now - 10, now + 3000 * DAY),), reachable=((now + 36 * DAY, now + 37 * DAY),)),
-)
-"""Rest documents, some of which turn around the instant at which they are put."""
 STORIES: Final = (
     "", "read", "read event", "read alarm event", "event", "event event", "event read", "alarm", "token",
     "token event", "refresh", "refresh event", "removal", "removal token", "removal token event", "reinstalled",
-    "read event refresh", "rest", "rest event",
+    "read event refresh", "rest", "rest event", "never", "never event", "never follow removal",
 )  # fmt: skip
 """What may happen to a user whose wakeup is in the air."""
 SEQUELS: Final = ("", "", "read", "event", "token", "refresh", "reinstalled", "removal", "rest")
 """What may happen to one whose wakeup has just been answered, while another is still in the air."""
 
+documents = st.one_of(composed(), composed(), st.sampled_from(DOCUMENTS))
+first_documents = st.one_of(
+    st.none(), st.builds(lambda wakes: replace(NIGHTLY, wakes=wakes), st.sampled_from(WAKES)), composed()
+)
+"""None: that of the season."""
 who = st.sampled_from([0, 0, 0, 1, 2, 2, 2, 3])
-far = st.sampled_from([LEFT, LEFT, LEFT, DISPATCHED, COMMITTED, WAITING, REFUSED])
+names = st.sampled_from(["message", "message", "alarm", "duty", "callout", "duty", "roster", "callout"])
+far = st.sampled_from([LEFT, LEFT, LEFT, DISPATCHED, DISPATCHED, COMMITTED, WAITING, REFUSED])
+when = st.sampled_from(["not at all", "before", "then", "then"])
 picks = st.lists(st.integers(0, 11), max_size=6)
 offsets = st.sampled_from([-10.5, -10.0, -9.5, -0.5, 0.0, 0.5, 299.0])
 weather = st.sampled_from([(False, False), (True, False), (True, False), (True, True), (True, True)])
@@ -68,34 +55,36 @@ class Wakeups(RuleBasedStateMachine):
         evict=st.booleans(),
         posts_seen=st.booleans(),
         phones=st.lists(st.sampled_from([1, 2, 2, 3]), min_size=len(PEOPLE), max_size=len(PEOPLE)),
-        documents=st.lists(st.sampled_from([NIGHTLY, NO_DOCUMENT]), min_size=len(PEOPLE), max_size=len(PEOPLE)),
-        hours=st.sampled_from([0, 0, 9, 9.99, 12]),
+        documents=st.lists(first_documents, min_size=len(PEOPLE), max_size=len(PEOPLE)),
+        season=st.sampled_from(SEASONS),
     )
     def begin(
-        self, jitter: float, evict: bool, posts_seen: bool, phones: list[int], documents: list[Document], hours: float
+        self,
+        jitter: float,
+        evict: bool,
+        posts_seen: bool,
+        phones: list[int],
+        documents: list[Document | None],
+        season: tuple[str, Document | None],
     ) -> None:
         city = a_tenant("city", posts_seen=True, jitter=jitter, evict=True, limit=3)
         county = a_tenant("county", posts_seen=posts_seen, jitter=300.0 - jitter, evict=evict, limit=2)
-        self.play = Play({"city": city, "county": county}, NOON + hours * HOUR)
+        self.play = Play({"city": city, "county": county}, datetime.fromisoformat(season[0]).timestamp())
         for index, (count, document) in enumerate(zip(phones, documents, strict=True)):
             for device in range(count):
                 self.play.register(index, device, _own(index, device), COMMITTED)
-            self.rest(index, document, COMMITTED)
+            self._put(index, document or season[1], COMMITTED)
 
     # --- what comes in
 
-    @rule(index=who, far=far)
-    def message(self, index: int, far: int) -> None:
-        self.play.event((index,), "message", 0.0, NEVER, far)
-
-    @rule(index=who, far=far)
-    def alarm(self, index: int, far: int) -> None:
-        self.play.event((index,), "alarm", 0.0, NEVER, far)
+    @rule(index=who, name=names, far=far)
+    def one_event(self, index: int, name: str, far: int) -> None:
+        self.play.event((index,), name, 0.0, NEVER, far)
 
     @rule(
         index=who,
         others=st.sampled_from([(), (), (0,), (1, 1), (2, 3), (0, 1, 2, 3)]),
-        name=st.sampled_from(["message", "roster", "alarm"]),
+        name=names,
         ago=st.sampled_from([0.0, 5.0, 3600.0, 9e5]),
         ttl=st.sampled_from([NEVER, 20.0, 400.0, 5000.0, 1e5]),
         far=far,
@@ -108,9 +97,18 @@ class Wakeups(RuleBasedStateMachine):
     def read(self, index: int, ago: float, far: int) -> None:
         self.play.read(index, ago, far)
 
-    @rule(index=who, document=st.sampled_from(DOCUMENTS), far=far)
-    def rest(self, index: int, document: Document, far: int) -> None:
-        self.play.rest(index, document(int(self.play.now)), far)
+    @rule(index=who, document=documents, far=far, name=names, when=when, picks=picks)
+    def rest(self, index: int, document: Document | None, far: int, name: str, when: str, picks: list[int]) -> None:
+        """A document is put, or deleted. An event comes then, or before, and is caught on its way."""
+        if when == "before":
+            self.play.event((index,), name, 0.0, NEVER, DISPATCHED)
+        self._put(index, document, far)
+        if when == "then":
+            self.play.event((index,), name, 0.0, NEVER, DISPATCHED)
+        self._leave(picks)
+
+    def _put(self, index: int, document: Document | None, far: int) -> None:
+        self.play.rest(index, None if document is None else document.put_at(int(self.play.now)), far)
 
     @rule(
         index=who,
@@ -143,25 +141,35 @@ class Wakeups(RuleBasedStateMachine):
         what=st.sampled_from(["rest", "rest", "deadline", "hold", "back-off"]),
         offset=offsets,
         weather=weather,
-        name=st.sampled_from(["", "", "message", "alarm"]),
+        name=names,
+        when=when,
+        picks=picks,
     )
-    def go_to_an_edge(self, index: int, what: str, offset: float, weather: tuple[bool, bool], name: str) -> None:
-        """To an instant at which something changes for a user, or about it; perhaps an event comes just then."""
+    def go_to_an_edge(
+        self, index: int, what: str, offset: float, weather: tuple[bool, bool], name: str, when: str, picks: list[int]
+    ) -> None:
+        """To an instant at which something changes for a user, or about it.
+
+        An event comes just then, or before, and is caught on its way; and some of what is queued may leave.
+        """
+        if when == "before":
+            self.play.event((index,), name, 0.0, NEVER, DISPATCHED)
         user = self.play.user(index)
         edges = [edge + offset for edge in self._edges(user, what)] if user is not None else []
         coming = [edge for edge in edges if edge > self.play.now]
         if coming:
             self.play.live_until(min(coming), dispatches=weather[0], provides=weather[1])
-            if name:
+            if when == "then":
                 self.play.event((index,), name, 0.0, NEVER, COMMITTED)
+            self._leave(picks)
 
     def _edges(self, user: User, what: str) -> list[float]:
         now = self.play.now
         match what:
             case "rest":
-                return [float(edge) for edge in user.rules.changes(now, now + 40 * DAY)]
+                return [float(edge) for edge in user.rules.whole.changes(now, now + 40 * DAY)]
             case "deadline":
-                patience = [line.patience(user.rules, now) for line in user.lines.values()]
+                patience = [user.patience(line, now) for line in user.lines.values()]
                 return [instant for instant in patience if instant < NEVER]
             case "hold":
                 return [user.held_until]
@@ -203,7 +211,7 @@ class Wakeups(RuleBasedStateMachine):
 
     @precondition(lambda self: self.play.shell.air)
     @rule(
-        pick=st.integers(0, 11),
+        pick=st.integers(0, len(DOCUMENTS) - 1),
         before=st.sampled_from(STORIES),
         what=st.sampled_from(["took", "took", "later", "give up", "dead", "dead since it is registered"]),
         after=st.sampled_from(SEQUELS),
@@ -240,7 +248,12 @@ class Wakeups(RuleBasedStateMachine):
                 case "removal":
                     play.unregister(index, device, COMMITTED)
                 case "rest":
-                    self.rest(index, DOCUMENTS[pick], COMMITTED)
+                    self._put(index, DOCUMENTS[pick], COMMITTED)
+                case "never":
+                    others = tuple("follow" if other == device else "never" for other in range(4))
+                    self._put(index, Document(wakes=others), COMMITTED)
+                case "follow":
+                    self._put(index, Document(), WAITING)
 
     @precondition(lambda self: self.play.shell.has_work)
     @rule(fails=st.sampled_from([False, False, False, True]), picks=picks, dispatches=st.booleans())
@@ -270,4 +283,4 @@ def _own(index: int, device: int) -> int:
 
 
 TestWakeups = Wakeups.TestCase
-TestWakeups.settings = settings(max_examples=150, stateful_step_count=50)
+TestWakeups.settings = settings(max_examples=180, stateful_step_count=50)

@@ -132,7 +132,7 @@ def paint(document: Document, labels: Row, pierced: frozenset[str] = frozenset()
     seen = [
         (path, entry)
         for path, entry in _entries(document)
-        if _kind_of(entry) not in pierced and event_class in _listed(entry.get("classes", [event_class]))
+        if kind_of(entry) not in pierced and event_class in _listed(entry.get("classes", [event_class]))
     ]
     spans = [span for path, entry in seen for span in _occurrences(path, entry, labels)]
     rest = bytearray(len(labels.labels))
@@ -145,7 +145,8 @@ def paint(document: Document, labels: Row, pierced: frozenset[str] = frozenset()
 _KINDS = {"weekly": "night", "cron": "night", "cycle": "free", "holidays": "free", "once": "leave", "dates": "leave"}
 
 
-def _kind_of(entry: Mapping[str, object]) -> str:
+def kind_of(entry: Mapping[str, object]) -> str:
+    """What a rule's rest is for; empty for a time of being reachable."""
     if entry["kind"] == "reachable":
         return ""
     return "off" if entry["kind"] == "rest" else str(entry.get("rest", _KINDS[str(entry["kind"])]))
@@ -164,11 +165,15 @@ def empty_spans(document: Document, labels: Row) -> set[str]:
 def _occurrences(path: str, entry: Mapping[str, object], labels: Row) -> Iterator[tuple[str, bool, int, int]]:
     kind = str(entry["kind"])
     if kind in _IN_LABELS:
-        first, last = labels.labels[0] // _DAY, labels.labels[-1] // _DAY
-        for start, end in _IN_LABELS[kind](entry, first, last):
+        for start, end in in_labels(entry, labels.labels[0] // _DAY, labels.labels[-1] // _DAY):
             yield path, True, labels.opens(start), labels.closes(end)
     else:
         yield path, kind != "reachable", _edge(labels, entry, "start"), _edge(labels, entry, "end")
+
+
+def in_labels(entry: Mapping[str, object], first: int, last: int) -> Iterator[tuple[int, int]]:
+    """From which label until which a window rests, as far as it touches these days; a cycle is cut beside them."""
+    return _IN_LABELS[str(entry["kind"])](entry, first, last)
 
 
 def _cron(entry: Mapping[str, object], first: int, last: int) -> Iterator[tuple[int, int]]:

@@ -7,6 +7,7 @@ import pytest
 from relay.core.accepting import accept
 from relay.core.batch import Feedback, Parting
 from relay.core.books import Account
+from relay.core.draft import Draft
 from relay.core.events import NEVER
 from relay.core.flight import Fate, Flight
 from relay.core.settling import expire, seen, settle_accepted
@@ -405,6 +406,22 @@ def test_a_deadline_is_looked_at_again_in_the_commit() -> None:
         accept(draft, scene.home, [event], None)
         expire(draft, scene.person("anna"), "message")
     assert scene.account() == Account(accepted=2)
+
+
+def test_what_an_event_has_saved_from_its_deadline_is_looked_at_again() -> None:
+    """In rest an event that joins is no reason to: but of what has expired nobody remembers when it is due."""
+    scene = scene_of()
+    scene.rest("anna", rest_between(NOON, NOON + HOUR))
+    scene.accept("anna", ttl=60)
+    scene.accept("anna", name="roster")
+    scene.now += 60
+    assert scene.consider("anna") == ([], ["message"], NOON + HOUR)
+    person = scene.person("anna")
+    person.wake_at = NOON + HOUR
+    draft = Draft(scene.people, scene.now, scene.tables)
+    accept(draft, scene.home, [scene.event("anna")], None)
+    expire(draft, person, "message")
+    assert draft.apply() == [person]
 
 
 def test_an_event_that_joins_at_the_last_moment_has_its_whole_deadline() -> None:

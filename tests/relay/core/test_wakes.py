@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
+from relay.core.editing import delete_device, put_rest
 from relay.core.events import DEFAULT_CLASSES, HOUR, EventClass
 from relay.core.fanout import consider
 from relay.core.flight import Fate
 from relay.core.pacing import GAPS
-from tests.relay.core.scene import DAY, NOON, Document, Scene, nightly, phones, tenant
+from tests.relay.core.scene import DAY, NOON, Document, Scene, iso, nightly, phones, tenant
 
 NIGHT = NOON + 10 * HOUR
 MORNING = NOON + 18 * HOUR
@@ -87,6 +89,36 @@ def test_a_device_that_is_always_woken_and_fails_is_tried_again_in_rest() -> Non
     assert phones(scene.send("anna"), scene, "anna", "duty")
 
 
+def an_echo() -> Scene:
+    """Before the night both phones were woken; the life of the one wakeup was cut."""
+    scene = Scene(tenant(posts_seen=True), now=NIGHT - HOUR)
+    scene.register("anna", "duty")
+    scene.register("anna", "private")
+    scene.rest("anna", nightly() | {"devices": {"duty": {"wake": "always"}}})
+    scene.accept("anna")
+    scene.took(*scene.send("anna"))
+    assert scene.slot("anna").is_echo
+    scene.now = NIGHT
+    return scene
+
+
+def test_an_echo_keeps_its_morning_for_a_device_that_is_always_woken_too() -> None:
+    """It was woken, and its own life not cut: it does not ring again five seconds later."""
+    scene = an_echo()
+    assert scene.consider("anna") == ([], [], MORNING)
+    scene.now = MORNING
+    assert phones(scene.send("anna"), scene, "anna", "duty", "private")
+
+
+def test_for_an_echo_alone_no_wakeup_to_it_leaves_in_rest() -> None:
+    scene = an_echo()
+    scene.accept("anna", name="roster", at=NIGHT - 2 * HOUR)
+    (duty,) = scene.queue("anna")
+    scene.seen("anna", at=NIGHT - 2 * HOUR)
+    assert scene.person("anna").slots.keys() == {"message"}
+    assert not scene.leave(duty)
+
+
 # --- never
 
 
@@ -134,6 +166,29 @@ def test_when_the_only_other_phone_dies_nobody_is_left_to_be_woken() -> None:
     scene.say(Fate.DEAD, duty)
     assert scene.account().undeliverable == 1
     assert scene.person("anna").slots == {}
+
+
+def test_a_verdict_right_after_the_edit_knows_of_it() -> None:
+    """It may be booked before the dispatcher has come to look."""
+    scene = scene_of({}, now=NOON)
+    scene.accept("anna")
+    flights = scene.send("anna")
+    scene.rest("anna", nightly() | {"devices": {"tablet": {"wake": "never"}}})
+    scene.took(*(f for f in flights if f.device.key != scene.device_key("anna", "tablet")))
+    assert scene.person("anna").slots == {}
+
+
+def test_in_the_commit_of_the_edit_what_the_document_said_before_ends_nothing() -> None:
+    """The tablet follows from now on: what the phone that leaves was not told is for the tablet."""
+    scene = scene_of({"tablet": "never"}, now=NOON)
+    scene.unregister("anna", "private")
+    scene.accept("anna")
+    document = json.dumps(nightly()).encode()
+    with scene.draft() as draft:
+        put_rest(draft, scene.home, scene.key("anna"), b"id", document, None)
+        delete_device(draft, scene.home, scene.key("anna"), scene.device_key("anna", "duty"))
+    assert scene.account().undeliverable == 0
+    assert phones(scene.queue("anna"), scene, "anna", "tablet")
 
 
 def test_an_edit_holds_at_once() -> None:
@@ -218,3 +273,20 @@ def test_an_override_may_be_for_one_class() -> None:
     scene.took(flight)
     scene.now = MORNING + DAY / 24
     assert phones(scene.send("anna"), scene, "anna", "phone")
+
+
+def test_what_is_cut_for_two_classes_is_repeated_when_the_first_of_the_rests_is_over() -> None:
+    """The roster may not be told for three weeks; the echo of the message must not wait so long, and so be given up."""
+    scene = Scene(tenant(posts_seen=True), now=NOON)
+    scene.register("anna")
+    absence = {"kind": "rest", "start": iso(NOON + HOUR / 2), "end": iso(NOON + 21 * DAY), "classes": ["roster"]}
+    scene.rest("anna", nightly() | {"overrides": [absence]})
+    scene.accept("anna", name="roster")
+    scene.accept("anna")
+    (flight,) = scene.send("anna")
+    assert [name for name, *_ in flight.claims] == ["roster", "message"]
+    assert (flight.life, flight.echo_at) == (4 * HOUR, MORNING)
+    scene.took(flight)
+    scene.now = MORNING
+    (echo,) = scene.send("anna")
+    assert [name for name, *_ in echo.claims] == ["message"], "the roster goes on waiting"
