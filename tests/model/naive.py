@@ -10,7 +10,7 @@ deadline a merged line lives), the model gives bounds and follows the core.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 
 from relay.core.books import AccountKey
@@ -94,7 +94,7 @@ class Phone:
     token: str
     """Empty for one that cannot be woken."""
     registered_at: float
-    number: int
+    number: int = 0
     attempt: int = 0
     not_before: float = 0.0
     rang_in: int = 0
@@ -219,27 +219,31 @@ class Naive:
         user.held_until = min(user.held_until, user.began_at + GAPS[0])
         user.gap = 0
 
-    def put_device(self, tenant: Tenant, key: UserKey, device: DeviceKey, name: str, token: str, now: float) -> None:
-        """Register or refresh; who else has the token loses it, and over the limit the oldest leaves."""
-        user = self.user(tenant, key)
-        before = user.phones.get(device)
-        if before is not None and before.token == token:
-            before.registered_at = now
-        else:
-            self._replace(user, before, Phone(device, name, token, now, self._number()))
-        if before is not None and not token:
-            self._close(user)
+    def put_device(self, tenant: Tenant, key: UserKey, phone: Phone, gone: Container[DeviceKey]) -> None:
+        """Register or refresh; who else has the token loses it, and over the limit the oldest leaves.
 
-    def _replace(self, user: User, before: Phone | None, phone: Phone) -> None:
-        tenant, token = user.tenant, phone.token
-        user.phones[phone.key] = phone
-        owners = [(u, p) for u in self.users.values() if u.tenant is tenant for p in u.phones.values()]
-        for other, owned in owners:
-            if token and owned.token == token and owned is not phone:
-                self._part(other, owned, "moved")
+        `gone`: who has left the core, which decides between those of one age.
+        """
+        user = self.user(tenant, key)
+        before = user.phones.get(phone.key)
+        if before is not None and before.token == phone.token:
+            before.registered_at = phone.registered_at
+        else:
+            user.phones[phone.key] = phone
+            phone.number = self._number()
+            self._take_token(tenant, phone)
         while before is None and len(user.phones) > tenant.device_limit:
             others = [owned for owned in user.phones.values() if owned is not phone]
-            self._part(user, min(others, key=lambda owned: owned.registered_at), "evicted")
+            oldest = min(others, key=lambda owned: (owned.registered_at, owned.key not in gone))
+            self._part(user, oldest, "evicted")
+        if before is not None and not phone.token:
+            self._close(user)
+
+    def _take_token(self, tenant: Tenant, phone: Phone) -> None:
+        owners = [(user, owned) for user in self.users.values() if user.tenant is tenant for owned in user.ringing()]
+        for user, owned in owners:
+            if owned.token == phone.token and owned is not phone:
+                self._part(user, owned, "moved")
 
     def is_full_for(self, tenant: Tenant, key: UserKey, device: DeviceKey, token: str) -> bool:
         """Whether one more device needs another one to leave."""

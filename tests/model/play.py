@@ -25,7 +25,7 @@ from relay.core.events import DEFAULT_CLASSES, Accepted, Authority, Event, Event
 from relay.core.flight import Fate, Flight, Settlement
 from relay.core.pacing import CONNECTION_RETRY, FIRST_RETRY, backoff
 from relay.core.people import People
-from relay.core.private import ReceiptKey, UserKey
+from relay.core.private import DeviceKey, ReceiptKey, UserKey
 from relay.core.pseudonym import Pseudonyms
 from relay.core.receipts import totals
 from relay.core.settling import seen
@@ -121,23 +121,29 @@ class Play:
             self._edit(lambda draft: put_rest(draft, home, key, name, sealed, None), told, far)
 
     def register(self, index: int, device: int, token: int | None, far: int) -> None:
-        """Without a token: a device that cannot be woken. A millisecond passes, so that nobody is as old as another."""
+        """Without a token: a device that cannot be woken. A millisecond passes: one that is refreshed is younger then."""
         home, key = self.person(index)
         name = "" if token is None else f"token{token}"
         called = f"device{device}"
         registration = _registration(home, PEOPLE[index][1], called, name)
         self.wait(0.001)
 
+        def draw(draft: Draft) -> tuple[tuple[bool, int], set[DeviceKey]]:
+            before = len(draft.batch.feedback)
+            return put_device(draft, home, registration), {told.device for told in draft.batch.feedback[before:]}
+
         def told(result: object) -> None:
             if not home.evict and self.naive.is_full_for(home, key, registration.device, name):
                 assert isinstance(result, DeviceLimitReached)
                 return
+            assert isinstance(result, tuple)
+            answer, gone = result
             created = registration.device not in self.naive.user(home, key).phones
             before = len(self.naive.parted)
-            self.naive.put_device(home, key, registration.device, called, name, self.now)
-            assert result == (created, len(self.naive.parted) - before)
+            self.naive.put_device(home, key, Phone(registration.device, called, name, self.now), gone)
+            assert answer == (created, len(self.naive.parted) - before)
 
-        self._edit(lambda draft: put_device(draft, home, registration), told, far)
+        self._edit(draw, told, far)
 
     def unregister(self, index: int, device: int, far: int) -> None:
         home, key = self.person(index)
