@@ -121,7 +121,7 @@ class Play:
             self._edit(lambda draft: put_rest(draft, home, key, name, sealed, None), told, far)
 
     def register(self, index: int, device: int, token: int | None, far: int) -> None:
-        """Without a token: a device that cannot be woken. A millisecond passes: one that is refreshed is younger then."""
+        """Without a token: a device that cannot be woken. A millisecond passes: who is refreshed is younger."""
         home, key = self.person(index)
         name = "" if token is None else f"token{token}"
         called = f"device{device}"
