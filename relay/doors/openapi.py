@@ -182,7 +182,7 @@ def _parameters(operation: Operation) -> Iterator[dict[str, Any]]:
             schema = {"type": "string", "minLength": 1, "maxLength": 256}
             yield {"name": part[1:-1], "in": "path", "required": True, "schema": schema}
     for name, query in operation.query.items():
-        yield {"name": name, "in": "query", "schema": query}
+        yield {"name": name, "in": "query", "schema": dict(query)}
     for name, description in operation.headers.items():
         yield {"name": name, "in": "header", "description": description, "schema": {"type": "string"}}
 

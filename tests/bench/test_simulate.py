@@ -49,9 +49,9 @@ def test_dozens_of_seeds_hold() -> None:
     assert figures["seconds"] > 0
 
 
-@pytest.mark.parametrize("seed", sorted(CASES), ids=str)
-def test_what_failed_once_holds(seed: int) -> None:
-    assert simulated("--seed", str(seed))["failed"] == 0
+def test_what_failed_once_holds() -> None:
+    for seed in sorted(CASES):
+        assert simulated("--seed", str(seed))["failed"] == 0
 
 
 def told(seed: int, command: Sequence[str]) -> str:

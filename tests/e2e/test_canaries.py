@@ -268,7 +268,8 @@ async def ask_ops(installation: Installation, path: str) -> bytes:
 
 def contents(installation: Installation) -> dict[str, bytes]:
     """The database and what SQLite lays beside it."""
-    return {path.name: path.read_bytes() for path in installation.folder.glob(f"{installation.database.name}*")}
+    beside = installation.folder.glob(f"{installation.database.name}*")
+    return {path.name: path.read_bytes() for path in beside if path.is_file()}
 
 
 def test_the_search_finds_what_is_there() -> None:
