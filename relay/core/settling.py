@@ -145,8 +145,7 @@ def close_if_done(draft: Draft, person: Person, name: str, slot: Slot) -> None:
 def _is_never(draft: Draft, person: Person, name: str, phone: Device) -> bool:
     """It is not woken for this class at all, so nothing waits for it.
 
-    The document is read for that if nobody has since it was put. Until it is committed it ends nothing, nor does the
-    one before it.
+    The document is read if nobody has since it was put. In the batch that puts another, neither ends anything.
     """
     if person.key in draft.batch.rests or person.tenant.class_of(name).pierces:
         return False

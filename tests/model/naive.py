@@ -133,6 +133,10 @@ class User:
         """R15: one that is never woken is woken by what pierces all rest, and by nothing else."""
         return line.event_class.pierces or self.wake(phone) != "never"
 
+    def holds(self, line: Line, now: float) -> bool:
+        """Its newest call waits for the end of the hold."""
+        return not line.event_class.pierces and line.stamp > self.round_stamp and now < self.held_until
+
     def patience(self, line: Line, now: float) -> float:
         return line.patience(self.rest(line), now)
 

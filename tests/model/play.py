@@ -66,6 +66,8 @@ class Play:
         self.shell = Shell(tenants, now, self)
         self._wakeups: dict[Flight, Wakeup] = {}
         """Those in the air, as the model knows them."""
+        self._reasons: dict[Flight, list[Line]] = {}
+        """For what they were queued, as not held. When that is read, or over, they may still stand for others."""
         self._receipts: dict[ReceiptKey, tuple[Tenant, Alarm]] = {}
 
     @property
@@ -121,7 +123,7 @@ class Play:
             self._edit(lambda draft: put_rest(draft, home, key, name, sealed, None), told, far)
 
     def register(self, index: int, device: int, token: int | None, far: int) -> None:
-        """Without a token: a device that cannot be woken. A millisecond passes: who is refreshed is younger."""
+        """Without a token: a device that cannot be woken. A millisecond passes: a refreshed one is younger."""
         home, key = self.person(index)
         name = "" if token is None else f"token{token}"
         called = f"device{device}"
@@ -228,7 +230,10 @@ class Play:
         assert self.now >= phone.not_before, "back-off was cut short"
         assert any(self.now >= user.lines[name].echo_at for name in names), "an echo did not wait for its morning"
         is_alarm = any(user.lines[name].event_class.pierces for name in names)
-        assert is_alarm or not self.naive.is_held(user, phone, names, self.now), "it rang twice within the hold"
+        reasons = self._reasons[flight]
+        is_for_others = bool(reasons) and not any(user.lines[name] in reasons for name in names)
+        is_held = not is_alarm and self.naive.is_held(user, phone, names, self.now)
+        assert not is_held or is_for_others, "it rang twice within the hold"
         self._wakeups[flight] = self.naive.leaves(user, phone, names, flight.echo_at, self.now)
         self.shell.hand_over(flight)
 
@@ -305,8 +310,13 @@ class Play:
         self.shell.start()
         self.naive.crashes()
         self._wakeups.clear()
+        self._reasons.clear()
 
-    # --- what a commit made true (shell.Watcher)
+    # --- what the shell tells (shell.Watcher)
+
+    def queued(self, flight: Flight) -> None:
+        user = self.naive.users[flight.person.key]
+        self._reasons[flight] = [line for line in user.lines.values() if not user.holds(line, self.now)]
 
     def accepted(self, flight: Flight) -> None:
         self.naive.accepted(self._wakeups.pop(flight))
@@ -418,8 +428,7 @@ class Play:
             return False
         if line.event_class.pierces:
             return True
-        is_held = line.stamp > user.round_stamp and self.now < user.held_until
-        return not is_held and self._is_released(user, line, phone)
+        return not user.holds(line, self.now) and self._is_released(user, line, phone)
 
     def _is_released(self, user: User, line: Line, phone: Phone | None) -> bool:
         """Surely: there is no rest, and the jitter after it is over. An echo waits for its morning with every phone."""

@@ -52,8 +52,9 @@ class Expired:
 
 
 class Watcher(Protocol):
-    """Is told what a commit held, in the order in which it was drafted."""
+    """Is told of new wakeups, and what a commit held, in the order in which it was drafted."""
 
+    def queued(self, flight: Flight) -> None: ...
     def accepted(self, flight: Flight) -> None: ...
     def settled(self, settlement: Settlement) -> None: ...
     def expired(self, expired: Expired) -> None: ...
@@ -103,6 +104,7 @@ class Shell:
                     assert flight.urgent, "handed over twice"
                 else:
                     self.queue.append(flight)
+                    self._watcher.queued(flight)
                 self._enter(flight)
 
     # --- lanes and links
