@@ -18,7 +18,7 @@ import pytest
 from tests.bench.test_scripts import SURROUNDINGS
 
 pytestmark = pytest.mark.processes
-SEEDS = 36
+SEEDS = 24
 CASES = {
     71: "planted: a commit that fails forgets the verdicts that were in it",
     84: "planted: a wakeup that the last look has refused is not thought of again",

@@ -207,7 +207,7 @@ async def _do(w: World, document: dict[str, Any], step: tuple[Any, ...]) -> None
         await w.rest("anna", document)
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(st.lists(_step, max_size=14), st.sampled_from([0.0, 300.0]), st.booleans())
 @virtual
 async def test_the_next_wakeup_leaves_when_it_was_foretold(
