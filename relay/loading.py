@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import structlog
+
 from relay.core.devices import Device, Platform
+from relay.core.fanout import is_of_the_future, set_back
 from relay.core.passes import Passes
 from relay.core.people import People, Person
 from relay.core.private import DeviceKey, UserKey
 from relay.store.port import Loaded, StoreMismatch
+
+log = structlog.get_logger()
 
 
 def restore(people: People, loaded: Loaded) -> int:
@@ -42,3 +47,12 @@ def restore(people: People, loaded: Loaded) -> int:
     people.generation, people.revision = loaded.generation, loaded.revision
     people.feedback_seq = loaded.feedback_seq
     return loaded.epoch
+
+
+def bring_back(people: People, now: float) -> None:
+    """Let nothing wait for an instant of a clock that was ahead when an earlier process wrote it."""
+    ahead = [person for person in people.by_key.values() if is_of_the_future(person, now)]
+    for person in ahead:
+        set_back(person, now)
+    if ahead:
+        log.warning("clock_was_ahead", people=len(ahead))

@@ -65,7 +65,7 @@ from relay.lanes.provider import Provider
 from relay.lanes.quota import Quota
 from relay.lanes.skew import Skew
 from relay.lanes.watching import Watched
-from relay.loading import restore
+from relay.loading import bring_back, restore
 from relay.ops.control import Control
 from relay.ops.door import Destination, Ops
 from relay.ops.metrics import Sources
@@ -133,9 +133,9 @@ class Relay:
         self.sample = Sample(self._is_resting)
         self._purged = 0
         """Records removed by the last piece of housekeeping."""
-        loaded = store.load()
-        trust.check(clock.now(), loaded)
-        epoch = restore(self.people, loaded)
+        trust.check(clock.now())
+        epoch = restore(self.people, store.load())
+        bring_back(self.people, clock.now())
         self.trust = Trust(clock, self._clock_changed, self._set_back)
         self._check_keys()
         self.pool = Pool(self._open_token, rng)

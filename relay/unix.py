@@ -2,15 +2,17 @@
 
 A path in an address has 107 bytes at most; folders are often longer. So the folder is opened, and the socket named by
 the descriptor (Linux: /proc/self/fd). A socket that a killed process left behind is removed: that nobody listens on it
-is known from the lock on the database.
+is known from the lock on the database. Nothing else is ever removed: a path may name a key by mistake.
 """
 
 from __future__ import annotations
 
+import errno
 import http.client
 import json
 import os
 import socket
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -40,11 +42,13 @@ def short(path: Path) -> Iterator[str]:
 
 async def serve(server: Serves, path: Path, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
     """Serve on a socket until cancelled; remove it then. Raises CannotListen."""
-    listening = trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listening = trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    except OSError as error:
+        raise _cannot(path, error) from None
     try:
         with short(path) as name:
-            with suppress(FileNotFoundError):
-                os.unlink(name)
+            _remove_stale(name)
             before = os.umask(0o177)
             try:
                 await listening.bind(name)
@@ -53,7 +57,7 @@ async def serve(server: Serves, path: Path, *, task_status: trio.TaskStatus[None
         listening.listen(16)
     except OSError as error:
         listening.close()
-        raise CannotListen(str(path), error.strerror or type(error).__name__) from None
+        raise _cannot(path, error) from None
     try:
         async with trio.open_nursery() as nursery:
             await nursery.start(partial(server.run, [trio.SocketListener(listening)]))
@@ -61,6 +65,18 @@ async def serve(server: Serves, path: Path, *, task_status: trio.TaskStatus[None
     finally:
         with suppress(OSError), short(path) as name:
             os.unlink(name)
+
+
+def _remove_stale(name: str) -> None:
+    """Raises OSError, also for what is no socket."""
+    with suppress(FileNotFoundError):
+        if not stat.S_ISSOCK(os.lstat(name).st_mode):
+            raise FileExistsError(errno.EEXIST, "something else than a socket is there")
+        os.unlink(name)
+
+
+def _cannot(path: Path, error: OSError) -> CannotListen:
+    return CannotListen(str(path), error.strerror or type(error).__name__)
 
 
 class _Connection(http.client.HTTPConnection):

@@ -121,6 +121,13 @@ def set_back(person: Person, now: float) -> None:
         person.have({**person.devices, **sooner})
 
 
+def is_of_the_future(person: Person, now: float) -> bool:
+    """Whether what is kept for somebody was written by a clock that was ahead."""
+    if any(slot.first_at > now for slot in person.slots.values()):
+        return True
+    return any(device.not_before > now + 2 * LONGEST_RETRY for device in person.phones)
+
+
 def set_right(person: Person, now: float, longest: float) -> None:
     """The clock was behind by more than `longest`, and is right again: what came or was asked meanwhile was so now."""
     for slot in person.slots.values():

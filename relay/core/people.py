@@ -84,8 +84,7 @@ class People:
 
     __slots__ = (
         "books", "by_key", "bypasses", "feedback_seq", "generation", "halts", "passes", "receipts", "remembered",
-        "revision",
-        "tenants", "tokens",
+        "revision", "tenants", "tokens",
     )  # fmt: skip
 
     def __init__(self, tenants: dict[str, Tenant]) -> None:

@@ -65,6 +65,7 @@ _DUE: Final = {
 }
 _ENDLESS: Final = Text("kept back by a rest without end", "zurückgehalten von einer Ruhe ohne Ende")
 _NEVER: Final = {
+    Hindrance.HALT: Text("held back by the relay itself", "vom Relay selbst zurückgehalten"),
     Hindrance.NO_PHONE: Text("no phone is to be woken for it", "kein Telefon soll dafür geweckt werden"),
     Hindrance.EXPIRY: Text("is given up before it could leave", "verfällt, bevor es hinausgehen kann"),
 }

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relay.clock import SLICE
 from relay.config import KeyConfig, TenantConfig
 from relay.core.errors import NotFound
 from relay.core.explaining import Hindrance
@@ -20,8 +21,9 @@ from relay.core.operating import Selection, hold, resume
 from relay.doors.keys import Scope
 from relay.lanes.health import BUGS
 from relay.service import Relay
+from relay.trust import FURTHEST
 from tests.relay.doors.http_client import JSON, PACK, Answer, MemoryListener, request
-from tests.relay.world import ENDLESS, NOON, SECRET, World, app, rest_between, tenant, virtual, world
+from tests.relay.world import ENDLESS, NOON, SECRET, SettableClock, World, app, rest_between, tenant, virtual, world
 
 HOUR: Final = 3600.0
 SCOPES: Final = {
@@ -102,6 +104,23 @@ async def test_from_link_to_visit_and_over_a_restart_that_nobody_announced() -> 
         await w.until(NOON + HOUR + 1)
         assert w.rang("anna") == [HOUR]
         assert (await door.explained())["findings"][0]["en"].startswith("All is well")
+
+
+@virtual
+async def test_while_the_clock_is_not_believed_nobody_can_say_when_it_leaves() -> None:
+    clock = SettableClock()
+    async with world(with_keys(), clock=clock) as w:
+        door = Door(w)
+        await w.register("anna")
+        clock.error = 2 * FURTHEST
+        await w.pass_time(SLICE + 2)
+        await w.rest("anna", rest_between(w.now + 60, w.now + HOUR))
+        await w.post("anna")
+        code = (await door.ask("POST", "/v1/me/support", token=await door.token())).json["code"]
+        told = await door.explained(code)
+        assert [(each["why"], each["due"]) for each in told["waiting"]] == [("halt", None)]
+        assert "held back by the relay itself" in told["waiting"][0]["sentence"]["en"]
+        assert w.requests() == []
 
 
 @virtual

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -167,7 +168,8 @@ async def test_only_its_own_user_can_open_it_however_long_its_path_is(tmp_path: 
     folder = tmp_path / ("x" * 120)
     folder.mkdir()
     path = folder / "relay.sock"
-    path.write_bytes(b"left behind")
+    with socket.socket(socket.AF_UNIX) as stale, unix.short(path) as name:
+        stale.bind(name)  # and left behind
     server = Server(answering, refusal, Limits())
     async with trio.open_nursery() as nursery:
         await nursery.start(unix.serve, server, path)
@@ -184,3 +186,15 @@ async def test_where_no_socket_can_be_is_said(tmp_path: Path) -> None:
     for path in (tmp_path / "nowhere" / "relay.sock", tmp_path):
         with pytest.raises(CannotListen):
             await unix.serve(Server(answering, refusal, Limits()), path)
+
+
+@pytest.mark.processes
+async def test_a_file_that_is_no_socket_stays(tmp_path: Path) -> None:
+    """The path may name the master key by mistake."""
+    key, link = tmp_path / "master.key", tmp_path / "link"
+    key.write_bytes(b"1:secret")
+    link.symlink_to(key)
+    for path in (key, link):
+        with pytest.raises(CannotListen, match="something else than a socket is there"):
+            await unix.serve(Server(answering, refusal, Limits()), path)
+    assert (key.read_bytes(), link.is_symlink()) == (b"1:secret", True)
