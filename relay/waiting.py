@@ -2,9 +2,10 @@
 
 Requests arrive faster than commits end, so they stand in line; at low load the line is empty and a commit holds one of
 them. A batch is bounded in recipients, because everybody who comes while it is written waits for its end. It takes
-alarms first, and then one request of each tenant in turn: a tenant that floods the door delays itself. The room is
-bounded too: beyond it the door says 429. Where there are several tenants, none may fill more than three quarters of it,
-so the others are still let in; alarms have twice the room.
+alarms first, and then one request of each tenant in turn: a tenant that floods the door delays itself. With alarms it
+takes few others: they would be written beside them, and the alarms wait for that. The room is bounded too: beyond it
+the door says 429. Where there are several tenants, none may fill more than three quarters of it, so the others are
+still let in; alarms have twice the room.
 
 Whoever is refused is told when to come back: what stands in line, at the pace at which recipients have left it lately.
 Only a batch that left somebody behind tells of the pace, for else the writer has waited and not worked. A tenant whose
@@ -34,6 +35,8 @@ SHARE: Final = 0.75
 """Part of it that one of several tenants may fill."""
 BATCH: Final = 8_000
 """Recipients from which on a batch takes no further request; one request may have more."""
+BESIDE_ALARMS: Final = 500
+"""The same for what is no alarm in a batch with alarms. Not none: a stream of alarms would hold up everybody else."""
 REOPENS: Final = 0.9
 """Part of a room that was too small for a request, up to which it must be empty before the next one is read."""
 SOONEST, LATEST = 1, 60
@@ -155,11 +158,14 @@ class WaitingRoom:
     def leave(self, now: float) -> list[Operation[Any]]:
         """Those whose turn it is. Call `written` once they are."""
         batch: list[Operation[Any]] = []
-        weight = 0
-        while weight < BATCH and not self.is_empty:
-            operation = self._alarms.popleft() if self._alarms else self._next()
+        weight = others = 0
+        most = BESIDE_ALARMS if self._alarms else BATCH
+        while weight < BATCH and (self._alarms or (self._lines and others < most)):
+            is_alarm = bool(self._alarms)
+            operation = self._alarms.popleft() if is_alarm else self._next()
             batch.append(operation)
             weight += operation.weight
+            others += 0 if is_alarm else operation.weight
             self._weights[operation.tenant] -= operation.weight
         self.weight -= weight
         self._pace.begins(weight, now, counts=not self.is_empty)

@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 
 from relay.core.draft import Draft
 from relay.core.errors import Overloaded
-from relay.waiting import ASSUMED, BATCH, LATEST, MAX_WAITING, SHARE, SOONEST, Operation, Pace, WaitingRoom
+from relay.waiting import (
+    ASSUMED,
+    BATCH,
+    BESIDE_ALARMS,
+    LATEST,
+    MAX_WAITING,
+    SHARE,
+    SOONEST,
+    Operation,
+    Pace,
+    WaitingRoom,
+)
 
 
 def nothing(_draft: Draft) -> None:
@@ -53,6 +64,18 @@ def test_alarms_go_first_also_those_of_a_tenant_that_waits_long() -> None:
     alarm = operation("a")
     made.enter(alarm, 0.0, urgent=True)
     assert made.leave(0.0)[0] is alarm
+
+
+def test_beside_alarms_few_others_are_written() -> None:
+    many = BESIDE_ALARMS // 4
+    made = room(*(operation(tenant, many) for tenant in "ab" for _ in range(20)))
+    alarms = [operation("a", 100), operation("b", 100)]
+    for alarm in alarms:
+        made.enter(alarm, 0.0, urgent=True)
+    batch = made.leave(0.0)
+    assert batch[:2] == alarms
+    assert [other.weight for other in batch[2:]] == [many] * 4, "few, and not none: alarms may never end"
+    assert sum(other.weight for other in made.leave(0.0)) == 36 * many
 
 
 def test_of_several_tenants_none_fills_the_room() -> None:
