@@ -51,6 +51,7 @@ from relay.doors.keys import ApiKey, Keys
 from relay.doors.listening import CrowdListener
 from relay.doors.port import LaneCondition
 from relay.doors.problems import refusal
+from relay.doors.sessions import FOR_THE_WEB
 from relay.engine import RelayEngine
 from relay.journal import Executor, Journal, in_thread
 from relay.lanes import apns, fcm
@@ -81,6 +82,12 @@ DOORS: Final = 0.4
 """Part of the grace period after which a door does not wait for its clients any more."""
 LANES: Final = 0.8
 """Part of the grace period after which a lane does not wait for answers any more."""
+WEB_BODY: Final = 256 * 1024
+"""Bytes of a request of the officers' door: more than any rest document has."""
+WEB_CONNECTIONS: Final = 200
+"""Of the officers' door at a time: it uses fewer, over and over."""
+NOTE_EVERY: Final = 300.0
+"""Seconds of use that a restart takes from a session, at most, when it comes without a drain."""
 PURGE_EVERY: Final = 3600.0
 PURGE_LIMIT: Final = 10_000
 """Records of each kind removed at a time."""
@@ -147,12 +154,13 @@ class Relay:
         )  # fmt: skip
         self._add_lanes(rng, seams)
         self.engine = RelayEngine(self.journal, self.people, self._records, self.tables, self._lane)
-        router = event_door(
-            Keys(_api_keys(config, self.tenants)), self.engine, clock.now,
+        door = partial(
+            event_door, Keys(_api_keys(config, self.tenants)), self.engine, clock.now,
             lambda tenant: self._records[tenant.name], parse, _log_failure,
         )  # fmt: skip
         limits = Limits(body=config.door.max_body, connections=config.door.max_connections)
-        self.door = Server(router, refusal, limits)
+        self.door = Server(door(), refusal, limits)
+        self.web_door = Server(door(FOR_THE_WEB), refusal, Limits(body=WEB_BODY, connections=WEB_CONNECTIONS))
         sources = Sources(
             self.people, self.pool.statistics, self.journal.statistics, store.statistics, self.door, self.tables,
             lambda: self.engine.unreadable_feedback, self.sample, _tasks,
@@ -259,12 +267,15 @@ class Relay:
                 await core.start(unix.serve, self.control.server, self._config.control)
             await core.start(self.dispatcher.run)
             core.start_soon(self._housekeeping)
+            core.start_soon(self._note_uses)
             core.start_soon(self.trust.run)
             core.start_soon(self.dispatcher.ask_again, self.people.by_key.values())
             async with trio.open_nursery() as lanes:
                 await lanes.start(self.pool.run)
                 self.dispatcher.touched(list(self.people.by_key.values()))
                 async with trio.open_nursery() as doors:
+                    if self._config.web is not None:
+                        await doors.start(unix.serve, self.web_door, self._config.web.socket, WEB_CONNECTIONS)
                     door = await _listen(doors, self.door, self._config.door.listen)
                     self.ops.ready = True
                     log.info("relay_started", tzdata=TZDATA, people=len(self.people.by_key))
@@ -274,14 +285,21 @@ class Relay:
                     log.info("drain_began")
                     began, grace = trio.current_time(), self._config.grace_seconds
                     self.door.drain()
+                    self.web_door.drain()
                     doors.cancel_scope.deadline = began + grace * DOORS
                 self.pool.drain()
                 lanes.cancel_scope.deadline = began + grace * LANES
-            self.journal.close()
             core.cancel_scope.deadline = began + grace
+            await self.engine.note_uses()
+            self.journal.close()
             await self.journal.closed.wait()
             core.cancel_scope.cancel()
         log.info("relay_stopped")
+
+    async def _note_uses(self) -> None:
+        while True:
+            await trio.sleep(NOTE_EVERY)
+            await self.engine.note_uses()
 
     async def _housekeeping(self) -> None:
         """Forget what has outlived its purpose."""
