@@ -14,6 +14,9 @@
     [shutdown]
     grace_seconds = 10
 
+    [web]                             # the officers' door: relay/config_web.py
+    base_url = "https://ruhe.example.org"
+
     [[tenants]]
     name = "example"
     posts_seen = true                 # the backend posts read markers
