@@ -6,6 +6,7 @@ For tests of pages only; what the real one answers is tested in tests/e2e.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import count
 
@@ -39,6 +40,7 @@ from schedules.web.port import (
     WakeTest,
 )
 
+Act = Callable[[Document, float, float], Document]
 LINK = Secret("link")
 IDLE, LIFE = 1800.0, 12 * 3600.0
 
@@ -55,7 +57,7 @@ class PaperRelay:
     devices_: list[Device] = field(default_factory=list)
     bypasses_: tuple[Bypass, ...] = ()
     piercing_: tuple[Piercing, ...] = ()
-    support_: Support = Support(None, ())
+    support_: Support = field(default_factory=lambda: Support(None, ()))
     tested_: WakeTest | None = None
     tests: int = 0
     """Left before it is too often."""
@@ -109,7 +111,7 @@ class PaperRelay:
         rules = parse(self.document or {})
         table = compile_table(rules, self.now)
         rest = table.at(self.now)
-        waiting = ()
+        waiting: tuple[Waiting, ...] = ()
         if rest.resting and self.notices:
             waiting = (
                 Waiting(
@@ -161,8 +163,7 @@ class PaperRelay:
             raise Endless
         return self._act(acts.reachable, end, version)
 
-    def _act(self, act: type[object] | object, until: float, version: int | None) -> int:
-        assert callable(act)
+    def _act(self, act: Act, until: float, version: int | None) -> int:
         try:
             return self._keep(act(self.document or {}, self.now, until), version)
         except RuleError as error:
