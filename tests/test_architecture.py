@@ -53,7 +53,7 @@ CAGES = {
     "croniter": {"schedules/cron.py"},
     "tzdata": {"schedules/walltime.py"},
     "zoneinfo": {"schedules/walltime.py"},
-    "httpx": {"relay/client.py", "relay/cold_http.py", "relay/simulators/dev.py"},
+    "httpx": {"relay/client.py", "relay/cold_http.py", "relay/simulators/dev.py", "schedules/web/http.py"},
     "pyfcm": {"relay/lanes/fcm.py"},
     "sqlite3": {"relay/store/sqlite.py"},
     "httptools": {"relay/doors/parser.py", "relay/simulators/http1.py"},
@@ -73,6 +73,7 @@ CAGES = {
         "relay/lanes/oauth.py",
         "relay/simulators/oauth.py",
         "relay/simulators/provider_token.py",
+        "schedules/web/oidc_token.py",
     },
 }
 """Library → the only files that import it: what is caged is easily replaced."""
