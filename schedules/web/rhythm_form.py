@@ -17,7 +17,7 @@ from schedules.walltime import Zone
 from schedules.web import shifts
 from schedules.web.changes import swapped
 from schedules.web.fields import NO_DATE, NO_TIME, FieldError, Fields, closing, filled, number, one, opening, shown
-from schedules.web.forms import Member, Shape
+from schedules.web.shapes import Member, Shape
 from schedules.web.shifts import Entry
 from schedules.windows import FORMS, FREE, MAX_ROW, MAX_SHIFTS
 

@@ -1,6 +1,6 @@
 """The forms of single rules: every week, once or for days, on public holidays, on call, off duty.
 
-`show` and the readers of each shape are each other's inverse as far as controls can show a rule (see `forms.py`). Times
+`show` and the readers of each shape are each other's inverse as far as controls can show a rule (see `shapes.py`). Times
 of day are in steps of a minute; what has seconds or an offset is shown by the clock on the wall of the document's zone.
 """
 
@@ -14,7 +14,7 @@ from schedules.errors import Text
 from schedules.walltime import Zone
 from schedules.web.changes import List
 from schedules.web.fields import NO_DATE, NO_TIME, FieldError, Fields, closing, filled, one, opening, shown
-from schedules.web.forms import Member, Shape
+from schedules.web.shapes import Member, Shape
 from schedules.web.rhythm_form import RHYTHM
 from schedules.web.shifts import Entry
 from schedules.windows import FORMS
