@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schedules import parse
+from schedules import RuleError, parse
 from schedules.canonical import canonical
 from schedules.walltime import zone
 from schedules.web import changes, shapes
@@ -208,7 +208,7 @@ def test_faults_of_the_whole_document_have_their_place_too() -> None:
     document: Document = {"windows": [{"kind": "weekly", "start": "22:00", "end": "06:00"}] * 31}
     with pytest.raises(ValueError, match="more than 30") as caught:
         parse(document)
-    problems = cast("shapes.RuleError", caught.value).problems
+    problems = cast("RuleError", caught.value).problems
     (error,) = shapes.located(WEEKLY, WEEK, problems, Place("windows", 30))
     assert (error.field, error.text.german) == ("", "Es sind zu viele Regeln für eine weitere.")
 
