@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Final
 
 from schedules.errors import Text
+from schedules.walltime import Zone
 
 Fields = Mapping[str, Sequence[str]]
 """Control → its values; a control may be there more than once, or not at all."""
+
+_EPOCH: Final = datetime(1970, 1, 1)
 
 NO_TIME: Final = Text("Please give a time of day.", "Bitte eine Uhrzeit angeben.")
 NO_DATE: Final = Text("Please give a date.", "Bitte ein Datum angeben.")
@@ -56,3 +60,9 @@ def closing(clock: str) -> str:
 def opening(clock: object) -> str:
     """The same as a control for times of day has it, which knows no 24:00."""
     return "00:00" if clock == "24:00" else str(clock)
+
+
+def wall_time(text: str, zone: Zone) -> datetime:
+    """What the clock on the wall shows at a time of the document."""
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo is None else _EPOCH + timedelta(seconds=zone.wall(int(moment.timestamp())))

@@ -7,19 +7,18 @@ of day are in steps of a minute; what has seconds or an offset is shown by the c
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Final, cast
 
 from schedules.errors import Text
 from schedules.walltime import Zone
 from schedules.web.changes import List
-from schedules.web.fields import NO_DATE, NO_TIME, FieldError, Fields, closing, filled, one, opening, shown
-from schedules.web.shapes import Member, Shape
+from schedules.web.fields import NO_DATE, NO_TIME, FieldError, Fields, closing, filled, one, opening, shown, wall_time
 from schedules.web.rhythm_form import RHYTHM
+from schedules.web.shapes import Member, Shape
 from schedules.web.shifts import Entry
 from schedules.windows import FORMS
 
-_EPOCH: Final = datetime(1970, 1, 1)
 _WEEK: Final = [1, 2, 3, 4, 5, 6, 7]
 
 _NO_DAY: Final = Text("Please choose at least one day.", "Bitte mindestens einen Tag wählen.")
@@ -174,19 +173,13 @@ def _show_dated(entry: Entry, zone: Zone) -> dict[str, list[str]]:
     named = _named(entry, FORMS["dates"].default.value)
     if entry["kind"] == "dates":
         return {**filled(day1=str(entry["from"]), time1="", day2=str(entry["to"]), time2=""), **named}
-    start, end = (_wall(str(entry[name]), zone) for name in ("start", "end"))
+    start, end = (wall_time(str(entry[name]), zone) for name in ("start", "end"))
     return {
         **filled(
             day1=f"{start:%Y-%m-%d}", time1=f"{start:%H:%M}", day2=f"{end:%Y-%m-%d}", time2=f"{end:%H:%M}"
         ),
         **named,
     }  # fmt: skip
-
-
-def _wall(text: str, zone: Zone) -> datetime:
-    """What the clock on the wall shows at a time of the document."""
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo is None else _EPOCH + timedelta(seconds=zone.wall(int(moment.timestamp())))
 
 
 DATED: Final = Shape(
