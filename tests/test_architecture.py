@@ -1,6 +1,7 @@
 """The shape of the code, enforced: layers, cages, one clock, purity. What a newcomer may rely on without reading.
 
     bench, tests → relay → schedules → standard library, croniter, tzdata
+                          schedules.web → schedules
 
 Inside `relay` each part has a rank and imports only parts of a lower rank, or itself. The ranks are the table below.
 """
@@ -18,6 +19,7 @@ SOURCES = sorted(path for package in ("relay", "schedules") for path in (ROOT / 
 
 RANKS = {
     "schedules": 0,
+    "schedules.web": 1,
     "relay.core": 1,
     "relay.wire": 1,
     "relay.clock": 1,
@@ -67,6 +69,9 @@ CAGES = {
         "relay/simulators/commands.py",
         "relay/simulators/dev.py",
     },
+    "hypercorn": {"schedules/web/server.py", "schedules/web/__main__.py"},
+    "jinja2": {"schedules/web/texts.py"},
+    "babel": {"schedules/web/texts.py", "schedules/web/catalogue.py"},
     "aioapns": {"relay/core/envelope.py"},
     "jwt": {
         "relay/lanes/credentials.py",
@@ -78,7 +83,12 @@ CAGES = {
 }
 """Library → the only files that import it: what is caged is easily replaced."""
 
-CLOCK_READERS = {"relay/clock.py", "relay/simulators/commands.py", "relay/simulators/dev.py"}
+CLOCK_READERS = {
+    "relay/clock.py",
+    "schedules/web/__main__.py",
+    "relay/simulators/commands.py",
+    "relay/simulators/dev.py",
+}
 CLOCK_READS = {"time.time", "time.monotonic", "datetime.now", "datetime.utcnow", "datetime.today", "date.today"}
 
 SHOWS = {"relay.cli", "relay.simulators.dev", "relay.simulators.demo"}
@@ -165,6 +175,12 @@ def test_schedules_is_a_library_without_concurrency() -> None:
         found = {name.split(".")[0] for name in imports(path)}
         assert not found & {"trio", "asyncio", "threading", "httpx", "structlog"}
         assert not any(isinstance(n, (ast.AsyncFunctionDef, ast.Await)) for n in ast.walk(ast.parse(path.read_text())))
+
+
+def test_the_door_of_officers_and_the_relay_are_two_processes() -> None:
+    for path in SOURCES:
+        top, other = relative(path).split("/")[0], {"relay": "schedules.web", "schedules": "relay"}
+        assert not [name for name in imports(path) if f"{name}.".startswith(other[top] + ".")], path
 
 
 def test_the_wire_is_sans_io_except_for_its_transport() -> None:

@@ -1,0 +1,19 @@
+"""Around the person: where one is signed in, who has looked, what is kept, and the end of it."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from schedules.web import sessions
+from schedules.web.visit import Page, Visit
+
+
+async def sign_out(visit: Visit) -> Response:
+    await visit.relay.sign_out(visit.secret)
+    visit.door.memory.forget(visit.secret)
+    response = visit.redirect("/login")
+    sessions.end(response, visit.door.settings)
+    return response
+
+
+PAGES = (Page("/sign-out", act=sign_out),)
