@@ -29,9 +29,11 @@ class Limit:
         return self.seconds / self.attempts
 
 
-PER_ADDRESS: Final = Limit(20, 600.0)
-TOGETHER: Final = Limit(600, 600.0)
-"""23,000 officers who sign in within an hour are 64 in ten seconds; nearly all of these succeed and do not count."""
+SPAN: Final = 600.0
+"""Seconds that a number of attempts, where it is configured, is for."""
+PER_ADDRESS: Final = Limit(30, SPAN)
+TOGETHER: Final = Limit(6_000, SPAN)
+"""Ten a second. What an attempt costs is a look into a table of the relay, or a question to the provider."""
 
 
 class LoginLimits:
@@ -56,8 +58,8 @@ class LoginLimits:
             self._of = {known: empty for known, empty in self._of.items() if empty > now}
         return None
 
-    def succeeded(self, address: str) -> None:
-        """Give the attempt back."""
+    def give_back(self, address: str) -> None:
+        """The attempt has let somebody in, or its failure was ours."""
         self._all -= self._together.apart
         if address in self._of:
             self._of[address] -= self._per_address.apart

@@ -66,7 +66,7 @@ class Published(Generic[Value]):
 
     async def _fetch(self, fetch: Callable[[], Awaitable[Value]], now: float) -> Value:
         if self._failure is not None and now - self._failed_at < PAUSE:
-            raise LoginRefused(self._failure.reason, self._failure.detail)
+            raise LoginRefused(self._failure.reason, self._failure.detail, is_echo=True)
         try:
             value = await fetch()
         except LoginRefused as failure:

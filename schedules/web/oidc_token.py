@@ -78,10 +78,12 @@ SECOND_FACTOR: Final = frozenset({Refusal.ACR, Refusal.AMR})
 class LoginRefused(Exception):
     """Nobody is let in. Says why, and nothing of whom."""
 
-    def __init__(self, reason: Refusal, detail: str = "") -> None:
+    def __init__(self, reason: Refusal, detail: str = "", *, is_echo: bool = False) -> None:
         self.reason = reason
         self.detail = detail
         """For operators, in words of ours."""
+        self.is_echo = is_echo
+        """The same was said a moment ago, and nothing was asked anew."""
         super().__init__(f"{reason}: {detail}" if detail else reason)
 
 
