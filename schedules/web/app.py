@@ -7,7 +7,7 @@ answer, the officer has to say yes once more), the page holds all its fields and
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -18,16 +18,18 @@ from starlette.routing import BaseRoute, Route
 
 from schedules.web import assets, forms, problems, sessions, texts
 from schedules.web.guard import LARGEST, App, Guard, TooLarge
+from schedules.web.logins import logins
 from schedules.web.memory import Memory
+from schedules.web.oidc import Provider
 from schedules.web.port import Relay, RelayFault, SignedOut
 from schedules.web.sessions import Sender
 from schedules.web.settings import Settings
-from schedules.web.views import account, overview, rules
+from schedules.web.views import account, login, overview, rules
 from schedules.web.visit import Door, Page, Visit
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
-PAGES: Final[tuple[Page, ...]] = (*overview.PAGES, *rules.PAGES, *account.PAGES)
+PAGES: Final[tuple[Page, ...]] = (*login.PAGES, *overview.PAGES, *rules.PAGES, *account.PAGES)
 """All there is, but files."""
 
 
@@ -36,9 +38,11 @@ def application(
     settings: Settings,
     clock: Callable[[], float],
     tell: Callable[[Mapping[str, object]], None],
+    providers: Sequence[Provider] = (),
 ) -> App:
     """The whole door. `clock`: UTC seconds; `tell`: an event for operators."""
-    door = Door(settings, relay, texts.load(), assets.Assets(), Memory(), clock, tell)
+    shared = logins(settings, providers)
+    door = Door(settings, relay, texts.load(), assets.Assets(), Memory(), clock, tell, shared)
     routes: list[BaseRoute] = [
         Route("/", _to_language),
         Route("/static/{version}/{name}", door.assets.answer),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import ceil
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
@@ -59,7 +60,8 @@ def relay(visit: Visit, fault: RelayFault) -> Response:
 def signed_out(visit: Visit) -> Response:
     """To the way in; a form that was sent waits on its page meanwhile."""
     if not visit.form.fields:
-        response = visit.redirect("/login")
+        wished = "" if visit.is_act or visit.here == "/" else "?" + urlencode({"next": visit.here})
+        response = visit.redirect("/login" + wished)
     else:
         response = _page(
             visit, 401, visit.gettext("You are signed out"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from starlette.responses import Response
 
 from schedules.web import sessions
@@ -11,7 +13,8 @@ from schedules.web.visit import Page, Visit
 async def sign_out(visit: Visit) -> Response:
     await visit.relay.sign_out(visit.secret)
     visit.door.memory.forget(visit.secret)
-    response = visit.redirect("/login")
+    provider = sessions.provider(visit.request, visit.door.settings)
+    response = visit.redirect("/login" if provider is None else f"/signed-out/{quote(provider, safe='')}")
     sessions.end(response, visit.door.settings)
     return response
 
