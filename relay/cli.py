@@ -179,7 +179,8 @@ def dev(at: str | None, port: int, once: bool) -> None:
 @click.option("--officers", type=click.IntRange(100, 1_000_000), help="Size of the force.  [default: 23000]")
 @click.option("--seed", default=1, show_default=True, help="Force and night follow from it.")
 @click.option("--json", "as_json", is_flag=True, help="The last line is the result as JSON.")
-def demo(officers: int | None, seed: int, *, quick: bool, as_json: bool) -> None:
+@click.option("--web", is_flag=True, help="Then leave the officers' page open on localhost, with a sample officer.")
+def demo(officers: int | None, seed: int, *, quick: bool, as_json: bool, web: bool) -> None:
     """See it: the night of a police force in a minute, on a stepped clock, with simulated providers.
 
     Exits with 1 when somebody was woken in rest without a bypass, anything was lost, or the books do not balance.
@@ -189,7 +190,7 @@ def demo(officers: int | None, seed: int, *, quick: bool, as_json: bool) -> None
     from json import dumps
 
     from relay import process
-    from relay.simulators.demo import show, view
+    from relay.simulators.demo import page, show, view
 
     lines: deque[str] = deque(maxlen=LOG_LINES)
     size = officers or (show.FEW if quick else show.OFFICERS)
@@ -198,6 +199,8 @@ def demo(officers: int | None, seed: int, *, quick: bool, as_json: bool) -> None
     report = _run(lambda: show.run(size, seed, shown, lines.append))
     if report is None:
         sys.exit(130)
+    if web and report.is_good:
+        _run(lambda: page.leave_open(click.echo, lines.append))
     if as_json:
         click.echo(dumps(asdict(report)))
     if not report.is_good:

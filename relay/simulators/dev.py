@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -27,8 +26,7 @@ from relay.core.errors import RelayError
 from relay.doors.keys import new_key
 from relay.ops import logs
 from relay.process import watch_signals
-from relay.simulators import fcm_rules
-from relay.simulators.journal import Entry, Journal
+from relay.simulators.shown import both, wall
 from relay.simulators.stage import Script, put_up
 from schedules.rules import DEFAULT_ZONE
 from schedules.walltime import wall_of, zone
@@ -49,20 +47,15 @@ def offset(at: str, now: float) -> float:
         wanted = datetime.strptime(at, "%H:%M")
     except ValueError:
         raise ValueError("must be a time like 21:55") from None
-    today = _wall(now).replace(hour=wanted.hour, minute=wanted.minute, second=0, microsecond=0)
+    today = wall(now).replace(hour=wanted.hour, minute=wanted.minute, second=0, microsecond=0)
     return zone(DEFAULT_ZONE).opens(wall_of(today)) - now
-
-
-def _wall(instant: float) -> datetime:
-    """What the wall clock of the rest documents' zone reads."""
-    return datetime.fromtimestamp(zone(DEFAULT_ZONE).wall(int(instant)), UTC).replace(tzinfo=None)
 
 
 async def run(shift: float, port: int, *, once: bool) -> None:
     """Run until SIGINT or SIGTERM; with `once`, until a wakeup has arrived at both. Raises DevFailed, OSError."""
     clock = WallClock(shift)
     logs.configure(clock.now)
-    at_apns, at_fcm = _Telling("APNs", _expiration), _Telling("FCM", _ttl)
+    at_apns, at_fcm = both(click.echo)
     (backend, backend_digest), (settings, settings_digest) = new_key("backend"), new_key("settings")
     script = Script(
         now=clock.now, backend=backend_digest, settings=settings_digest, port=port, apns_journal=at_apns,
@@ -95,34 +88,6 @@ async def _serve(
     everything.cancel()
 
 
-class _Telling(Journal):
-    """Shows each wakeup as it arrives at a fake. `life`: how its request says how long it may be kept."""
-
-    def __init__(self, provider: str, life: Callable[[Entry], str]) -> None:
-        super().__init__(counting_only=True)
-        self._provider = provider
-        self._life = life
-        self.woken = trio.Event()
-
-    def add(self, entry: Entry) -> None:
-        super().add(entry)
-        at = _wall(entry.t).strftime("%H:%M:%S")
-        answer = "accepted" if entry.status == 200 else f"{entry.status} {entry.reason}"
-        token, life = entry.token[-4:], self._life(entry)
-        click.echo(f"{at}  wakeup at {self._provider}, token …{token}, {life}: {answer}")
-        if entry.status == 200:
-            self.woken.set()
-
-
-def _expiration(entry: Entry) -> str:
-    return f"expiration {entry.value(b'apns-expiration').decode()}"
-
-
-def _ttl(entry: Entry) -> str:
-    message = fcm_rules.read(entry.body)
-    return f"ttl {message.ttl:.0f}s" if isinstance(message, fcm_rules.Send) else "unreadable"
-
-
 async def _try(address: str, key: str, *woken: trio.Event) -> None:
     """Register a device of each kind, post an event, wait for its wakeups."""
     headers = {"authorization": f"Bearer {key}"}
@@ -147,7 +112,7 @@ def _explain(address: str, backend: str, settings: str, now: float) -> None:
     set_rest = say.replace(backend, settings)
     click.echo(
         f"""
-Feierabend runs on {address}. Its clock reads {_wall(now):%H:%M:%S}; all times are those of {DEFAULT_ZONE}. Try:
+Feierabend runs on {address}. Its clock reads {wall(now):%H:%M:%S}; all times are those of {DEFAULT_ZONE}. Try:
 
   register an iPhone, and an Android phone
     {say} -X PUT {address}/v1/users/anna/devices/iphone -d '{json.dumps(_DEVICES["iphone"])}'

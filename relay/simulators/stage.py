@@ -54,6 +54,8 @@ class Installation:
     """Of the event door; 0: any."""
     jitter: int = 300
     connections: int = 1
+    web_port: int | None = None
+    """Of the officers' door; None: there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +135,7 @@ async def _listen(
 def configuration(installation: Installation) -> str:
     """The text of a configuration file that lies beside the providers' credentials and a master key."""
     it = installation
+    web = f'[web]\nlisten = ["{HOST}:{it.web_port}"]\nbase_url = "http://{HOST}:{it.web_port}"\n' if it.web_port else ""
     return f"""
 [store]
 path = "{it.name}.db"
@@ -143,7 +146,7 @@ listen = ["{HOST}:{it.port}"]
 listen = ["{HOST}:0"]
 [shutdown]
 grace_seconds = 5
-[[tenants]]
+{web}[[tenants]]
 name = "{it.name}"
 jitter_seconds = {it.jitter}
 [[tenants.keys]]
