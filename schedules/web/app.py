@@ -24,12 +24,12 @@ from schedules.web.oidc import Provider
 from schedules.web.port import Relay, RelayFault, SignedOut
 from schedules.web.sessions import Sender
 from schedules.web.settings import Settings
-from schedules.web.views import account, login, overview
+from schedules.web.views import account, login, overview, rules
 from schedules.web.visit import Door, Page, Visit
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
-PAGES: Final[tuple[Page, ...]] = (*login.PAGES, *overview.PAGES, *account.PAGES)
+PAGES: Final[tuple[Page, ...]] = (*login.PAGES, *overview.PAGES, *rules.PAGES, *account.PAGES)
 """All there is, but files."""
 
 

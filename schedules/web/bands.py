@@ -19,7 +19,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from enum import StrEnum
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Final, NamedTuple
 
 from schedules.cycle import Cycle
@@ -249,7 +249,7 @@ class _Painter:
             width = len(list(run))
             cuts = [at, *([split] if split is not None and at < split < at + width else []), at + width]
             labelled = False
-            for first, last in zip(cuts, cuts[1:], strict=False):
+            for first, last in pairwise(cuts):
                 label, times = "", ""
                 if not labelled and last - first >= LABELLED:
                     label, times = self._label(look, number, (at + at + width) / 2, began, over)

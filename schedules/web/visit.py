@@ -180,20 +180,21 @@ class Visit:
 
     # changes
 
-    async def save(self, document: Document, *, confirmed: bool = False) -> int:
+    async def save(self, document: Document, *, confirmed: bool = False, fresh: bool = False) -> int:
         """Save a document in place of that which the form was made from; Undo knows that one.
 
-        Raises Changed when there is a newer one, Rejected with sentences in both languages, NotReachable unless that
-        is confirmed here or by the form's field `confirm`.
+        `fresh`: it was made from the document as it is now, and what the form was made from does not matter. Raises
+        Changed when there is a newer one, Rejected with sentences in both languages, NotReachable unless that is
+        confirmed here or by the form's field `confirm`.
         """
-        if self.version != self.plan.version:
+        if not fresh and self.version != self.plan.version:
             raise Changed(self.plan.version)
         try:
             parse(document)
         except RuleError as error:
             raise Rejected(error.problems) from None
         agreed = confirmed or self.form.text("confirm") == CONFIRM
-        version = await self.relay.save(self.secret, document, self.version, confirmed=agreed)
+        version = await self.relay.save(self.secret, document, self.plan.version, confirmed=agreed)
         self.remember(version)
         return version
 
