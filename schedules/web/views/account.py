@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
-
 from starlette.responses import Response
 
 from schedules.web import sessions
@@ -14,7 +12,8 @@ async def sign_out(visit: Visit) -> Response:
     await visit.relay.sign_out(visit.secret)
     visit.door.memory.forget(visit.secret)
     provider = sessions.provider(visit.request, visit.door.settings)
-    response = visit.redirect("/login" if provider is None else f"/signed-out/{quote(provider, safe='')}")
+    is_known = provider in visit.door.logins.providers
+    response = visit.redirect(f"/signed-out/{provider}" if is_known else "/login")
     sessions.end(response, visit.door.settings)
     return response
 
