@@ -38,9 +38,9 @@ def test_spans_say_what_the_table_says(place: Place, data: st.DataObject) -> Non
         assert day.date < following.date
     for day in told:
         assert (day.stretches[0].start, day.stretches[-1].end) == (day.start, day.end)
-        for stretch, following in pairwise(day.stretches):
-            assert stretch.end == following.start
-            assert stretch.reasons != following.reasons
+        for stretch, neighbour in pairwise(day.stretches):
+            assert stretch.end == neighbour.start
+            assert stretch.reasons != neighbour.reasons
         for start, end, resting, reasons in day.stretches:
             assert start < end
             for second in {start, (start + end) // 2, end - 1}:
