@@ -92,6 +92,18 @@ class Token(msgspec.Struct):
     expires_in: int
 
 
+class Session(msgspec.Struct):
+    kind: str
+    begun_at: float
+    used_at: float
+    expires_at: float
+    this: bool
+
+
+class Sessions(msgspec.Struct):
+    sessions: list[Session]
+
+
 class Code(msgspec.Struct):
     code: str
     expires_in: int

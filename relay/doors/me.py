@@ -32,7 +32,7 @@ def _problems(value: object) -> list[Problem]:
     return check_members(value, "", {"link": decoding.a_text}, frozenset({"link"}))
 
 
-_BODY: Final = Body(LinkBody, _problems)
+LINK: Final = Body(LinkBody, _problems)
 
 
 async def post_link(call: Call, engine: Engine) -> Response:
@@ -44,16 +44,16 @@ async def post_link(call: Call, engine: Engine) -> Response:
 
 async def post_token(call: Call, engine: Engine) -> Response:
     """A token for a link, which is used up by that."""
-    body = _BODY.decode(call.content_type, call.body)
+    body = LINK.decode(call.content_type, call.body)
     token = new_secret()
     await engine.redeem(Private(body.link), Private(token))
     return _issued(PassKind.TOKEN, TOKEN_PREFIX.decode() + token)
 
 
 async def delete_token(call: Call, engine: Engine) -> Response:
-    """The token with which this is asked ends."""
+    """The token or session with which this is asked ends."""
     officer = call.officer
-    await engine.end(officer.tenant, officer.user, PassKind.TOKEN, officer.token)
+    await engine.end(officer.tenant, officer.user, officer.kind, officer.token)
     return Response(204)
 
 

@@ -1,7 +1,8 @@
 """GET /v1/openapi.json: the event door described (OpenAPI 3.1), for clients that are generated and tests that are.
 
 One table of operations, as the routes are one table (door.py; a test compares the two). Bodies are described by the
-very types that decode them, answers by those of answers.py. What a schema cannot say, as that an event names one user
+very types that decode them, answers by those of answers.py. What only the officers' door may ask, on a socket of its
+own, is left out: nobody else can (sessions.py). What a schema cannot say, as that an event names one user
 or many and not both, is answered 422 with the paths.
 """
 
@@ -29,6 +30,7 @@ from relay.doors.answers import (
     Problem,
     Registered,
     Replaced,
+    Sessions,
     State,
     Taken,
     Token,
@@ -165,6 +167,8 @@ OPERATIONS: Final = (
     Operation("POST", "/v1/users/{user}/link", Scope.REST, "A link for an officer", {201: Link}, refusals=(404,)),
     Operation("POST", "/v1/me/token", Who.ANYBODY, "A token for a link", {201: Token}, LinkBody, refusals=(403,)),
     Operation("DELETE", "/v1/me/token", Who.OFFICER, "This token ends", {204: None}),
+    Operation("GET", "/v1/me/sessions", Who.OFFICER, "My tokens and sessions", {200: Sessions}),
+    Operation("DELETE", "/v1/me/sessions", Who.OFFICER, "All others end", {204: None}),
     Operation("GET", "/v1/me/devices", Who.OFFICER, "My devices", {200: MyDevices}),
     Operation("GET", "/v1/me/bypasses", Who.OFFICER, "What pierced my rest", {200: Bypasses}),
     Operation("GET", "/v1/me/explain", Who.OFFICER, "Why my phone does not ring", {200: Anything}, refusals=(404,)),

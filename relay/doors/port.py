@@ -42,11 +42,26 @@ class Registered:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Officer:
-    """Who has shown a token of his own."""
+    """Who has shown a token or a session of his own."""
 
     tenant: Tenant
     user: UserKey
     token: PassKey
+    kind: PassKind = PassKind.TOKEN
+
+
+@dataclass(frozen=True, slots=True)
+class PassFacts:
+    """A token or a session, as its owner is told of it. Instants in UTC seconds."""
+
+    kind: PassKind
+    begun_at: float
+    used_at: float
+    """When it was given, if it was not used since."""
+    expires_at: float
+    """At the latest."""
+    is_this: bool
+    """It is the one that is asked with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,14 +262,26 @@ class Engine(Protocol):
     async def issue(self, tenant: Tenant, user: UserKey, kind: PassKind, secret: Private) -> None:
         """Give somebody a pass. Raises NotFound, Overloaded, Unavailable."""
 
-    async def redeem(self, link: Private, token: Private) -> None:
-        """Use up a link; its person gets the token. Raises NotAdmitted, Overloaded, Unavailable."""
+    async def redeem(self, link: Private, given: Private, kind: PassKind = PassKind.TOKEN) -> None:
+        """Use up a link; its person gets a token, or a session. Raises NotAdmitted, Overloaded, Unavailable."""
+
+    async def begin(self, tenant: str, user: Private, session: Private) -> None:
+        """Give somebody a session, for who has made sure that this is the person.
+
+        Raises NotAdmitted, the same for a tenant and a person that are not known; Overloaded, Unavailable.
+        """
+
+    def passes(self, officer: Officer, now: float) -> Sequence[PassFacts]:
+        """The officer's tokens and sessions that are good, newest first."""
+
+    async def end_others(self, officer: Officer) -> None:
+        """End all of the officer's tokens and sessions but the one shown. Raises Overloaded, Unavailable."""
 
     async def end(self, tenant: Tenant, user: UserKey, kind: PassKind, key: PassKey | None = None) -> None:
         """End one pass of a kind, or all; no error if there is none. Raises Overloaded, Unavailable."""
 
     def officer(self, token: Private, now: float) -> Officer | None:
-        """Whose token this is; None when it is none, or expired."""
+        """Whose token or session this is, which is used by that; None when it is none, or not good any more."""
 
     async def visit(self, tenant: Tenant, user: UserKey, code: Private, key_id: str, look: Look) -> None:
         """Be admitted to somebody's rest by a support code; the record of it is written when this returns.
