@@ -22,7 +22,7 @@ LONG = 30.0
 
 
 class App:
-    """Answers `/large` with more than anybody reads at once, `/slow` when it is told to, and everything else at once."""
+    """Answers `/large` with more than buffers hold, `/slow` when it is told to, and everything else at once."""
 
     def __init__(self) -> None:
         self.begun = trio.Event()
