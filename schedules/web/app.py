@@ -22,12 +22,19 @@ from schedules.web.memory import Memory
 from schedules.web.port import Relay, RelayFault, SignedOut
 from schedules.web.sessions import Sender
 from schedules.web.settings import Settings
-from schedules.web.views import account, overview, rules
+from schedules.web.views import account, overview, presets, rhythm, rules, swap
 from schedules.web.visit import Door, Page, Visit
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
-PAGES: Final[tuple[Page, ...]] = (*overview.PAGES, *rules.PAGES, *account.PAGES)
+PAGES: Final[tuple[Page, ...]] = (
+    *overview.PAGES,
+    *rules.PAGES,
+    *rhythm.PAGES,
+    *presets.PAGES,
+    *swap.PAGES,
+    *account.PAGES,
+)
 """All there is, but files."""
 
 
