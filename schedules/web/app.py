@@ -22,19 +22,13 @@ from schedules.web.memory import Memory
 from schedules.web.port import Relay, RelayFault, SignedOut
 from schedules.web.sessions import Sender
 from schedules.web.settings import Settings
-from schedules.web.views import account, overview, presets, rhythm, rules, swap
+from schedules.web.views import account, devices, overview, presets, preview, rhythm, rules, swap, waking
 from schedules.web.visit import Door, Page, Visit
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
-PAGES: Final[tuple[Page, ...]] = (
-    *overview.PAGES,
-    *rules.PAGES,
-    *rhythm.PAGES,
-    *presets.PAGES,
-    *swap.PAGES,
-    *account.PAGES,
-)
+_GROUPS: Final = (overview, preview, devices, waking, rules, rhythm, presets, swap, account)
+PAGES: Final[tuple[Page, ...]] = tuple(page for group in _GROUPS for page in group.PAGES)
 """All there is, but files."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import stat
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -17,9 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import schedules
-from relay import service
+from relay import service, unix
 from relay.clock import TrioClock, WallClock
-from relay.config import Address, Config, DoorConfig, MasterKeys
+from relay.config import Address, Config, DoorConfig, MasterKeys, WebConfig
 from relay.core.devices import Platform
 from relay.core.errors import CannotListen, Unavailable
 from relay.core.events import DAY, HOUR, NEVER, Event
@@ -555,6 +556,26 @@ def _healing() -> list[tuple[str, object]]:
     """Everything is well again."""
     nobody: list[tuple[str, object]] = [("no rest", user) for user in USERS]
     return [*nobody, ("silence", False), ("latency", 0.0), ("streams", 1000), ("plug", None)]
+
+
+@pytest.mark.sockets
+async def test_the_officers_door_has_a_socket_of_its_own_that_drains(tmp_path: Path) -> None:
+    web = WebConfig(
+        listen=(), base_url="http://localhost", tenant=None, oidc=(), socket=tmp_path / "relay.db.door.sock"
+    )
+    async with world(running=False) as w:
+        w.relay = service.Relay(replace(w.config, web=web), w.store, w.clock, w._seams)
+        await w.begin()
+        assert stat.S_IMODE(web.socket.stat().st_mode) == 0o600
+        asked = partial(trio.to_thread.run_sync, unix.ask, web.socket, "POST", "/v1/door/session")
+        status, told = await asked({"tenant": "example", "user": "anna"})
+        assert (status, told["type"]) == (403, "/problems/link")
+        await w.register("anna")
+        status, told = await asked({"tenant": "example", "user": "anna"})
+        assert (status, told["session"][:3]) == (201, "me.")
+        w.stop.set()
+        await w.stopped.wait()
+        assert not web.socket.exists()
 
 
 # --- what is wrong at start

@@ -67,7 +67,7 @@ async def new(visit: Visit) -> Response:
 
 
 async def create(visit: Visit) -> Response:
-    shape = SHAPES[KINDS.get(visit.form.text("kind"), "weekly")]
+    shape = SHAPES[KINDS.get(visit.form.text("kind") or visit.form.text("shape"), "weekly")]
     return await _sent(visit, _Target(shape, None, None))
 
 
