@@ -1,8 +1,9 @@
-"""The option --config of most commands, and the configuration behind it."""
+"""The option --config of most commands, the configuration behind it, and what in it is perhaps not meant."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,3 +29,26 @@ def read_config(path: Path) -> Any:  # noqa: ANN401 (the type is imported lazily
         for problem in error.problems:
             click.echo(f"{problem.path}: {problem.sentence}", err=True)
         sys.exit(2)
+
+
+def web_warnings(config: Any) -> Iterator[str]:  # noqa: ANN401 (the type is imported lazily)
+    """What works, and is perhaps not meant, of the officers' door."""
+    from relay.config_web import LOCAL
+    from relay.doors.keys import Scope
+
+    web = config.web
+    if web is None:
+        return
+    for address in web.listen:
+        if address.host not in LOCAL:
+            yield f"web.listen: {address} is not loopback; it speaks plain HTTP, put a TLS proxy in front"
+    if web.base_url.startswith("http://"):
+        yield "web.base_url: is plain HTTP; cookies are not protected, so only for trying it on this machine"
+    for index, provider in enumerate(web.oidc):
+        if provider.issuer.startswith("http://"):
+            yield f"web.oidc[{index}].issuer: is plain HTTP; only for trying it on this machine"
+    vouched = {provider.tenant for provider in web.oidc}
+    for index, tenant in enumerate(config.tenants):
+        has_links = any(Scope.REST in key.scopes for key in tenant.keys)
+        if tenant.name not in vouched and not has_links:
+            yield f"tenants[{index}]: nobody of it can sign in; it has no web.oidc, and no key with rest to make links"

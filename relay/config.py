@@ -14,6 +14,9 @@
     [shutdown]
     grace_seconds = 10
 
+    [web]                             # the officers' door: relay/config_web.py
+    base_url = "https://ruhe.example.org"
+
     [[tenants]]
     name = "example"
     posts_seen = true                 # the backend posts read markers
@@ -172,6 +175,39 @@ class TenantConfig:
     classes: tuple[EventClass, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OidcConfig:
+    """An identity provider whose word is taken for the people of one tenant."""
+
+    tenant: str
+    name: str
+    """What the button says."""
+    issuer: str
+    client_id: str
+    client_secret: str | None = field(repr=False)
+    """None: a public client."""
+    user_claim: str
+    acr_values: tuple[str, ...]
+    """One of them is required; empty: any will do."""
+    amr: tuple[str, ...]
+    """All of them are required."""
+    scopes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebConfig:
+    """The officers' door, a process of its own."""
+
+    listen: tuple[Address, ...]
+    base_url: str
+    """How browsers reach it; without a slash at the end."""
+    tenant: str | None
+    """Whose people sign in where nothing else says it."""
+    oidc: tuple[OidcConfig, ...]
+    socket: Path
+    """Where the relay listens for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     store: StoreConfig
@@ -181,3 +217,5 @@ class Config:
     tenants: tuple[TenantConfig, ...]
     control: Path | None = None
     """The socket for `feierabend hold` and the like; None: there is none."""
+    web: WebConfig | None = None
+    """None: there is no officers' door."""

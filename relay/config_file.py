@@ -26,6 +26,7 @@ from relay.config import (
     KeyConfig,
     StoreConfig,
     TenantConfig,
+    WebConfig,
 )
 from relay.config_reader import (
     Table,
@@ -43,8 +44,10 @@ from relay.config_reader import (
     text,
     whole,
 )
+from relay.config_web import LISTEN as WEB_LISTEN
+from relay.config_web import web as read_web
 from relay.core.errors import Problem
-from relay.core.events import DEFAULT_CLASSES, EventClass
+from relay.core.events import DEFAULT_CLASSES, TEST, EventClass
 from relay.core.life import LADDER, NOW_OR_NEVER
 from relay.doors.keys import KEY_ID, Scope
 from relay.lanes.quota import SMALLEST
@@ -93,14 +96,30 @@ def _config(root: Table, folder: Path) -> Config | None:
     grace = shutdown.get("grace_seconds", number(0, 3600), 10.0)
     shutdown.done()
     tenants = [_tenant(table, folder) for table in root.tables("tenants", least=1)]
-    _across(root, [tenant for tenant in tenants if tenant])
+    named = tuple(tenant for tenant in tenants if tenant)
+    _across(root, named)
+    database = store.path if store else folder / "none"
+    control = folder / socket if socket else database.with_name(f"{database.name}.sock")
+    web = _web(root.table("web"), folder, (*door.listen, *ops), named, database) if root.has("web") else None
+    if web is not None and control == web.socket:
+        ops_table.fault("socket", "is the one of the officers' door")
     if store is None or None in tenants:
         return None
-    control = folder / socket if socket else store.path.with_name(f"{store.path.name}.sock")
-    return Config(store, door, ops, grace, tuple(t for t in tenants if t), control)
+    return Config(store, door, ops, grace, named, control, web)
 
 
-def _across(root: Table, tenants: list[TenantConfig]) -> None:
+def _web(
+    table: Table, folder: Path, taken: tuple[Address, ...], tenants: tuple[TenantConfig, ...], database: Path
+) -> WebConfig:
+    listen = _addresses(table, WEB_LISTEN)
+    for address in sorted(set(listen) & set(taken), key=str):
+        if address.port:
+            table.fault("listen", f"has {address}, where the relay itself listens")
+    socket = database.with_name(f"{database.name}.door.sock")
+    return read_web(table, folder, listen, [tenant.name for tenant in tenants], socket)
+
+
+def _across(root: Table, tenants: tuple[TenantConfig, ...]) -> None:
     """What each tenant may say, and all of them together may not."""
     _unique(root, "tenants", [tenant.name for tenant in tenants])
     keys = [key for tenant in tenants for key in tenant.keys]
@@ -284,7 +303,9 @@ def _classes(tenant: Table) -> tuple[EventClass, ...]:
         if isinstance(given.get("pierces"), frozenset):
             given |= {"pierces": False, "through": given["pierces"]}
         table.done()
-        if name:
+        if name == TEST.name:
+            table.fault("name", "is taken: by this class officers wake their own phones; choose another name")
+        elif name:
             named.append(name)
             classes[name] = _class(table, classes.get(name, EventClass(name=name)), given)
     _unique(tenant, "classes", named)

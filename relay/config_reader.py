@@ -61,6 +61,11 @@ class Table:
             self.fault(name, str(error))
             return default
 
+    def has(self, name: str) -> bool:
+        """Whether it is there, whatever it is."""
+        self._asked.add(name)
+        return name in self._content
+
     def table(self, name: str) -> Table:
         self._asked.add(name)
         path = ".".join(part for part in (self._path, name) if part)
@@ -182,9 +187,7 @@ class MasterKeys:
 
 def read_masters(path: Path) -> MasterKeys:
     """Master keys: a line `id:base64` for each (32 bytes)."""
-    content = path.read_bytes()
-    if stat.S_IMODE(path.stat().st_mode) & (0o037 if _is_credential(path) else 0o077):
-        raise ValueError("can be read by others; make it private (chmod 600)")
+    content = _read_private(path)
     keys: dict[int, bytes] = {}
     for line in content.split():
         name, _, encoded = line.partition(b":")
@@ -200,6 +203,25 @@ def read_masters(path: Path) -> MasterKeys:
     if not keys:
         raise ValueError("holds no key; make one with feierabend key master")
     return MasterKeys(keys, next(iter(keys)), next(reversed(keys)))
+
+
+def read_secret(path: Path) -> str:
+    """A secret that somebody else has made: visible ASCII characters, on one line."""
+    try:
+        secret = _read_private(path).decode("ascii").strip()
+    except UnicodeDecodeError:
+        secret = ""
+    if not re.fullmatch(r"[!-~]{1,1000}", secret):
+        raise ValueError("must hold one line of visible ASCII characters")
+    return secret
+
+
+def _read_private(path: Path) -> bytes:
+    """Raises ValueError when others could read it too."""
+    content = path.read_bytes()
+    if stat.S_IMODE(path.stat().st_mode) & (0o037 if _is_credential(path) else 0o077):
+        raise ValueError("can be read by others; make it private (chmod 600)")
+    return content
 
 
 def _is_credential(path: Path) -> bool:

@@ -5,9 +5,10 @@
                  └──────────────── verdicts ◀─────────────────┘
 
 Start: the store is read, the journal and the dispatcher run, the lanes connect, and only then the doors open. Stop, in
-the order of the arrows: doors take nothing more and finish what they answer; lanes open nothing more and wait for their
-answers; the journal commits what is left; the store is closed. All of it within the grace period: whoever hangs then, a
-client or a provider, is left hanging, for nothing acknowledged is lost by that. The ops port opens first, closes last.
+the order of the arrows: doors take nothing more and finish what they answer, the officers' door among them, and then
+its socket; lanes open nothing more and wait for their answers; the journal commits what is left; the store is closed.
+All of it within the grace period: whoever hangs then, a client or a provider, is left hanging, for nothing acknowledged
+is lost by that. The ops port opens first, closes last.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from relay.clock import Clock
 from relay.cold_http import form_poster
 from relay.config import Address, AnyAppConfig, AppConfig, Config, FcmAppConfig, TenantConfig
 from relay.config_reader import key_id_of, read_provider_key, read_service_account
+from relay.config_web import document
 from relay.core.devices import Platform
 from relay.core.errors import CannotListen
 from relay.core.events import NEVER, EventClass
@@ -51,6 +53,7 @@ from relay.doors.keys import ApiKey, Keys
 from relay.doors.listening import CrowdListener
 from relay.doors.port import LaneCondition
 from relay.doors.problems import refusal
+from relay.doors.sessions import FOR_THE_WEB
 from relay.engine import RelayEngine
 from relay.journal import Executor, Journal, in_thread
 from relay.lanes import apns, fcm
@@ -72,6 +75,7 @@ from relay.ops.metrics import Sources
 from relay.store.port import Store, StoreMismatch
 from relay.store.sqlite import SqliteStore
 from relay.trust import Trust
+from relay.web import COMMAND, Web
 from relay.wire import connect as connect_tls
 from relay.wire import resolve as look_up
 from schedules import TZDATA, compile_table, parse, pointwise
@@ -79,8 +83,16 @@ from schedules import TZDATA, compile_table, parse, pointwise
 HTTPS: Final = 443
 DOORS: Final = 0.4
 """Part of the grace period after which a door does not wait for its clients any more."""
+WEB: Final = 0.3
+"""Part of the grace period that the officers' door may take; it needs its socket while it drains, so it is less."""
 LANES: Final = 0.8
 """Part of the grace period after which a lane does not wait for answers any more."""
+WEB_BODY: Final = 256 * 1024
+"""Bytes of a request of the officers' door: more than any rest document has."""
+WEB_CONNECTIONS: Final = 200
+"""Of the officers' door at a time: it uses fewer, over and over."""
+NOTE_EVERY: Final = 300.0
+"""Seconds of use that a restart takes from a session, at most, when it comes without a drain."""
 PURGE_EVERY: Final = 3600.0
 PURGE_LIMIT: Final = 10_000
 """Records of each kind removed at a time."""
@@ -109,6 +121,8 @@ class Seams:
     post: Callable[[FcmAppConfig], PostForm] | None = None
     """How to fetch access tokens. None: HTTPS."""
     rng: Random | None = None
+    web: Sequence[str] = COMMAND
+    """The officers' door as a command."""
 
 
 class Relay:
@@ -147,15 +161,21 @@ class Relay:
         )  # fmt: skip
         self._add_lanes(rng, seams)
         self.engine = RelayEngine(self.journal, self.people, self._records, self.tables, self._lane)
-        router = event_door(
-            Keys(_api_keys(config, self.tenants)), self.engine, clock.now,
+        door = partial(
+            event_door, Keys(_api_keys(config, self.tenants)), self.engine, clock.now,
             lambda tenant: self._records[tenant.name], parse, _log_failure,
         )  # fmt: skip
         limits = Limits(body=config.door.max_body, connections=config.door.max_connections)
-        self.door = Server(router, refusal, limits)
+        self.door = Server(door(), refusal, limits)
+        self.web_door = Server(door(FOR_THE_WEB), refusal, Limits(body=WEB_BODY, connections=WEB_CONNECTIONS))
+        self.web: Web | None = None
+        if config.web is not None:
+            grace = config.grace_seconds * WEB
+            self.web = Web(document(config.web, grace), grace, seams.web)
         sources = Sources(
             self.people, self.pool.statistics, self.journal.statistics, store.statistics, self.door, self.tables,
             lambda: self.engine.unreadable_feedback, self.sample, _tasks,
+            lambda: None if self.web is None else self.web.is_up,
         )  # fmt: skip
         self.control = Control(self.people, self.journal, clock.now)
         self.ops = Ops(
@@ -259,6 +279,7 @@ class Relay:
                 await core.start(unix.serve, self.control.server, self._config.control)
             await core.start(self.dispatcher.run)
             core.start_soon(self._housekeeping)
+            core.start_soon(self._note_uses)
             core.start_soon(self.trust.run)
             core.start_soon(self.dispatcher.ask_again, self.people.by_key.values())
             async with trio.open_nursery() as lanes:
@@ -266,6 +287,9 @@ class Relay:
                 self.dispatcher.touched(list(self.people.by_key.values()))
                 async with trio.open_nursery() as doors:
                     door = await _listen(doors, self.door, self._config.door.listen)
+                    if self._config.web is not None:
+                        await doors.start(unix.serve, self.web_door, self._config.web.socket, WEB_CONNECTIONS)
+                        doors.start_soon(self._serve_web)
                     self.ops.ready = True
                     log.info("relay_started", tzdata=TZDATA, people=len(self.people.by_key))
                     task_status.started(Bound(door, ops))
@@ -274,14 +298,28 @@ class Relay:
                     log.info("drain_began")
                     began, grace = trio.current_time(), self._config.grace_seconds
                     self.door.drain()
+                    if self.web is not None:
+                        self.web.drain()
                     doors.cancel_scope.deadline = began + grace * DOORS
                 self.pool.drain()
                 lanes.cancel_scope.deadline = began + grace * LANES
-            self.journal.close()
             core.cancel_scope.deadline = began + grace
+            await self.engine.note_uses()
+            self.journal.close()
             await self.journal.closed.wait()
             core.cancel_scope.cancel()
         log.info("relay_stopped")
+
+    async def _serve_web(self) -> None:
+        """Its socket outlives the process: what is being answered there asks here."""
+        assert self.web is not None
+        await self.web.run()
+        self.web_door.drain()
+
+    async def _note_uses(self) -> None:
+        while True:
+            await trio.sleep(NOTE_EVERY)
+            await self.engine.note_uses()
 
     async def _housekeeping(self) -> None:
         """Forget what has outlived its purpose."""

@@ -40,8 +40,10 @@ def short(path: Path) -> Iterator[str]:
         os.close(folder)
 
 
-async def serve(server: Serves, path: Path, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-    """Serve on a socket until cancelled; remove it then. Raises CannotListen."""
+async def serve(
+    server: Serves, path: Path, backlog: int = 16, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Serve on a socket until cancelled, or the server has drained; remove it then. Raises CannotListen."""
     try:
         listening = trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     except OSError as error:
@@ -54,7 +56,7 @@ async def serve(server: Serves, path: Path, *, task_status: trio.TaskStatus[None
                 await listening.bind(name)
             finally:
                 os.umask(before)
-        listening.listen(16)
+        listening.listen(backlog)
     except OSError as error:
         listening.close()
         raise _cannot(path, error) from None

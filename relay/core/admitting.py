@@ -5,12 +5,13 @@ Secrets are made and hashed outside; here are their keys only. Each function ref
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from enum import Enum
 
 from relay.core.draft import Draft
 from relay.core.errors import NotAdmitted, NotFound
-from relay.core.passes import LIVES, MOST, TRIES, Look, Pass, PassKind, Visit
+from relay.core.passes import LIVES, MOST, OWN, TRIES, Look, Pass, PassKind, Visit
 from relay.core.private import PassKey, UserKey
 from relay.core.tenants import Tenant
 
@@ -32,13 +33,13 @@ def issue(draft: Draft, tenant: Tenant, user: UserKey, kind: PassKind, key: Pass
     _put(draft, user, kind, key)
 
 
-def redeem(draft: Draft, link: PassKey, token: PassKey) -> None:
-    """Use up a link for a token. Raises NotAdmitted, the same for one that is used, expired or never was."""
+def redeem(draft: Draft, link: PassKey, given: PassKey, kind: PassKind = PassKind.TOKEN) -> None:
+    """Use up a link for another pass. Raises NotAdmitted, the same for one that is used, expired or never was."""
     shown = draft.pass_by(link)
     if shown is None or shown.kind is not PassKind.LINK or shown.expires_at <= draft.now:
         raise NotAdmitted(PassKind.LINK)
     draft.put_pass(link, None)
-    _put(draft, shown.user, PassKind.TOKEN, token)
+    _put(draft, shown.user, kind, given)
 
 
 def end(draft: Draft, user: UserKey, kind: PassKind, key: PassKey | None = None) -> None:
@@ -46,6 +47,21 @@ def end(draft: Draft, user: UserKey, kind: PassKind, key: PassKey | None = None)
     for known, found in draft.passes_of(user).items():
         if found.kind is kind and key in (None, known):
             draft.put_pass(known, None)
+
+
+def end_others(draft: Draft, user: UserKey, kept: PassKey) -> None:
+    """End all of somebody's tokens and sessions but one."""
+    for known, found in draft.passes_of(user).items():
+        if found.kind in OWN and known != kept:
+            draft.put_pass(known, None)
+
+
+def note(draft: Draft, uses: Mapping[PassKey, float]) -> None:
+    """Write down when passes were used last. One that has ended meanwhile stays so."""
+    for key, at in uses.items():
+        known = draft.pass_by(key)
+        if known is not None and at > known.noted:
+            draft.put_pass(key, replace(known, noted=at))
 
 
 def visit(draft: Draft, tenant: Tenant, user: UserKey, code: PassKey, key_id: str, what: Look) -> Admission:

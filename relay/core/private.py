@@ -22,7 +22,7 @@ ReceiptKey = NewType("ReceiptKey", bytes)
 """What a backend asks for an alarm by: 16 bytes that nobody can guess (core/pseudonym.py)."""
 
 PassKey = NewType("PassKey", bytes)
-"""Keyed hash of a link, a token or a support code: 16 bytes (core/passes.py)."""
+"""Keyed hash of a link, a token, a session or a support code: 16 bytes (core/passes.py)."""
 
 KEY_BYTES: Final = 16
 

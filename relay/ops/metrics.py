@@ -45,6 +45,8 @@ class Sources:
     sample: Sample
     tasks: Callable[[], int]
     """Tasks of the event loop."""
+    web: Callable[[], bool | None] = lambda: None
+    """Whether the officers' door is up; None: there is none."""
 
 
 def exposition(sources: Sources, oldest: Oldest) -> bytes:
@@ -146,6 +148,9 @@ class _Relay(Collector):
         )
         yield GaugeMetricFamily("feierabend_door_connections", "Open connections", value=self._sources.door.connections)
         yield GaugeMetricFamily("feierabend_tasks", "Tasks of the event loop", value=self._sources.tasks())
+        web = self._sources.web()
+        if web is not None:
+            yield GaugeMetricFamily("feierabend_web_up", "1 when the officers' door is ready", value=float(web))
         requests = CounterMetricFamily("feierabend_door_answers", "Answers by status", labels=["status"])
         for status, count in sorted(self._sources.door.answered.items()):
             requests.add_metric([str(status)], count)

@@ -189,12 +189,14 @@ def read_feedback(body: bytes) -> Feedback:
 
 
 def pass_(record: Pass) -> bytes:
-    return _pack(record.kind.value, record.user, record.expires_at, record.tries)
+    """The last use is there only if there is one: those of older files have none."""
+    noted = (record.noted,) if record.noted else ()
+    return _pack(record.kind.value, record.user, record.expires_at, record.tries, *noted)
 
 
 def read_pass(body: bytes) -> Pass:
-    kind, user, expires_at, tries = _unpack(body)
-    return Pass(PassKind(kind), UserKey(user), expires_at, tries)
+    kind, user, expires_at, tries, *noted = _unpack(body)
+    return Pass(PassKind(kind), UserKey(user), expires_at, tries, *noted)
 
 
 def visit_key(user: UserKey, seq: int) -> bytes:

@@ -64,5 +64,8 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE INDEX visit_at ON visit (at)",
         "CREATE TRIGGER visit_is_append_only BEFORE UPDATE ON visit BEGIN SELECT RAISE(ABORT, 'append-only'); END",
     ),
+    # Sessions among the passes, and when a pass was used last. The tables stay as they are; a program that does not
+    # know such records must not take them for damage.
+    (),
 )
 VERSION: Final = len(MIGRATIONS)

@@ -102,6 +102,11 @@ def configured(
     return path
 
 
+WEB = '[web]\nbase_url = "https://localhost"\nlisten = ["127.0.0.1:8081"]\n'
+REST = '"\nscopes = ["rest"]\n'
+OIDC = '[[web.oidc]]\nissuer = "https://localhost:8082"\nclient_id = "c"\n'
+
+
 # --- check
 
 
@@ -119,6 +124,10 @@ def test_check_says_nothing_more_about_a_good_configuration(folder: Path, other_
         ("", "0.0.0.0:9090", '"dispatch"', "ops.listen: 0.0.0.0:9090 is not loopback"),
         ("", "[::]:9090", '"dispatch"', "ops.listen: [::]:9090 is not loopback"),
         ("", "127.0.0.1:0", "", "tenants[0].classes: alarm has no roles or reasons"),
+        (WEB, "127.0.0.1:0", '"dispatch"', "tenants[0]: nobody of it can sign in"),
+        (WEB + OIDC.replace("s:", ":"), "127.0.0.1:0", '"dispatch"', "web.oidc[0].issuer: is plain HTTP"),
+        (WEB.replace("https", "http") + OIDC, "127.0.0.1:0", '"dispatch"', "web.base_url: is plain HTTP"),
+        (WEB.replace("127.0.0.1", "0.0.0.0") + OIDC, "127.0.0.1:0", '"dispatch"', "web.listen: 0.0.0.0:8081 is not"),
     ],
 )
 def test_check_warns_about_what_works_and_is_perhaps_not_meant(
@@ -129,6 +138,12 @@ def test_check_warns_about_what_works_and_is_perhaps_not_meant(
     lines = result.stdout.splitlines()[1:]
     assert len(lines) == 1
     assert lines[0].startswith(f"warning: {warning}")
+
+
+@pytest.mark.parametrize("more", [WEB + OIDC, WEB + '[[tenants.keys]]\nid = "s"\nsha256 = "' + "ab" * 32 + REST])
+def test_check_has_nothing_against_a_door_that_somebody_can_enter(folder: Path, other_device: Path, more: str) -> None:
+    result = feierabend("check", "--config", configured(folder, more, master=other_device))
+    assert (result.exit_code, result.stdout.splitlines()[1:]) == (0, [])
 
 
 @pytest.mark.parametrize("ops", ["127.0.0.1:0", "[::1]:0", "localhost:0"])

@@ -22,7 +22,7 @@ from click.testing import CliRunner, Result
 
 from relay.cli import main
 from relay.client import AsyncClient
-from relay.config import AppConfig, Config, ConfigError, FcmAppConfig
+from relay.config import Address, AppConfig, Config, ConfigError, FcmAppConfig
 from relay.config_file import examine, read
 from relay.config_reader import read_masters
 from relay.doors.keys import Scope, digest_of
@@ -49,6 +49,8 @@ def made(tmp_path: Path) -> Path:
     (folder / "AuthKey.p8").write_bytes(provider_key()[0])
     (folder / "service-account.json").write_text(account_file(account, PROJECT, private, "https://127.0.0.1:1/token"))
     (folder / "ca.pem").write_bytes(Authority().pem)
+    (folder / "oidc-secret").write_text("s3cret")
+    (folder / "oidc-secret").chmod(0o600)
     return folder
 
 
@@ -113,7 +115,7 @@ def test_the_example_holds_every_key_that_the_reader_knows(made: Path) -> None:
 
 
 def test_what_is_commented_out_is_the_default(made: Path) -> None:
-    """With all of it in force nothing changes; overrides for simulators have no default."""
+    """With all of it in force nothing changes; overrides for simulators have no default, nor has the officers' door."""
 
     def without_overrides(config: Config) -> Config:
         tenant = config.tenants[0]
@@ -125,7 +127,11 @@ def test_what_is_commented_out_is_the_default(made: Path) -> None:
                 account = replace(app.account, token_uri="https://127.0.0.1:1/token")
                 app = replace(app, account=account, token_uri_is_overridden=False)
             apps.append(replace(app, endpoint=None, ca_file=None))
-        return replace(config, tenants=(replace(tenant, apps=tuple(apps)),))
+        assert config.web is not None
+        assert config.web.listen == (Address("127.0.0.1", 8081),)
+        (provider,) = config.web.oidc
+        assert (provider.user_claim, provider.acr_values, provider.amr, provider.scopes) == ("sub", (), (), ("openid",))
+        return replace(config, tenants=(replace(tenant, apps=tuple(apps)),), web=None)
 
     assert without_overrides(examine(complete(made), made)) == read(made / "feierabend.toml")
 

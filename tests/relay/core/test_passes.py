@@ -9,14 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.core import editing
-from relay.core.admitting import Admission, end, issue, redeem, visit
+from relay.core.admitting import Admission, end, end_others, issue, note, redeem, visit
 from relay.core.draft import Draft
 from relay.core.errors import NotAdmitted, NotFound
-from relay.core.passes import LIVES, MOST, TRIES, Look, Pass, Passes, PassKind
+from relay.core.passes import IDLE, LIVES, MOST, TRIES, Look, Pass, Passes, PassKind
 from relay.core.private import PassKey, UserKey
 from tests.relay.core.scene import MINUTE, NOON, Scene, registration_of, tenant
 
-LINK, TOKEN, SUPPORT = PassKind
+LINK, TOKEN, SUPPORT, SESSION = PassKind
 
 
 def key(number: int) -> PassKey:
@@ -43,7 +43,7 @@ def held(scene: Scene, user: str = "anna") -> set[PassKey]:
     return {known for known, found in passes.items() if scene.now < found.expires_at}
 
 
-@pytest.mark.parametrize(("kind", "life"), [(LINK, 600.0), (TOKEN, 30 * 86400.0), (SUPPORT, 900.0)])
+@pytest.mark.parametrize(("kind", "life"), [(LINK, 600.0), (TOKEN, 30 * 86400.0), (SUPPORT, 900.0), (SESSION, 43200.0)])
 def test_a_pass_is_good_until_its_end_and_not_at_it(kind: PassKind, life: float) -> None:
     scene = scene_of()
     give(scene, kind, 1)
@@ -76,6 +76,101 @@ def test_a_link_is_good_once_also_within_one_batch() -> None:
             redeem(draft, key(1), key(3))
     assert refused.value.kind is LINK
     assert scene.people.passes.by_key == {key(2): Pass(TOKEN, scene.key("anna"), NOON + LIVES[TOKEN])}
+
+
+def test_a_link_may_be_changed_for_a_session_too() -> None:
+    scene = scene_of()
+    give(scene, LINK, 1)
+    scene.do(lambda draft: redeem(draft, key(1), key(2), SESSION))
+    assert scene.people.passes.by_key == {key(2): Pass(SESSION, scene.key("anna"), NOON + LIVES[SESSION])}
+
+
+# --- use
+
+
+def good(scene: Scene, number: int) -> bool:
+    return scene.people.passes.good(key(number), scene.now) is not None
+
+
+def test_a_session_ends_when_it_is_not_used_and_at_the_latest_after_twelve_hours() -> None:
+    scene = scene_of()
+    give(scene, SESSION, 1)
+    give(scene, TOKEN, 2)
+    scene.now = NOON + IDLE[SESSION] - 0.001
+    assert good(scene, 1)
+    scene.now += 0.001
+    assert (good(scene, 1), good(scene, 2)) == (False, True)
+    scene.now = NOON
+    while scene.now < NOON + LIVES[SESSION]:
+        assert good(scene, 1)
+        scene.people.passes.use(key(1), scene.now)
+        scene.now += 1200
+    assert not good(scene, 1)
+
+
+def test_of_the_sessions_of_one_person_there_are_five_and_tokens_are_counted_apart() -> None:
+    scene = scene_of()
+    for number in range(7):
+        scene.now += 1
+        give(scene, SESSION, number)
+        give(scene, TOKEN, 100 + number)
+    assert held(scene) == {key(n) for n in range(2, 7)} | {key(100 + n) for n in range(7)}
+
+
+def test_a_use_is_written_down_by_a_note_and_a_later_one_is_not_lost_by_that() -> None:
+    scene = scene_of()
+    give(scene, SESSION, 1)
+    passes = scene.people.passes
+    assert (passes.used_at(key(1)), passes.unnoted()) == (NOON, {})
+    passes.use(key(1), NOON + 60)
+    with scene.draft() as draft:
+        note(draft, passes.unnoted())
+        passes.use(key(1), NOON + 61)
+    assert passes.by_key[key(1)].noted == NOON + 60
+    assert (passes.used_at(key(1)), passes.unnoted()) == (NOON + 61, {key(1): NOON + 61})
+    scene.do(lambda draft: note(draft, passes.unnoted()))
+    assert passes.unnoted() == {}
+    again = Passes(passes.by_key)
+    assert again.used_at(key(1)) == NOON + 61
+
+
+def test_a_clock_that_is_set_back_takes_no_use_back() -> None:
+    scene = scene_of()
+    give(scene, SESSION, 1)
+    passes = scene.people.passes
+    passes.use(key(1), NOON + 60)
+    passes.use(key(1), NOON + 30)
+    assert passes.used_at(key(1)) == NOON + 60
+
+
+def test_what_has_ended_meanwhile_is_not_brought_back_by_a_note_and_its_use_is_forgotten() -> None:
+    scene = scene_of()
+    give(scene, SESSION, 1)
+    passes = scene.people.passes
+    passes.use(key(1), NOON + 60)
+    uses = passes.unnoted()
+    scene.do(lambda draft: end(draft, scene.key("anna"), SESSION))
+    assert passes.unnoted() == {}
+    with scene.draft() as draft:
+        note(draft, uses)
+        assert draft.batch.is_empty
+    give(scene, SESSION, 2)
+    passes.use(key(2), NOON + 60)
+    scene.people.forget(NOON + LIVES[SESSION])
+    assert passes.unnoted() == {}
+
+
+def test_ending_the_others_leaves_the_one_and_links_and_codes_and_other_people() -> None:
+    scene = scene_of()
+    for number, kind in enumerate((SESSION, SESSION, TOKEN, LINK, SUPPORT)):
+        give(scene, kind, number)
+    give(scene, SESSION, 9, "bert")
+    scene.do(lambda draft: end_others(draft, scene.key("anna"), key(1)))
+    assert held(scene) == {key(1), key(3), key(4)}
+    assert held(scene, "bert") == {key(9)}
+
+
+# --- links and codes
 
 
 @pytest.mark.parametrize("shown", ["used", "expired", "unknown", "a token", "a code"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import trio
@@ -219,6 +220,17 @@ def sources(people: People) -> Sources:
         Sample(lambda _p, _c, _n: False),
         lambda: 0,
     )
+
+
+def test_the_officers_door_is_up_or_not_where_there_is_one() -> None:
+    told = sources(People({}))
+    for up, value in ((None, None), (True, 1.0), (False, 0.0)):
+        metrics = samples(exposition(replace(told, web=partial(_is, up)), {}))
+        assert metrics.get(("feierabend_web_up",)) == value
+
+
+def _is(up: bool | None) -> bool | None:
+    return up
 
 
 def door() -> Server:

@@ -33,8 +33,8 @@ def pass_key(number: int) -> PassKey:
     return PassKey(b"\xa5" + number.to_bytes(3, "big") * 5)
 
 
-def a_pass(number: int, *, kind: PassKind = PassKind.TOKEN, expires_at: float = NOW) -> Pass:
-    return Pass(kind, user(number), expires_at, tries=number)
+def a_pass(number: int, *, kind: PassKind = PassKind.TOKEN, expires_at: float = NOW, noted: float = 0.0) -> Pass:
+    return Pass(kind, user(number), expires_at, tries=number, noted=noted)
 
 
 def a_visit(seq: int, owner: UserKey | None = None, *, at: float = NOW) -> Visit:
@@ -134,6 +134,7 @@ def a_full_batch(epoch: int) -> Batch:
             pass_key(1): a_pass(1),
             pass_key(2): a_pass(2, kind=PassKind.LINK, expires_at=NOW + 0.125),
             pass_key(3): a_pass(1, kind=PassKind.SUPPORT, expires_at=0.0),
+            pass_key(4): a_pass(2, kind=PassKind.SESSION, noted=NOW - 0.125),
         },
         visits=[a_visit(1), a_visit(2, anna), a_visit(3, bert, at=NOW + 0.125)],
         accounts={("city", "message"): Account(21, 1, 2, 3, 4, 5), ("county", "alarm"): Account(2**50)},

@@ -47,7 +47,7 @@ slots = st.builds(
 people = st.builds(PersonRecord, st.sampled_from(TENANTS), blobs)
 rests = st.builds(RestRecord, blobs, counters)
 ends = st.sampled_from([0.0, NOW, NOW + 0.5, NOW + DAY, NOW + 30 * DAY])
-passes = st.builds(Pass, st.sampled_from(PassKind), st.sampled_from(USERS), ends, st.integers(0, 5))
+passes = st.builds(Pass, st.sampled_from(PassKind), st.sampled_from(USERS), ends, st.integers(0, 5), ends)
 accounts = st.builds(Account, *[counters] * 6)
 steps_of_time = st.sampled_from([0.0, 0.5, 3600.0, DAY, 29 * DAY, 61 * DAY])
 

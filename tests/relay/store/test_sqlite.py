@@ -20,6 +20,7 @@ import pytest
 from relay.core.batch import Batch, PersonRecord
 from relay.core.books import Account
 from relay.core.devices import RestRecord
+from relay.core.passes import PassKind
 from relay.core.private import UserKey
 from relay.core.slots import Slot, Stub
 from relay.store.port import FeedbackRange, Loaded, StoreError, StoreMismatch
@@ -476,6 +477,21 @@ def test_a_file_of_version_3_keeps_what_it_holds_and_takes_passes_and_visits(pat
     assert version_of(path) == (NEWEST, APPLICATION_ID)
     with closing(SqliteStore(path)) as store:
         assert (store.load().passes, list(store.visits(user(1), 10))) == ({pass_key(1): a_pass(1)}, [a_visit(1)])
+
+
+def test_a_file_of_version_6_keeps_its_passes_and_takes_sessions(path: Path) -> None:
+    """No last use was written down in it."""
+    with closing(SqliteStore(path, migrations=MIGRATIONS[:6])) as store:
+        store.commit(Batch(NOW, store.load().epoch, passes={pass_key(1): a_pass(1)}))
+    assert version_of(path) == (6, APPLICATION_ID)
+    session = a_pass(2, kind=PassKind.SESSION, noted=NOW)
+    with closing(SqliteStore(path)) as store:
+        loaded = store.load()
+        assert loaded.passes == {pass_key(1): a_pass(1)}
+        noted = {pass_key(1): a_pass(1, noted=NOW + 60), pass_key(2): session}
+        store.commit(Batch(NOW, loaded.epoch, passes={**noted}))
+    assert version_of(path) == (NEWEST, APPLICATION_ID)
+    assert loaded_from(path).passes == noted
 
 
 def without_passes() -> Batch:
