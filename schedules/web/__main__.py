@@ -24,6 +24,7 @@ from hypercorn.typing import ASGIFramework
 
 from schedules.web import settings as settings_of
 from schedules.web.app import application
+from schedules.web.logins import providers
 from schedules.web.relay_client import connected
 from schedules.web.server import Address, serve
 from schedules.web.settings import BadSettings, Settings
@@ -47,8 +48,8 @@ async def run(
     task_status: trio.TaskStatus[list[Address]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until `stop`, then for the grace. Raises OSError."""
-    async with connected(Path(settings.socket)) as relay:
-        app = cast("ASGIFramework", application(relay, settings, time.time, tell))
+    async with connected(Path(settings.socket)) as relay, providers(settings.oidc) as known:
+        app = cast("ASGIFramework", application(relay, settings, time.time, tell, known))
         await serve(app, addresses, stop, grace=settings.grace_seconds * SERVING, task_status=task_status)
 
 
