@@ -8,7 +8,22 @@ from typing import Final
 from relay.core.passes import Look
 from relay.core.records import Records
 from relay.core.tenants import Tenant
-from relay.doors import alarms, bulk, devices, events, explain, feedback, me, openapi, orders, rest, sessions, users
+from relay.doors import (
+    alarms,
+    bulk,
+    devices,
+    events,
+    explain,
+    feedback,
+    me,
+    officers,
+    openapi,
+    orders,
+    rest,
+    sessions,
+    testing,
+    users,
+)
 from relay.doors.keys import Keys, Scope, Who
 from relay.doors.port import Engine
 from relay.doors.rest import Validate
@@ -80,6 +95,10 @@ def event_door(
             (b"v1", b"me", b"sessions"),
             {b"GET": (Who.OFFICER, sessions.get_sessions), b"DELETE": (Who.OFFICER, sessions.delete_sessions)},
         ),
+        Route(
+            (b"v1", b"me", b"test"),
+            {b"POST": (Who.OFFICER, testing.post_test), b"GET": (Who.OFFICER, testing.get_test)},
+        ),
         Route((b"v1", b"me", b"devices"), {b"GET": (Who.OFFICER, me.get_devices)}),
         Route((b"v1", b"me", b"bypasses"), {b"GET": (Who.OFFICER, me.get_bypasses)}),
         Route((b"v1", b"me", b"explain"), {b"GET": (Who.OFFICER, explain.get_my_explain)}),
@@ -91,5 +110,6 @@ def event_door(
                 b"DELETE": (Who.OFFICER, me.delete_support),
             },
         ),
+        *officers.ROUTES,
     )
     return Router(routes + further, keys, engine, clock, failed)

@@ -24,12 +24,13 @@ from schedules.web.oidc import Provider
 from schedules.web.port import Relay, RelayFault, SignedOut
 from schedules.web.sessions import Sender
 from schedules.web.settings import Settings
-from schedules.web.views import account, login, overview, rules
+from schedules.web.views import account, devices, login, overview, presets, preview, rhythm, rules, swap, waking
 from schedules.web.visit import Door, Page, Visit
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
-PAGES: Final[tuple[Page, ...]] = (*login.PAGES, *overview.PAGES, *rules.PAGES, *account.PAGES)
+_GROUPS: Final = (login, overview, preview, devices, waking, rules, rhythm, presets, swap, account)
+PAGES: Final[tuple[Page, ...]] = tuple(page for group in _GROUPS for page in group.PAGES)
 """All there is, but files."""
 
 
@@ -67,7 +68,15 @@ def _endpoint(door: Door, page: Page) -> Endpoint:
         try:
             return await _answer(page, visit)
         except Exception as error:  # the edge of a request: whatever it is, the others go on
-            door.tell({"event": "page_failed", "path": page.path, "error": type(error).__name__, "at": _place(error)})
+            door.tell(
+                {
+                    "event": "page_failed",
+                    "level": "error",
+                    "page": page.path,
+                    "kind": type(error).__name__,
+                    "place": _place(error),
+                }
+            )
             return problems.internal(visit)
 
     return endpoint

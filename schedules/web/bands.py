@@ -253,7 +253,8 @@ class _Painter:
                 label, times = "", ""
                 if not labelled and last - first >= LABELLED:
                     label, times = self._label(look, number, (at + at + width) / 2, began, over)
-                    labelled = True
+                    label, times = (label, times) if _fits(label, last - first) else ("", "")
+                    labelled = bool(label)
                 cells.append(Cell(last - first, look, label, times, first == split))
             at += width
         return tuple(cells)
@@ -319,6 +320,11 @@ class _Painter:
 
 
 _DARK: Final = frozenset({Look.FIXED, Look.RHYTHM})
+
+
+def _fits(label: str, quarters: int) -> bool:
+    """Whether it can be read on a phone, where a letter is as wide as three quarters; a whole day may cut it."""
+    return quarters == QUARTERS or quarters >= 3 * len(label) + 3
 
 
 def _times(spans: Sequence[Open], on_call: bool) -> list[str]:
