@@ -11,6 +11,8 @@ itself, with the evaluator the relay uses. Nothing here imports `relay`; the rel
     visit.py      one request: who, in which language, when, with which form; `render` and `redirect`
     texts.py      catalogues and templates; dates.py: dates in each convention
     port.py       what is asked of the relay; relay_client.py: by HTTP
+    logins.py     what all logins share; oidc*.py: accounts of the organisation; under_way.py: one that has begun
+    limits.py     how often somebody may try to sign in; client_address.py: who that is
     views/        one module a group of pages
 
 How to add a page. A module in `views/` has `PAGES`, a tuple of `Page`, and stands in the list of app.py:

@@ -7,7 +7,7 @@ answer, the officer has to say yes once more), the page holds all its fields and
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -18,16 +18,18 @@ from starlette.routing import BaseRoute, Route
 
 from schedules.web import assets, forms, problems, sessions, texts
 from schedules.web.guard import LARGEST, App, Guard, TooLarge
+from schedules.web.logins import logins
 from schedules.web.memory import Memory
+from schedules.web.oidc import Provider
 from schedules.web.port import Relay, RelayFault, SignedOut
 from schedules.web.sessions import Sender
 from schedules.web.settings import Settings
-from schedules.web.views import account, devices, overview, presets, preview, rhythm, rules, swap, waking
+from schedules.web.views import account, devices, login, overview, presets, preview, rhythm, rules, swap, waking
 from schedules.web.visit import Door, Page, Visit
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
-_GROUPS: Final = (overview, preview, devices, waking, rules, rhythm, presets, swap, account)
+_GROUPS: Final = (login, overview, preview, devices, waking, rules, rhythm, presets, swap, account)
 PAGES: Final[tuple[Page, ...]] = tuple(page for group in _GROUPS for page in group.PAGES)
 """All there is, but files."""
 
@@ -37,9 +39,11 @@ def application(
     settings: Settings,
     clock: Callable[[], float],
     tell: Callable[[Mapping[str, object]], None],
+    providers: Sequence[Provider] = (),
 ) -> App:
     """The whole door. `clock`: UTC seconds; `tell`: an event for operators."""
-    door = Door(settings, relay, texts.load(), assets.Assets(), Memory(), clock, tell)
+    shared = logins(settings, providers)
+    door = Door(settings, relay, texts.load(), assets.Assets(), Memory(), clock, tell, shared)
     routes: list[BaseRoute] = [
         Route("/", _to_language),
         Route("/static/{version}/{name}", door.assets.answer),
@@ -64,7 +68,15 @@ def _endpoint(door: Door, page: Page) -> Endpoint:
         try:
             return await _answer(page, visit)
         except Exception as error:  # the edge of a request: whatever it is, the others go on
-            door.tell({"event": "page_failed", "path": page.path, "error": type(error).__name__, "at": _place(error)})
+            door.tell(
+                {
+                    "event": "page_failed",
+                    "level": "error",
+                    "page": page.path,
+                    "kind": type(error).__name__,
+                    "place": _place(error),
+                }
+            )
             return problems.internal(visit)
 
     return endpoint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import ceil
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
@@ -62,14 +63,16 @@ def relay(visit: Visit, fault: RelayFault) -> Response:
 def signed_out(visit: Visit) -> Response:
     """To the way in; a form that was sent waits on its page meanwhile."""
     if not visit.form.fields:
-        response = visit.redirect("/login")
+        wished = "" if visit.is_act or visit.here == "/" else "?" + urlencode({"next": visit.here})
+        response = visit.redirect("/login" + wished)
     else:
         response = _page(
             visit, 401, visit.gettext("You are signed out"),
             visit.gettext("Nothing was saved yet, but what you have typed is still here. Sign in, then send it again."),
             again=visit.gettext("Send again"), sign_in=True,
         )  # fmt: skip
-    sessions.end(response, visit.door.settings)
+    if visit.known is not None:  # else it may be what a login under way is bound to, in another tab
+        sessions.end(response, visit.door.settings)
     return response
 
 

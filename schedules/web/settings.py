@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from schedules.web.client_address import LOOPBACK, networks
+from schedules.web.oidc_metadata import is_allowed
 from schedules.web.port import Secret
 
 
@@ -39,6 +41,8 @@ class Provider:
     amr: tuple[str, ...] = ()
     """All of these must be among the means."""
     scopes: tuple[str, ...] = ("openid",)
+    ca_file: str | None = None
+    """Who vouches for the provider's certificate, in place of the system's trust store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +55,11 @@ class Settings:
     tenant: str | None = None
     oidc: tuple[Provider, ...] = ()
     grace_seconds: float = 10.0
+    trusted_proxies: tuple[str, ...] = LOOPBACK
+    """Addresses and networks whose word about where a request comes from is taken (client_address.py)."""
+    login_attempts: int = 30
+    """Failed ones of one address in ten minutes (limits.py)."""
+    login_attempts_together: int = 6_000
 
     @property
     def host(self) -> str:
@@ -75,7 +84,25 @@ def read(text: bytes) -> Settings:
         raise BadSettings("base_url must be https, but for localhost")
     if not settings.listen:
         raise BadSettings("listen must name an address")
+    try:
+        networks(settings.trusted_proxies)
+    except ValueError as error:
+        raise BadSettings(f"trusted_proxies: {error}") from None
+    if settings.login_attempts < 1 or settings.login_attempts_together < settings.login_attempts:
+        raise BadSettings("login_attempts must be 1 or more, and login_attempts_together not less than that")
+    for index, provider in enumerate(settings.oidc):
+        _check(provider, f"oidc[{index}]")
     return settings
+
+
+def _check(provider: Provider, path: str) -> None:
+    if not is_allowed(provider.issuer, provider.issuer) or "?" in provider.issuer:
+        raise BadSettings(f"{path}.issuer must be https://…, but for a provider on this machine")
+    if "openid" not in provider.scopes:
+        raise BadSettings(f"{path}.scopes must name openid")
+    for name in ("tenant", "name", "client_id", "user_claim"):
+        if not getattr(provider, name):
+            raise BadSettings(f"{path}.{name} must not be empty")
 
 
 def _secret(kind: type, value: object) -> object:

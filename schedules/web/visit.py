@@ -21,6 +21,7 @@ from schedules.web import sessions
 from schedules.web.assets import Assets
 from schedules.web.dates import Dates
 from schedules.web.forms import Form
+from schedules.web.logins import Logins
 from schedules.web.memory import Memory, Step
 from schedules.web.port import Changed, Document, Rejected, Relay, Secret, SignedOut
 from schedules.web.settings import Settings
@@ -43,6 +44,7 @@ class Door:
     """UTC seconds."""
     tell: Callable[[Mapping[str, object]], None]
     """An event for operators, as one line; of nobody's."""
+    logins: Logins
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -159,10 +161,14 @@ class Visit:
 
     def _in(self, language: str) -> str:
         """This page in another language."""
+        return f"/{language}{self.here}"
+
+    @property
+    def here(self) -> str:
+        """This page below its language; the start page for those that have none."""
         path, query = self.request.url.path, self.request.url.query
-        prefix = f"/{self.language}/"
-        below = path[len(prefix) :] if path.startswith(prefix) else ""
-        return f"/{language}/{below}" + (f"?{query}" if query else "")
+        prefix = f"/{self.language}"
+        return path.removeprefix(prefix) + (f"?{query}" if query else "") if path.startswith(f"{prefix}/") else "/"
 
     def hidden(self) -> Markup:
         """The first line of every form of an officer: the CSRF token, and the version it was made from."""
@@ -194,6 +200,8 @@ class Visit:
 
     def remember(self, version: int | None, *, is_undo: bool = False) -> None:
         """A change was made that led to this version; Undo takes back to what was read before."""
+        if version == self.plan.version:
+            return  # it changed nothing
         before = None if self.plan.version is None else self.plan.document
         self.door.memory.keep(self.secret, Step(self.now, before, version, is_undo))
 

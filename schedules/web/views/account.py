@@ -41,8 +41,11 @@ async def end_code(visit: Visit) -> Response:
 
 
 async def sign_out(visit: Visit) -> Response:
+    """Here; and then, if that is wanted, at the provider by whom one has come in."""
     await visit.relay.sign_out(visit.secret)
-    return _ended(visit, "/login")
+    provider = sessions.provider(visit.request, visit.door.settings)
+    is_known = provider in visit.door.logins.providers
+    return _ended(visit, f"/signed-out/{provider}" if is_known else "/login")
 
 
 # --- what is kept

@@ -11,7 +11,7 @@ from schedules import policy
 from schedules.web import bands, choices, listing, switch
 from schedules.web.port import Endless
 from schedules.web.sky import sky, title
-from schedules.web.visit import Page, Visit
+from schedules.web.visit import CONFIRM, Page, Visit
 
 SHOWN = 3
 """Bypasses on the main page; all of them are on a page of their own."""
@@ -62,7 +62,8 @@ async def off_duty(visit: Visit) -> Response:
     if until is None:
         wrong = visit.gettext("Please give a date and a time, in the future.")
         return await _page(visit, 422, wrong=wrong, field="off")
-    visit.remember(await visit.relay.snooze(visit.secret, until, visit.plan.version))
+    confirmed = visit.form.text("confirm") == CONFIRM
+    visit.remember(await visit.relay.snooze(visit.secret, until, visit.plan.version, confirmed=confirmed))
     return visit.redirect("/#status")
 
 
