@@ -149,7 +149,7 @@ def lines(rules: Rules, table: Table, now: float, days: int = 14, language: str 
 def day_lines(rules: Rules, table: Table, start: int, end: int, language: str) -> list[str]:
     """A line for each day of the zone's calendar that [start, end) touches."""
     zone = rules.zone
-    days = list(_days(zone, start, end))
+    days = list(calendar_days(zone, start, end))
     found = phases(table, start, days[-1][2], rules) if days else ()
     reachable = [phase for phase in found if not phase.resting]
     return [_line(zone, day, start, reachable, language) for day in days]
@@ -179,13 +179,13 @@ def moment(zone: Zone, at: int, now: int, language: str) -> str:
         named = _weekday(day, language)
     else:
         named = _date(day, language, _DATE if ahead < _YEAR else _DATE_OF_YEAR)
-    return f"{named} {_clock(zone.wall(at))}"
+    return f"{named} {clock(zone.wall(at))}"
 
 
 def stamp(zone: Zone, at: int, language: str) -> str:
     """An instant by its date: Di 24.11. 22:00."""
     wall = zone.wall(at)
-    return f"{_date(wall // DAY, language)} {_clock(wall)}"
+    return f"{_date(wall // DAY, language)} {clock(wall)}"
 
 
 def clock_change(zone: Zone, start: int, end: int, language: str) -> str:
@@ -239,10 +239,10 @@ def _cause(carriers: Iterable[Window | Override], language: str) -> str:
 
 def _words(carriers: Iterable[Window | Override], language: str) -> tuple[str, ...]:
     """What the rules are called; each word once."""
-    return tuple(dict.fromkeys(_word(rule, language) for rule in carriers))
+    return tuple(dict.fromkeys(called(rule, language) for rule in carriers))
 
 
-def _word(rule: Window | Override, language: str) -> str:
+def called(rule: Window | Override, language: str) -> str:
     """Its label, on one line (labels are anybody's text, and a terminal obeys control characters), else its kind."""
     label = " ".join("".join(letter if letter.isprintable() else " " for letter in rule.label).split())
     kind = rule.kind if isinstance(rule, Window) else RestKind.OFF if rule.rests else None
@@ -252,7 +252,7 @@ def _word(rule: Window | Override, language: str) -> str:
 # --- the calendar
 
 
-def _days(zone: Zone, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+def calendar_days(zone: Zone, start: int, end: int) -> Iterator[tuple[int, int, int]]:
     """(day, its first instant, the next day's first instant) of the days that [start, end) touches.
 
     A day that the zone left out (Samoa, 30 December 2011) has no instant and does not appear.
@@ -275,7 +275,7 @@ def _line(zone: Zone, day: tuple[int, int, int], start: int, reachable: list[Pha
     else:
         text = _SPANS_REACHABLE if spans else _SPANS_REST
     told = ", ".join(
-        f"{_clock(zone.wall(first), by_minute=first == start)}-{'24:00' if last == over else _clock(zone.wall(last))}"
+        f"{clock(zone.wall(first), by_minute=first == start)}-{'24:00' if last == over else clock(zone.wall(last))}"
         for first, last in spans or [whole]
     )
     line = said(text, language, date=_date(number, language), spans=told)
@@ -292,7 +292,7 @@ def _date(day: int, language: str, text: Text = _DATE) -> str:
     return said(text, language, weekday=_weekday(day, language), day=calendar.day, month=month, year=calendar.year)
 
 
-def _clock(wall: int, *, by_minute: bool = False) -> str:
+def clock(wall: int, *, by_minute: bool = False) -> str:
     """What the clock shows; its seconds only where there are any, so that two edges never read the same."""
     minutes, seconds = divmod(wall % DAY, 60)
     hours, minutes = divmod(minutes, 60)

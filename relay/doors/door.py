@@ -16,6 +16,7 @@ from relay.doors import (
     explain,
     feedback,
     me,
+    officers,
     openapi,
     orders,
     rest,
@@ -109,5 +110,6 @@ def event_door(
                 b"DELETE": (Who.OFFICER, me.delete_support),
             },
         ),
+        *officers.ROUTES,
     )
     return Router(routes + further, keys, engine, clock, failed)

@@ -1,0 +1,140 @@
+"""The table of pages, and what stands between a request and a view: who asks, is the form ours, and what went wrong.
+
+Pages of errors tell what happened and what to do, in the officer's language, and nothing of what is inside. What was
+typed is never lost: where a form could not be taken for a reason that passes (the session was over, the relay did not
+answer, the officer has to say yes once more), the page holds all its fields and a button that sends it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from schedules.web import assets, forms, problems, sessions, texts
+from schedules.web.guard import LARGEST, App, Guard, TooLarge
+from schedules.web.memory import Memory
+from schedules.web.port import Relay, RelayFault, SignedOut
+from schedules.web.sessions import Sender
+from schedules.web.settings import Settings
+from schedules.web.views import account, devices, overview, preview, rules, waking
+from schedules.web.visit import Door, Page, Visit
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+_GROUPS: Final = (overview, preview, devices, waking, rules, account)
+PAGES: Final[tuple[Page, ...]] = tuple(page for group in _GROUPS for page in group.PAGES)
+"""All there is, but files."""
+
+
+def application(
+    relay: Relay,
+    settings: Settings,
+    clock: Callable[[], float],
+    tell: Callable[[Mapping[str, object]], None],
+) -> App:
+    """The whole door. `clock`: UTC seconds; `tell`: an event for operators."""
+    door = Door(settings, relay, texts.load(), assets.Assets(), Memory(), clock, tell)
+    routes: list[BaseRoute] = [
+        Route("/", _to_language),
+        Route("/static/{version}/{name}", door.assets.answer),
+        *(_route(door, page) for page in PAGES),
+        Route("/{path:path}", _nowhere(door)),
+    ]
+    return Guard(Starlette(routes=routes), settings.host)
+
+
+def _route(door: Door, page: Page) -> Route:
+    methods = [method for method, view in (("GET", page.show), ("POST", page.act)) if view is not None]
+    path = page.path if page.bare else "/{language}" + page.path
+    return Route(path, _endpoint(door, page), methods=methods)
+
+
+def _endpoint(door: Door, page: Page) -> Endpoint:
+    async def endpoint(request: Request) -> Response:
+        language = request.path_params.get("language", texts.wanted(request.headers.get("accept-language", "")))
+        if language not in texts.LANGUAGES:
+            return await _nowhere(door)(request)
+        visit = Visit(door, request, language, door.clock(), known=sessions.shown(request, door.settings))
+        try:
+            return await _answer(page, visit)
+        except Exception as error:  # the edge of a request: whatever it is, the others go on
+            door.tell({"event": "page_failed", "path": page.path, "error": type(error).__name__, "at": _place(error)})
+            return problems.internal(visit)
+
+    return endpoint
+
+
+async def _answer(page: Page, visit: Visit) -> Response:
+    try:
+        if visit.is_act:
+            assert page.act is not None
+            visit = replace(visit, form=await _form(visit.request))
+            refusal = _refusal(page, visit)
+            if refusal is not None:
+                return refusal
+        view = page.act if visit.is_act else page.show
+        assert view is not None
+        if not page.public:
+            visit = await visit.signed_in()
+        return await view(visit)
+    except SignedOut:
+        return problems.signed_out(visit)
+    except RelayFault as fault:
+        return problems.relay(visit, fault)
+    except TooLarge:
+        return problems.too_large(visit)
+    except forms.BadForm:
+        return problems.unreadable(visit)
+
+
+async def _form(request: Request) -> forms.Form:
+    """Raises BadForm, TooLarge."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != forms.MEDIA:
+        raise forms.BadForm
+    if int(request.headers.get("content-length", "0")) > LARGEST:  # known before anything is read
+        raise TooLarge
+    return forms.read(await request.body())
+
+
+def _refusal(page: Page, visit: Visit) -> Response | None:
+    """Whether the form is one of ours, sent by its reader."""
+    sender = sessions.sender(visit.request.headers, visit.door.settings)
+    if sender is Sender.ELSEWHERE:
+        return problems.foreign(visit)
+    if page.public:
+        return None if sender is Sender.OURS else problems.foreign(visit)
+    if visit.known is not None and sessions.is_csrf(visit.known, visit.form.text("csrf")):
+        return None
+    if visit.known is None:
+        return problems.signed_out(visit)
+    # The session is another one than when the form was made: signed in again meanwhile. Asked of our own pages only.
+    return problems.once_more(visit) if sender is Sender.OURS else problems.foreign(visit)
+
+
+async def _to_language(request: Request) -> Response:
+    return RedirectResponse(
+        f"/{texts.wanted(request.headers.get('accept-language', ''))}/", 302, {"vary": "accept-language"}
+    )
+
+
+def _nowhere(door: Door) -> Endpoint:
+    async def nowhere(request: Request) -> Response:
+        first = request.url.path.split("/")[1]
+        language = first if first in texts.LANGUAGES else texts.wanted(request.headers.get("accept-language", ""))
+        return problems.nowhere(Visit(door, request, language, door.clock()))
+
+    return nowhere
+
+
+def _place(error: BaseException) -> str:
+    """Where it was raised; of the message nothing is told, for a value may stand in it."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "" if trace is None else f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}"

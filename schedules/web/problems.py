@@ -1,0 +1,134 @@
+"""Pages of what went wrong: what happened, and what to do. Most of them keep the form (app.py says why)."""
+
+from __future__ import annotations
+
+from math import ceil
+
+from starlette.responses import Response
+
+from schedules.web import sessions
+from schedules.web.port import Away, Busy, Changed, Endless, Missing, NotReachable, Refused, Rejected, RelayFault
+from schedules.web.visit import CONFIRM, Visit
+
+_OURS = frozenset({"csrf", "confirm"})
+"""Fields that a page which keeps a form makes anew."""
+
+
+def relay(visit: Visit, fault: RelayFault) -> Response:
+    """The page for what the relay refused, where the view did not know better."""
+    gettext = visit.gettext
+    match fault:
+        case Changed():
+            return _page(
+                visit, 409, gettext("Changed meanwhile"),
+                gettext("Your rest times were changed elsewhere, perhaps in a second window. Nothing was saved here."),
+            )  # fmt: skip
+        case NotReachable():
+            return _page(
+                visit, 409, gettext("Are you sure?"),
+                gettext("After this you are not reachable for a single minute in the next five weeks."),
+                again=gettext("Yes, save it so"), confirm=CONFIRM,
+            )  # fmt: skip
+        case Endless():
+            return _page(
+                visit,
+                409,
+                gettext("This rest has no end"),
+                gettext("Please choose until when you want to be reachable."),
+            )
+        case Rejected():
+            faults = [p.german if visit.language == "de" else p.sentence for p in fault.problems]
+            return _page(visit, 422, gettext("Not saved"), gettext("The relay did not take it:"), faults=faults)
+        case Busy():
+            minutes = ceil(fault.retry_after / 60)
+            return _page(
+                visit, 429, gettext("Too often"),
+                visit.ngettext("Please try again in a minute.", "Please try again in %(num)s minutes.", minutes),
+                again=gettext("Send again") if visit.is_act else "", retry_after=fault.retry_after,
+            )  # fmt: skip
+        case Away():
+            return _page(
+                visit, 503, gettext("Not possible at the moment"),
+                gettext("The relay does not answer. Messages and alarms are not affected by this page."),
+                again=gettext("Send again") if visit.is_act else "", retry_after=fault.retry_after,
+            )  # fmt: skip
+        case Missing():
+            return nowhere(visit)
+        case Refused():
+            return _page(visit, 403, gettext("Not allowed"), gettext("This is not possible for you."))
+    raise fault
+
+
+def signed_out(visit: Visit) -> Response:
+    """To the way in; a form that was sent waits on its page meanwhile."""
+    if not visit.form.fields:
+        response = visit.redirect("/login")
+    else:
+        response = _page(
+            visit, 401, visit.gettext("You are signed out"),
+            visit.gettext("Nothing was saved yet, but what you have typed is still here. Sign in, then send it again."),
+            again=visit.gettext("Send again"), sign_in=True,
+        )  # fmt: skip
+    sessions.end(response, visit.door.settings)
+    return response
+
+
+def once_more(visit: Visit) -> Response:
+    """The form was made in a session that is over."""
+    return _page(
+        visit, 409, visit.gettext("Please confirm"),
+        visit.gettext("You have signed in again since you opened this form. Nothing was saved yet."),
+        again=visit.gettext("Send again"),
+    )  # fmt: skip
+
+
+def foreign(visit: Visit) -> Response:
+    return _page(
+        visit, 403, visit.gettext("Not accepted"),
+        visit.gettext("This form did not come from this page. Please open the page and try again."),
+    )  # fmt: skip
+
+
+def too_large(visit: Visit) -> Response:
+    return _page(visit, 413, visit.gettext("Too much"), visit.gettext("The form was too large."))
+
+
+def unreadable(visit: Visit) -> Response:
+    return _page(visit, 400, visit.gettext("Not understood"), visit.gettext("The form could not be read."))
+
+
+def nowhere(visit: Visit) -> Response:
+    return _page(visit, 404, visit.gettext("There is nothing here"), visit.gettext("Perhaps it was deleted meanwhile."))
+
+
+def internal(visit: Visit) -> Response:
+    return _page(
+        visit, 500, visit.gettext("Something went wrong here"),
+        visit.gettext("This is our fault. Your rest times are as they were, unless the start page shows otherwise."),
+    )  # fmt: skip
+
+
+def _page(
+    visit: Visit,
+    status: int,
+    title: str,
+    sentence: str,
+    *,
+    again: str = "",
+    confirm: str = "",
+    sign_in: bool = False,
+    faults: list[str] | None = None,
+    retry_after: float | None = None,
+) -> Response:
+    kept = [(name, value) for name, value in visit.form.fields if name not in _OURS] if again else []
+    if confirm:
+        kept.append(("confirm", confirm))
+    if again and visit.known is not None and not sign_in:
+        kept.append(("csrf", sessions.csrf(visit.known)))
+    response = visit.render(
+        "problem.html", status, title=title, sentence=sentence, again=again, kept=kept, sign_in=sign_in,
+        faults=faults or [],
+    )  # fmt: skip
+    if retry_after is not None:
+        response.headers["retry-after"] = str(ceil(retry_after))
+    return response

@@ -1,0 +1,249 @@
+"""The relay as `port.Relay` has it, by HTTP over its Unix socket.
+
+A path in an address of a Unix socket has 107 bytes at most, and folders are often longer; so the folder is opened once
+and the socket named by the descriptor (Linux: /proc/self/fd), as the relay does too.
+
+Every question has a deadline here, at the edge: the relay answers in milliseconds or says that it is busy; beyond
+`PATIENCE` an officer had better be told than kept waiting. What comes back is JSON of our own relay; if its shape is
+not what we know, that is `Away` as well, for then another version answers.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final, NoReturn
+from urllib.parse import quote
+
+import msgspec
+import trio
+
+from schedules import Problem, Wake
+from schedules.web import answers
+from schedules.web.http import Answer, HttpClient, NoAnswer, over_socket
+from schedules.web.port import (
+    Away,
+    Busy,
+    Bypass,
+    Changed,
+    Code,
+    Device,
+    Document,
+    Effect,
+    Endless,
+    Kept,
+    Missing,
+    NotReachable,
+    Opened,
+    OpenSession,
+    Piercing,
+    Refused,
+    Rejected,
+    Secret,
+    SignedOut,
+    State,
+    Support,
+    WakeTest,
+)
+
+PATIENCE: Final = 10.0
+"""Seconds for an answer."""
+CONNECTIONS: Final = 50
+"""To the relay, at most; what is beyond waits for one."""
+LARGEST: Final = 4 * 1024 * 1024
+"""Bytes of an answer: all that is kept of an officer."""
+
+
+@asynccontextmanager
+async def connected(socket: Path) -> AsyncIterator[RelayClient]:
+    """A client for the length of the block. Raises OSError when there is no such folder."""
+    folder = os.open(socket.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        named = Path(f"/proc/self/fd/{folder}/{socket.name}")
+        async with over_socket(named, most_bytes=LARGEST, most_connections=CONNECTIONS) as http:
+            yield RelayClient(http)
+    finally:
+        os.close(folder)
+
+
+class RelayClient:
+    """`port.Relay`, over HTTP."""
+
+    def __init__(self, http: HttpClient) -> None:
+        self._http = http
+
+    # sessions
+
+    async def redeem(self, link: Secret) -> Opened:
+        return answers.opened(await self._json(None, "POST", "/v1/me/session", {"link": link.value}))
+
+    async def open(self, tenant: str, user: str) -> Opened:
+        return answers.opened(await self._json(None, "POST", "/v1/door/session", {"tenant": tenant, "user": user}))
+
+    async def sign_out(self, session: Secret) -> None:
+        await self._ask(session, "DELETE", "/v1/me/token")
+
+    async def sessions(self, session: Secret) -> tuple[OpenSession, ...]:
+        return answers.sessions(await self._json(session, "GET", "/v1/me/sessions"))
+
+    async def end_others(self, session: Secret) -> None:
+        await self._ask(session, "DELETE", "/v1/me/sessions")
+
+    # rest
+
+    async def state(self, session: Secret) -> State:
+        return answers.state(await self._json(session, "GET", "/v1/me/state"))
+
+    async def rest(self, session: Secret) -> Kept | None:
+        try:
+            answer = await self._ask(session, "GET", "/v1/me/rest")
+        except Missing:
+            return None
+        return answers.kept(_decoded(answer.body), answer.headers.get("etag", ""))
+
+    async def save(self, session: Secret, document: Document, version: int | None, *, confirmed: bool = False) -> int:
+        path = "/v1/me/rest" + ("?confirm=never-reachable" if confirmed else "")
+        return answers.version(await self._json(session, "PUT", path, document, version))
+
+    async def delete_rest(self, session: Secret, version: int | None) -> None:
+        await self._ask(session, "DELETE", "/v1/me/rest", None, version)
+
+    async def snooze(self, session: Secret, until: float, version: int | None) -> int:
+        return answers.version(await self._json(session, "POST", "/v1/me/rest/snooze", {"until": until}, version))
+
+    async def reachable(self, session: Secret, until: float | None, version: int | None) -> int:
+        body = {} if until is None else {"until": until}
+        return answers.version(await self._json(session, "POST", "/v1/me/rest/reachable", body, version))
+
+    async def effect(self, session: Secret, document: Document) -> Effect:
+        return answers.effect(await self._json(session, "POST", "/v1/me/rest/preview", document))
+
+    # devices
+
+    async def devices(self, session: Secret) -> tuple[Device, ...]:
+        return answers.devices(await self._json(session, "GET", "/v1/me/devices"))
+
+    async def wake(self, session: Secret, device: str, wake: Wake, version: int | None) -> int:
+        path = f"/v1/me/devices/{quote(device, safe='')}"
+        return answers.version(await self._json(session, "PUT", path, {"wake": wake.value}, version))
+
+    async def piercing(self, session: Secret) -> tuple[Piercing, ...]:
+        return answers.piercing(await self._json(session, "GET", "/v1/me/classes"))
+
+    async def bypasses(self, session: Secret) -> tuple[Bypass, ...]:
+        return answers.bypasses(await self._json(session, "GET", "/v1/me/bypasses"))
+
+    async def test(self, session: Secret) -> None:
+        await self._ask(session, "POST", "/v1/me/test")
+
+    async def tested(self, session: Secret) -> WakeTest | None:
+        try:
+            return answers.tested(await self._json(session, "GET", "/v1/me/test"))
+        except Missing:
+            return None
+
+    # support, export, the end
+
+    async def support(self, session: Secret) -> Support:
+        return answers.support(await self._json(session, "GET", "/v1/me/support"))
+
+    async def new_code(self, session: Secret) -> Code:
+        return answers.code(await self._json(session, "POST", "/v1/me/support"))
+
+    async def end_code(self, session: Secret) -> None:
+        await self._ask(session, "DELETE", "/v1/me/support")
+
+    async def export(self, session: Secret) -> bytes:
+        return (await self._ask(session, "GET", "/v1/me/export")).body
+
+    async def calendar(self, session: Secret, language: str) -> bytes:
+        return (await self._ask(session, "GET", "/v1/me/rest.ics", language=language)).body
+
+    async def delete_everything(self, session: Secret) -> None:
+        await self._ask(session, "DELETE", "/v1/me")
+
+    # asking
+
+    async def _json(
+        self, session: Secret | None, method: str, path: str, body: object = None, version: int | None = None
+    ) -> Any:  # noqa: ANN401 (JSON; `answers` gives it a shape)
+        return _decoded((await self._ask(session, method, path, body, version)).body)
+
+    async def _ask(
+        self,
+        session: Secret | None,
+        method: str,
+        path: str,
+        body: object = None,
+        version: int | None = None,
+        *,
+        language: str = "",
+    ) -> Answer:
+        headers = {"accept-language": language} if language else {}
+        if session is not None:
+            headers["authorization"] = f"Bearer {session.value}"
+        if version is not None:
+            headers["if-match"] = f'"{version}"'
+        content = None
+        if body is not None:
+            headers["content-type"] = "application/json"
+            content = msgspec.json.encode(body)
+        try:
+            with trio.fail_after(PATIENCE):
+                answer = await self._http.send(method, path, headers=headers, content=content)
+        except (NoAnswer, trio.TooSlowError):
+            raise Away from None
+        if not 200 <= answer.status < 300:
+            _raise(answer)
+        return answer
+
+
+def _raise(answer: Answer) -> NoReturn:
+    """What the relay's refusal means here."""
+    problem = _problem(answer)
+    match answer.status:
+        case 401:
+            raise SignedOut
+        case 403:
+            raise Refused
+        case 404:
+            raise Missing
+        case 409:
+            raise Endless if problem.get("type") == "/problems/endless" else NotReachable
+        case 412:
+            raise Changed(answers.etag(answer.headers.get("etag", "")))
+        case 422:
+            raise Rejected(tuple(_fault(error) for error in problem.get("errors", ())))
+        case 429:
+            raise Busy(_seconds(answer))
+        case _:
+            raise Away(_seconds(answer))
+
+
+def _decoded(body: bytes) -> Any:  # noqa: ANN401 (JSON)
+    try:
+        return msgspec.json.decode(body)
+    except msgspec.DecodeError:
+        raise Away from None
+
+
+def _problem(answer: Answer) -> Mapping[str, Any]:
+    try:
+        problem = msgspec.json.decode(answer.body)
+    except msgspec.DecodeError:
+        return {}
+    return problem if isinstance(problem, dict) else {}
+
+
+def _fault(error: Mapping[str, Any]) -> Problem:
+    sentence = str(error.get("sentence", ""))
+    return Problem(str(error.get("path", "")), sentence, str(error.get("german", sentence)))
+
+
+def _seconds(answer: Answer) -> float:
+    try:
+        return float(answer.headers.get("retry-after", "5"))
+    except ValueError:
+        return 5.0
