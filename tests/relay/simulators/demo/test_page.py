@@ -40,13 +40,14 @@ async def test_the_page_is_open_for_the_sample_officer_until_it_is_ended() -> No
             address = await links.receive()
             parts = urlsplit(address)
             origin = f"{parts.scheme}://{parts.netloc}"
-            async with httpx.AsyncClient(trust_env=False, headers={"accept-language": "en"}) as browser:
+            usual = {"accept-language": "en", "content-type": "application/x-www-form-urlencoded"}
+            async with httpx.AsyncClient(trust_env=False, headers=usual) as browser:
                 offered = await browser.get(address)
                 assert offered.status_code == 200
                 signed_in = await browser.post(address, headers={"origin": origin}, follow_redirects=True)
                 assert signed_in.status_code == 200
                 assert f"{MESSAGES} messages are waiting" in signed_in.text
-                assert "Dienst-Handy" in (await browser.get(f"{origin}/en/")).text
+                assert "Dienst-Handy" in (await browser.get(f"{origin}/en/devices")).text
                 again = await browser.post(address, headers={"origin": origin})
                 assert again.status_code == 403
             nursery.cancel_scope.cancel()
