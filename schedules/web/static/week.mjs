@@ -6,7 +6,7 @@
    A row whose times are on no quarter is left as it is, and is not painted. */
 
 const QUARTERS = 96, WEEK = 7 * QUARTERS;
-const form = document.querySelector(".rows"), place = document.getElementById("week");
+const form = document.querySelector(".rows"), place = document.getElementById("paint");
 const blank = document.getElementById("row"), plus = document.getElementById("more-rows");
 const days = place.dataset.days.split(","), short = place.dataset.short.split(",");
 const wide = matchMedia("(min-width: 44rem)").matches;

@@ -30,7 +30,7 @@ async def _page(visit: Visit, tested: WakeTest | None, *, busy: float | None = N
     names = {
         "apns": visit.gettext("iPhone or iPad"),
         "fcm": visit.gettext("Android"),
-        "pc": visit.gettext("Computer"),
+        "none": visit.gettext("Computer"),
     }
     wakes = [
         (Wake.FOLLOW, visit.gettext("Follows my rest")),
