@@ -333,6 +333,7 @@ class RelayEngine:
 
     async def delete_own(self, tenant: Tenant, user: UserKey, if_match: IfMatch) -> None:
         await self._journal.edit(tenant, lambda draft: editing.delete_own(draft, tenant, user, if_match))
+        self._people.trials.drop(user)
 
     def wakes(self, tenant: Tenant, user: UserKey, now: float) -> Mapping[str, str]:
         person = self._people.by_key.get(user)

@@ -28,7 +28,7 @@ async def _page(visit: Visit, status: int = 200, *, wrong: str = "", field: str 
     plan, now = visit.plan, visit.now
     above = sky(visit)
     listed = listing.rules(visit)
-    is_empty = not listed and not switch.is_off(plan.document)
+    is_empty = all(rule.was_pressed for rule in listed) and not switch.is_off(plan.document)
     shown = {} if is_empty else {"fortnight": bands.fortnight(plan.document, now, visit.language)}
     week = [] if is_empty else bands.week(plan.document, now, visit.language)
     return visit.render(

@@ -117,6 +117,14 @@ async def test_who_has_not_tested_is_told_so_and_each_is_told_his_own(house: Hou
     assert (await mine(house, anna)).status == 404
 
 
+async def test_it_goes_with_what_else_is_the_officers_own(house: House, autojump_clock: MockClock) -> None:
+    await house.register("anna")
+    officer = await house.officer()
+    await mine(house, officer, "POST")
+    assert (await house.ask("DELETE", "/v1/me", headers=[officer])).status == 204
+    assert (await mine(house, await house.officer())).status == 404
+
+
 async def test_no_key_tests_anybody_and_no_backend_posts_the_class(house: House, autojump_clock: MockClock) -> None:
     await house.register("anna")
     for key in ("backend", "control", "devices", "rest", "support"):

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import cast
 
 import pytest
 
@@ -47,7 +48,7 @@ async def door(*windows: object, overrides: tuple[object, ...] = ()) -> AsyncIte
 
 def windows(relay: PaperRelay) -> list[dict[str, object]]:
     assert relay.document is not None
-    return json.loads(json.dumps(relay.document["windows"]))
+    return cast("list[dict[str, object]]", relay.document["windows"])
 
 
 # --- one rule
@@ -241,6 +242,17 @@ async def test_a_deletion_that_releases_messages_is_shown_first() -> None:
         assert "1 Hinweis wartet: Er geht sofort hinaus." in page.text
         await made.press("Löschen")
         assert windows(relay) == []
+
+
+async def test_where_everything_is_turned_off_the_rules_are_painted_all_the_same() -> None:
+    async with door(NIGHT) as (made, relay):
+        await made.go("/de/")
+        await made.press("Alles ausschalten")
+        await made.go("/de/rules/windows/0")
+        page = await made.press("Vorschau", to="07:00")
+        assert "erreichbar 07:00–22:00" in page.text
+        assert "ganztags" not in page.text
+        assert relay.version == 2
 
 
 # --- two versions
