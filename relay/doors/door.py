@@ -83,6 +83,6 @@ def event_door(
                 b"DELETE": (Who.OFFICER, me.delete_support),
             },
         ),
-        *officers.ROUTES,
+        *officers.routes(),
     )
     return Router(routes, keys, engine, clock, failed)
