@@ -8,8 +8,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.relay.doors.house import NIGHT, NOON, NOON_REST, House, bearer
-from tests.relay.doors.http_client import JSON, PACK, request
+from tests.relay.doors.house import NIGHT, NOON, NOON_REST, House
 from tests.relay.doors.test_acts import ENDLESS, HOUR, Anna, anna_of
 
 SHIFTS = {
@@ -162,30 +161,6 @@ async def test_an_edit_of_a_device_has_an_effect_too(
     await anna.house.post({"user": "anna"})
     (message,) = (await preview(anna, {**NOON_REST, "devices": {"phone": {"wake": wake}}}))["effect"]["leaves"]
     assert message["due_after"] == after
-
-
-async def test_while_many_ask_for_previews_an_event_waits_for_one_of_them(
-    anna: Anna, autojump_clock: MockClock
-) -> None:
-    """Not for all: in each pass of the loop one is worked out."""
-    house, answered = anna.house, 0
-    backend = house.connect()
-
-    async def ask() -> None:
-        nonlocal answered
-        await preview(anna)
-        answered += 1
-
-    async with trio.open_nursery() as nursery:
-        for _ in range(60):
-            nursery.start_soon(ask)
-        while not answered:
-            await trio.lowlevel.checkpoint()
-        event = request("POST", "/v1/events", PACK[JSON]({"user": "anna"}), [bearer("backend"), ("Content-Type", JSON)])
-        assert (await backend.ask(event)).status == 202
-        assert answered < 40
-    await backend.aclose()
-    assert answered == 60
 
 
 async def test_a_preview_is_for_its_owner_only(anna: Anna, autojump_clock: MockClock) -> None:
