@@ -3,9 +3,11 @@
 Each person stands in the heap at most for its earliest instant; older entries are recognised by `Person.wake_at` and
 thrown away when they surface. What a commit touched does not go through the heap: it is considered at once, in one
 pass, and handed to the lanes as lists, shuffled, so that who is woken together does not show who was written to
-together (P9). A list too long for one pass is shuffled before it is cut, and entries of one instant leave the heap in
-random order: else the passes would keep the order of the recipients. Who stands in line is not entered again: under
-more load than the dispatcher can follow the lines are as long as there are people, and no longer.
+together (P9). A list too long for one pass is brought into the order of the pseudonyms before it is cut, beginning
+anywhere, and entries of one instant leave the heap in random order: else the passes would keep the order of the
+recipients. A pseudonym says nothing of whom it stands for (core/pseudonym.py), and neighbours in that order lie on one
+page of the database, where a pass of people drawn by lot would rewrite a page for each. Who stands in line is not
+entered again: under more load than the dispatcher can follow the lines are as long as there are people, and no longer.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from itertools import count
+from operator import attrgetter
 from random import Random
 from typing import Final, Protocol
 
@@ -24,6 +27,7 @@ from relay.core.events import NEVER
 from relay.core.fanout import ask_again, consider
 from relay.core.flight import Flight
 from relay.core.people import Person
+from relay.core.private import UserKey
 from relay.core.tables import Tables
 
 CHUNK: Final = 500
@@ -38,6 +42,7 @@ FEW: Final = 10
 """People looked at together then: some milliseconds, where their tables are made."""
 BREATH: Final = 0.01
 """Seconds between them."""
+_KEY: Final[Callable[[Person], UserKey]] = attrgetter("key")
 ROOMY: Final = 10_000
 """Entries of the heap below which outdated ones are left alone."""
 
@@ -95,19 +100,24 @@ class Dispatcher:
         """Something about these persons changed: work out anew when they are due."""
         if not persons:
             return
+        overtakes = bool(self._touched) or len(persons) > CHUNK  # a whole force perhaps: alarms do not wait for it
         if len(persons) > CHUNK:
-            persons = self._rng.sample(persons, len(persons))
-        if self._touched or len(persons) > CHUNK:  # a whole force perhaps: alarms overtake it
-            for person in persons:
-                if _has_alarm(person):
-                    self._alarmed.add(person)
-            persons = [person for person in persons if not _has_alarm(person)]
+            persons = self._neighbours(persons)
         for person in persons:
+            if overtakes and _has_alarm(person):
+                self._alarmed.add(person)
+                continue
             line = self._touched.get(person.tenant.name)
             if line is None:
                 line = self._touched[person.tenant.name] = _Line()
             line.add(person)
         self._wake.set()
+
+    def _neighbours(self, persons: Sequence[Person]) -> list[Person]:
+        """In the order of their keys; each time somebody else is the first."""
+        ordered = sorted(persons, key=_KEY)
+        first = self._rng.randrange(len(ordered))
+        return ordered[first:] + ordered[:first]
 
     def next_due(self) -> float:
         """The earliest instant at which anything is due; infinite if none. For the stepped clock and for tests."""

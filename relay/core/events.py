@@ -65,6 +65,16 @@ class EventClass:
     rate_per_hour: int = 60
     """Piercing events per hour and role above which each is flagged in its record."""
 
+    is_urgent: bool = field(init=False, repr=False, compare=False)
+    """Overtakes what waits at a lane or for a commit."""
+    yields: bool = field(init=False, repr=False, compare=False)
+    """Waits while the user reads on another device: what is shown there need not ring here."""
+
+    def __post_init__(self) -> None:
+        """What follows from the rest, and is asked for every wakeup."""
+        object.__setattr__(self, "is_urgent", self.pierces and not self.renewal and not self.is_trial)
+        object.__setattr__(self, "yields", self.cancellable and not self.pierces)
+
     @property
     def needs_authority(self) -> bool:
         """May go out in rest: so somebody answers for it, and it is recorded."""
@@ -74,16 +84,6 @@ class EventClass:
     def needs(self) -> Scope:
         """The scope for it: what may go out in rest needs more than `events`."""
         return Scope.ALARMS if self.needs_authority and self.scope is Scope.EVENTS else self.scope
-
-    @property
-    def is_urgent(self) -> bool:
-        """Overtakes what waits at a lane or for a commit."""
-        return self.pierces and not self.renewal and not self.is_trial
-
-    @property
-    def yields(self) -> bool:
-        """Waits while the user reads on another device: what is shown there need not ring here."""
-        return self.cancellable and not self.pierces
 
 
 DEFAULT_CLASSES: Final = (

@@ -155,19 +155,21 @@ def _owed(
     A wakeup that is under way for an older reason becomes urgent too: it may come back unprocessed.
     """
     again_at = NEVER
+    flights, done, generation = person.flights, slot.done, slot.generation
     for phone in phones:
-        if not slot.owed(phone.key):
+        key = phone.key
+        if done.get(key, 0) >= generation:
             continue
-        flight = person.flights.get(phone.key)
+        flight = flights.get(key)
         if flight is not None:
             if urgent and not flight.urgent:
                 flight.urgent = True
                 if flight.queued:
-                    ready[phone.key] = flight
+                    ready[key] = flight
         elif phone.not_before > now:
             again_at = min(again_at, phone.not_before)
         else:
-            person.flights[phone.key] = ready[phone.key] = Flight(person, phone, urgent=urgent)
+            flights[key] = ready[key] = Flight(person, phone, urgent=urgent)
     return again_at
 
 
@@ -178,12 +180,12 @@ def depart(flight: Flight, now: float, table: RestTable | None) -> bool:
     that; it takes along the others. Call `left` when the bytes are handed over.
     """
     person, device = flight.person, flight.device
-    current = person.devices.get(device.key)
+    tenant, key = person.tenant, device.key
+    current = person.devices.get(key)
     if current is not device:
         if current is None or current.token_hash != device.token_hash:
             return False
         flight.device = current
-    tenant, key = person.tenant, device.key
     is_always = is_never = False
     if person.wakes is not FOLLOW:
         is_always, is_never = key in person.wakes.always, key in person.wakes.never
@@ -193,11 +195,12 @@ def depart(flight: Flight, now: float, table: RestTable | None) -> bool:
     rings = False
     life, echo_at = NOW_OR_NEVER, None
     for name, slot in person.slots.items():
-        if not slot.owed(key):
-            if key in slot.orders:
-                life = max(life, tenant.class_of(name).life)
-            continue
+        generation = slot.generation
         event_class = tenant.class_of(name)
+        if slot.done.get(key, 0) >= generation:
+            if key in slot.orders:
+                life = max(life, event_class.life)
+            continue
         expiry = slot.expiry(event_class)
         if expiry <= now or (is_never and not event_class.pierces):
             continue
@@ -208,7 +211,7 @@ def depart(flight: Flight, now: float, table: RestTable | None) -> bool:
             continue
         is_due = slot.due_at <= now or (is_always and not slot.is_echo)
         rings = rings or event_class.is_urgent or (is_due and not (reads and event_class.yields))
-        claims += ((name, slot.generation, slot.total),)
+        claims += ((name, generation, slot.total),)
         if decision.life > life:
             life = decision.life
         if decision.echo_at is not None:

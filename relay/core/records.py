@@ -6,12 +6,17 @@ Packed lists `[version, …]`, not maps: a record is written by one function and
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final, Literal
 
 import msgpack
+import msgspec
 
 from relay.core.private import KEY_BYTES, DeviceKey, Private, UserKey
 from relay.core.seal import SealBroken, Seals, place
+
+_UNKNOWN_VERSION: Final = "a sealed record is of a version this program does not know"
+_DEVICE: Final = msgspec.msgpack.Decoder(tuple[Literal[1], str, str, str]).decode
+"""(version, token, user id, device id). The one that is read for every wakeup, so with a decoder of its own."""
 
 
 class Records:
@@ -38,8 +43,11 @@ class Records:
 
     def open_token(self, user: UserKey, device: DeviceKey, sealed: bytes) -> Private:
         """The provider token; called once per wakeup, at send."""
-        content = _unpacked(self._seals.open(self._device + user + device, sealed))
-        return Private(content[1])
+        packed = self._seals.open(self._device + user + device, sealed)
+        try:
+            return Private(_DEVICE(packed)[1])
+        except msgspec.MsgspecError:
+            raise SealBroken(_UNKNOWN_VERSION) from None
 
     def open_device_ids(self, user: UserKey, device: DeviceKey, sealed: bytes) -> tuple[Private, Private]:
         """The backend's own (user id, device id), for feedback."""
@@ -77,5 +85,5 @@ class Records:
 def _unpacked(packed: bytes) -> list[Any]:
     content = msgpack.unpackb(packed)
     if not isinstance(content, list) or not content or content[0] != 1:
-        raise SealBroken("a sealed record is of a version this program does not know")
+        raise SealBroken(_UNKNOWN_VERSION)
     return content

@@ -329,12 +329,14 @@ class Session:
     def _last_look(self, flights: list[Flight], now: float) -> tuple[list[Flight], list[Request]]:
         """Those that may leave, and their requests; the others go back. Nothing may come between this and the bytes."""
         lane, open_token, request = self._lane, self._open_token, self.provider.request
+        tables = lane.tables
         leaving: list[Flight] = []
         requests: list[Request] = []
         refused: list[Flight] = []
         unreadable: list[Flight] = []
         for flight in flights:
-            if not depart(flight, now, lane.tables(flight.person, now)):
+            person = flight.person
+            if not depart(flight, now, None if person.rest is None else tables(person, now)):
                 refused.append(flight)
                 continue
             try:

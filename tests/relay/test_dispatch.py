@@ -375,6 +375,24 @@ async def test_the_order_of_wakeups_says_nothing_about_the_order_of_recipients()
 
 
 @virtual
+async def test_neighbours_by_pseudonym_share_a_pass_and_each_time_another_one_is_first() -> None:
+    people, first = _people(CHUNK * 2), set[bytes]()
+    for seed in range(5):
+        lanes = _Lanes()
+        dispatcher = Dispatcher(NO_REST, _Stopped(0.0), lanes, Random(seed), _expect_none)
+        for person in people:
+            person.flights.clear()
+            _owe(person, due=0.0)
+        dispatcher.touched(Random(seed).sample(people, len(people)))
+        await _let_run(dispatcher)
+        numbers = [int.from_bytes(flight.person.key, "big") for flight in lanes.batches[0]]
+        begin = next(n for n in numbers if (n - 1) % len(people) not in numbers)
+        assert sorted((n - begin) % len(people) for n in numbers) == [*range(CHUNK)]
+        first.add(lanes.batches[0][0].person.key)
+    assert len(first) == 5
+
+
+@virtual
 async def test_the_order_of_releases_says_nothing_about_the_order_of_events() -> None:
     """P9, where the end of a common rest brings many at one instant who were written to one after the other."""
     clock, lanes = _Stopped(0.0), _Lanes()
