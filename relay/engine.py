@@ -10,7 +10,8 @@ from typing import Final
 import structlog
 import trio
 
-from relay.core import admitting, editing, explaining, receipts, settling
+from relay.changing import change_rest
+from relay.core import admitting, editing, explaining, foretelling, receipts, settling
 from relay.core.admitting import Admission
 from relay.core.batch import Bypass, Feedback
 from relay.core.devices import Device, Registration
@@ -18,6 +19,8 @@ from relay.core.draft import Draft
 from relay.core.editing import Replaced
 from relay.core.errors import CursorExpired, NotAdmitted, NotFound, Overloaded, Unavailable
 from relay.core.events import Accepted, Event, EventClass, Request
+from relay.core.foretelling import Leaving
+from relay.core.gate import RestTable
 from relay.core.passes import OWN, Look, Pass, PassKind, Visit
 from relay.core.people import People, Person
 from relay.core.private import DeviceKey, PassKey, Private, ReceiptKey, UserKey
@@ -28,15 +31,18 @@ from relay.core.tables import Tables, Unreadable
 from relay.core.tenants import Tenant
 from relay.doors.port import (
     NOBODY,
+    Change,
     Condition,
     DeviceCondition,
     DeviceFacts,
     IfMatch,
+    Kept,
     LaneCondition,
     Officer,
     Parted,
     PassFacts,
     Registered,
+    RestChanged,
     RestDocument,
     RestFacts,
     RestKept,
@@ -52,6 +58,8 @@ MOST_VISITS: Final = 100
 """Of one answer."""
 NOTED_AT_ONCE: Final = 250
 """Last uses of passes that one commit writes down: an event that comes meanwhile waits a few milliseconds."""
+MOST_KEPT: Final = 100_000
+"""Records of each kind in what an officer takes along: all there are, in practice."""
 
 log = structlog.get_logger()
 Lanes = Callable[[str, str], LaneCondition | None]
@@ -245,6 +253,9 @@ class RelayEngine:
         return await self._journal.visits(user, MOST_VISITS)
 
     async def bypasses(self, tenant: Tenant, user: UserKey) -> Sequence[Bypass]:
+        return await self._bypasses(tenant, user, MOST_BYPASSES)
+
+    async def _bypasses(self, tenant: Tenant, user: UserKey, most: int) -> Sequence[Bypass]:
         records = self._records[tenant.name]
 
         def is_about(record: Bypass) -> bool:
@@ -254,7 +265,7 @@ class RelayEngine:
             except SealBroken:
                 return False
 
-        return await self._journal.bypasses(tenant, is_about, MOST_BYPASSES)
+        return await self._journal.bypasses(tenant, is_about, most)
 
     def support_until(self, user: UserKey, now: float) -> float | None:
         codes = (known for known in self._people.passes.of(user).values() if known.kind is PassKind.SUPPORT)
@@ -284,13 +295,43 @@ class RelayEngine:
         table = self._tables(person, now)
         waiting = explaining.waiting(person, now, table)
         if table is None or person.rest is None:
-            return RestFacts(False, None, None, None, True, {}, waiting)
+            return RestFacts(False, None, None, None, True, {}, waiting, None)
         rest = table.at(now)
         document = None
         if not isinstance(table, Unreadable):
             document = self._records[tenant.name].open_rest(user, person.rest.sealed)
         readable = document is not None
-        return RestFacts(rest.resting, rest.until, rest.next_start, document, readable, table.wakes, waiting)
+        return RestFacts(
+            rest.resting, rest.until, rest.next_start, document, readable, table.wakes, waiting, person.rest.version
+        )  # fmt: skip
+
+    # --- an officer's own
+
+    async def change_rest(self, tenant: Tenant, user: UserKey, change: Change, if_match: IfMatch) -> RestChanged:
+        return await change_rest(self._journal, self._records[tenant.name], tenant, user, change, if_match)
+
+    async def delete_own(self, tenant: Tenant, user: UserKey, if_match: IfMatch) -> None:
+        await self._journal.edit(tenant, lambda draft: editing.delete_own(draft, tenant, user, if_match))
+
+    def wakes(self, tenant: Tenant, user: UserKey, now: float) -> Mapping[str, str]:
+        person = self._people.by_key.get(user)
+        table = self._tables(person, now) if person is not None and person.tenant is tenant else None
+        return {} if table is None else table.wakes
+
+    def effect(self, tenant: Tenant, user: UserKey, edited: RestTable | None, now: float) -> Sequence[Leaving]:
+        person = self._person(tenant, user)
+        table = self._tables(person, now)
+        if edited is None:
+            return foretelling.leaving(person, now, table)
+        return foretelling.effect(person, now, table, edited, self._tables.wakes(person, edited))
+
+    async def kept(self, tenant: Tenant, user: UserKey, now: float) -> Kept:
+        person = self._person(tenant, user)
+        own_id = self._records[tenant.name].open_user(user, person.sealed_id)
+        passes = [known for known in self._people.passes.of(user).values() if now < known.expires_at]
+        visits = await self._journal.visits(user, MOST_KEPT)
+        bypasses = await self._bypasses(tenant, user, MOST_KEPT)
+        return Kept(own_id, self.condition(tenant, user, now).devices, passes, visits, bypasses)
 
     def _shown(self, kind: PassKind, secret: Private) -> tuple[Tenant, PassKey, Pass] | None:
         """The pass of a link, token or session. Whose it is does not stand in it, so that each tenant is tried."""

@@ -60,7 +60,7 @@ def end_of_rest(document: Mapping[str, object], now: float) -> int | None:
     return compile_table(parse(document), now).at(now).until
 
 
-class _Placed(NamedTuple):
+class Placed(NamedTuple):
     """An override as it is written, and its span in UTC seconds."""
 
     entry: Mapping[str, object]
@@ -72,11 +72,11 @@ def _act(document: Mapping[str, object], kind: str, now: float, until: float, la
     if not -math.inf < now < until < math.inf:
         raise ValueError("until must be later than now, and both must be finite")
     act = math.floor(now), math.ceil(until)
-    new: dict[str, object] = {"kind": kind, "start": _written(act[0]), "end": _written(act[1])}
+    new: dict[str, object] = {"kind": kind, "start": written(act[0]), "end": written(act[1])}
     if label:
         new["label"] = label
-    placed: list[_Placed] = []
-    for override in _overrides(document):
+    placed: list[Placed] = []
+    for override in placed_overrides(document):
         if override.end < act[0] - KEPT:
             continue
         placed += [override] if override.entry["kind"] == kind else _outside(override, act)
@@ -85,35 +85,37 @@ def _act(document: Mapping[str, object], kind: str, now: float, until: float, la
     return result
 
 
-def _overrides(document: Mapping[str, object]) -> list[_Placed]:
+def placed_overrides(document: Mapping[str, object]) -> list[Placed]:
+    """Its overrides and where they lie, in their order. Raises RuleError."""
     rules = parse(document)
     zone = rules.zone
     # What is parsed without a fault is a list of objects, one for each of the rules.
     entries = cast("Sequence[Mapping[str, object]]", document.get("overrides", ()))
     return [
-        _Placed(entry, instant(rule.span.start, zone.opens), instant(rule.span.end, zone.closes))
+        Placed(entry, instant(rule.span.start, zone.opens), instant(rule.span.end, zone.closes))
         for entry, rule in zip(entries, rules.overrides, strict=True)
     ]
 
 
-def _outside(override: _Placed, act: Interval) -> list[_Placed]:
-    """What an act leaves of an override; an id names one thing, so only the first part keeps it."""
+def _outside(override: Placed, act: Interval) -> list[Placed]:
+    """What an act leaves of an override. An id names one thing: of two parts that which is still to come, for the one
+    before an act is over."""
     entry, start, end = override
     first, last = act
     if end <= first or last <= start:
         return [override]
-    parts: list[_Placed] = []
+    parts: list[Placed] = []
     if start < first:
-        parts.append(_Placed({**entry, "end": _written(first)}, start, first))
+        before = {**entry, "end": written(first)}
+        if last < end:
+            before.pop("id", None)
+        parts.append(Placed(before, start, first))
     if last < end:
-        rest = {**entry, "start": _written(last)}
-        if parts:
-            rest.pop("id", None)
-        parts.append(_Placed(rest, last, end))
+        parts.append(Placed({**entry, "start": written(last)}, last, end))
     return parts
 
 
-def _joined(new: Mapping[str, object], act: Interval, placed: Sequence[_Placed]) -> list[Mapping[str, object]]:
+def _joined(new: Mapping[str, object], act: Interval, placed: Sequence[Placed]) -> list[Mapping[str, object]]:
     """The overrides with the new one, which takes in those that say the same and touch it, directly or in a row."""
     alike = [override for override in placed if _is_alike(override.entry, new)]
     spans = merge([act, *((override.start, override.end) for override in alike)])
@@ -134,6 +136,7 @@ def _is_alike(entry: Mapping[str, object], new: Mapping[str, object]) -> bool:
     )
 
 
-def _written(second: int) -> str:
+def written(second: int) -> str:
+    """An instant (UTC seconds) as it stands in a document."""
     low, high = _WRITABLE
     return f"{datetime.fromtimestamp(min(max(second, low), high), UTC):%Y-%m-%dT%H:%M:%SZ}"

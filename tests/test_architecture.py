@@ -32,6 +32,7 @@ RANKS = {
     "relay.unix": 2,
     "relay.journal": 3,
     "relay.dispatch": 3,
+    "relay.changing": 3,
     "relay.loading": 3,
     "relay.trust": 3,
     "relay.config_reader": 3,

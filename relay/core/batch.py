@@ -133,5 +133,6 @@ class Batch:
             or self.halts
             or self.acts
             or self.passes
+            or self.forgotten
             or self.visits
         )

@@ -77,8 +77,7 @@ class Draft:
         """Delete a person whose devices, slots and rest are deleted already. Passes and visits go along."""
         for key in self.passes_of(person.key):
             self.batch.passes[key] = None
-        self.batch.visits = [visit for visit in self.batch.visits if visit.user != person.key]
-        self.batch.forgotten.add(person.key)
+        self.forget_visits(person)
         self.batch.people[person.key] = None
         self._persons[person.key] = None
         self._devices.pop(person.key, None)
@@ -158,6 +157,11 @@ class Draft:
     def put_pass(self, key: PassKey, changed: Pass | None) -> None:
         """None ends it."""
         self.batch.passes[key] = changed
+
+    def forget_visits(self, person: Person) -> None:
+        """The record of who was shown this person's rest goes, as far as it is older than what this batch adds yet."""
+        self.batch.visits = [visit for visit in self.batch.visits if visit.user != person.key]
+        self.batch.forgotten.add(person.key)
 
     # --- slots, accounts, receipts
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from relay.core.batch import Parting
 from relay.core.devices import Device, Platform, Registration, RestRecord
 from relay.core.draft import Draft
 from relay.core.errors import DeviceLimitReached, NotFound, VersionConflict
+from relay.core.events import EventClass
 from relay.core.orders import exempt
 from relay.core.people import Person
 from relay.core.private import DeviceKey, UserKey
 from relay.core.receipts import Outcome, credit
 from relay.core.settling import close_if_done, part, remove
-from relay.core.slots import RETENTION
+from relay.core.slots import RETENTION, Slot
 from relay.core.tenants import Tenant
 
 
@@ -176,6 +177,23 @@ def put_rest(
     return draft.batch.revision
 
 
+def change_rest(
+    draft: Draft, tenant: Tenant, user: UserKey, if_match: Version, change: Callable[[bytes | None], bytes | None]
+) -> int | None:
+    """Put in the place of the sealed document what `change` makes of it; return its version.
+
+    `change` sees what this batch has made of it so far, so that of two who change it at once both do. None: there is no
+    document; from `change`: it stays as it is. Raises NotFound, VersionConflict, and what `change` raises.
+    """
+    _known(draft, tenant, user)
+    record = draft.rest(user)
+    _check_version(record, if_match)
+    sealed = change(None if record is None else record.sealed)
+    if sealed is None:
+        return None if record is None else record.version
+    return put_rest(draft, tenant, user, None, sealed, None)
+
+
 def delete_rest(draft: Draft, tenant: Tenant, user: UserKey, if_match: Version) -> None:
     """Raises NotFound, VersionConflict."""
     person = _known(draft, tenant, user)
@@ -188,17 +206,37 @@ def delete_rest(draft: Draft, tenant: Tenant, user: UserKey, if_match: Version) 
     _ask_anew(draft, person)
 
 
+def delete_own(draft: Draft, tenant: Tenant, user: UserKey, if_match: Version) -> None:
+    """What is an officer's own ends: the rest, passes of every kind, and the record of who has looked at the rest.
+
+    Devices and what waits for them are the backend's and stay, and so does the record of bypasses. Raises NotFound,
+    VersionConflict.
+    """
+    person = _known(draft, tenant, user)
+    _check_version(draft.rest(user), if_match)
+    if draft.rest(user) is not None:
+        delete_rest(draft, tenant, user, None)
+    for key in draft.passes_of(user):
+        draft.put_pass(key, None)
+    draft.forget_visits(person)
+
+
 def _ask_anew(draft: Draft, person: Person) -> None:
     """After an edit of the rest the gate is asked anew for what waits; in its commit, so that no restart forgets it.
 
     An echo keeps its morning.
     """
     for name, slot in draft.slots_of(person):
-        if slot.is_echo or person.tenant.class_of(name).pierces:
-            continue
-        slot.due_at = min(slot.due_at, draft.now)
-        if not slot.tried:
-            slot.reachable_at = draft.now + RETENTION
+        ask_anew(slot, person.tenant.class_of(name), draft.now)
+
+
+def ask_anew(slot: Slot, event_class: EventClass, now: float) -> None:
+    """What an edit of the rest at `now` means for one slot."""
+    if slot.is_echo or event_class.pierces:
+        return
+    slot.due_at = min(slot.due_at, now)
+    if not slot.tried:
+        slot.reachable_at = now + RETENTION
 
 
 def _known(draft: Draft, tenant: Tenant, user: UserKey) -> Person:

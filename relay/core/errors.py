@@ -13,6 +13,8 @@ class Problem:
 
     path: str
     sentence: str
+    german: str = ""
+    """The same in German, where the input is somebody's own; else empty."""
 
 
 class RelayError(Exception):
@@ -35,6 +37,10 @@ class TooManyRecipients(RelayError):
         self.limit = limit
 
 
+class TooLarge(RelayError):
+    """More bytes than are taken of this kind."""
+
+
 class NotFound(RelayError):
     """The named thing does not exist (any more)."""
 
@@ -45,6 +51,30 @@ class NotAdmitted(RelayError):
     def __init__(self, kind: PassKind) -> None:
         super().__init__(f"the {kind.value} is not valid")
         self.kind = kind
+
+
+class UnreadableRest(RelayError):
+    """The rest document that is kept cannot be read, so nothing in it can be changed; it can be replaced."""
+
+    def __init__(self) -> None:
+        super().__init__("the rest document that is kept cannot be read")
+
+
+class EndlessRest(RelayError):
+    """What was to last until the end of the current rest, where none is known."""
+
+    def __init__(self) -> None:
+        super().__init__("the rest has no end")
+
+
+class Unconfirmed(RelayError):
+    """By the document nobody could be reached for weeks, and that this is meant has not been said (R10)."""
+
+    def __init__(self, confirm: str, sentence: str, german: str) -> None:
+        super().__init__(sentence)
+        self.confirm = confirm
+        """What says that it is meant."""
+        self.german = german
 
 
 class CursorExpired(RelayError):

@@ -42,7 +42,7 @@ def consider(person: Person, now: float, table: RestTable | None) -> Considered:
         event_class = person.tenant.class_of(name)
         start = now if event_class.is_urgent else slot.due_at
         if start <= now:
-            start = _ask(person, name, slot, now, table)
+            start = ask(person, name, slot, now, table)
         expiry = slot.expiry(event_class)
         if expiry <= now:
             expired.append(name)
@@ -69,8 +69,9 @@ def consider(person: Person, now: float, table: RestTable | None) -> Considered:
     return Considered(list(ready.values()), expired, again_at)
 
 
-def _ask(person: Person, name: str, slot: Slot, now: float, table: RestTable | None) -> float:
-    """Ask the gate; return when the slot may go (now, or its release). Moves the expiry: look at that afterwards."""
+def ask(person: Person, name: str, slot: Slot, now: float, table: RestTable | None) -> float:
+    """Ask the gate for a slot that is due; return when it may go (now, or its release). Moves the expiry: look at that
+    afterwards."""
     decision = person.tenant.gate.ask(table, person.key, person.tenant.class_of(name), now)
     if isinstance(decision, Deferred):
         slot.due_at = decision.until

@@ -79,7 +79,7 @@ class Tables:
     def _make(self, person: Person, sealed: bytes, now: float) -> RestTable:
         try:
             table = self._compile(self._open(person.tenant, person.key, sealed), now)
-            person.wakes = self._wakes(person, table.wakes) if table.wakes else FOLLOW
+            person.wakes = self.wakes(person, table)
         except (RelayError, ValueError):
             self.unreadable += 1
             last = person.table
@@ -87,7 +87,11 @@ class Tables:
         self.compiled += 1
         return table
 
-    def _wakes(self, person: Person, named: Mapping[str, str]) -> Wakes:
+    def wakes(self, person: Person, table: RestTable) -> Wakes:
+        """What a table, of that person's document or of one that is not stored, says of the devices."""
+        named = table.wakes
+        if not named:
+            return FOLLOW
         user, key_of = self._open_user(person), person.tenant.pseudonyms.device
         return Wakes(
             frozenset(key_of(user, device) for device, wake in named.items() if wake == "never"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from msgspec import UNSET, UnsetType
 
@@ -9,10 +11,12 @@ from msgspec import UNSET, UnsetType
 class Fault(msgspec.Struct):
     path: str
     sentence: str
+    de: str | UnsetType = UNSET
+    """The sentence in German, where the input is an officer's own."""
 
 
 class Problem(msgspec.Struct):
-    """RFC 9457; further members by type: `restart`, `confirm`."""
+    """RFC 9457; further members by type: `restart`, `confirm`, and `de`, the detail in German."""
 
     type: str
     title: str
@@ -67,6 +71,7 @@ class DeviceFacts(msgspec.Struct):
 
 class MyDevice(DeviceFacts):
     device: str
+    wake: str
 
 
 class MyDevices(msgspec.Struct):
@@ -124,3 +129,123 @@ class Bypass(msgspec.Struct):
 
 class Bypasses(msgspec.Struct):
     bypasses: list[Bypass]
+
+
+class Said(msgspec.Struct):
+    en: str
+    de: str
+
+
+class Waiting(msgspec.Struct):
+    event_class: str = msgspec.field(name="class")
+    notices: int
+    since: float
+    due: float | None
+    """When its next wakeup leaves if nothing else happens."""
+    why: str
+    sentence: Said
+
+
+class State(msgspec.Struct):
+    """What holds at `now`; instants in UTC seconds."""
+
+    now: float
+    resting: bool
+    until: float | None
+    next_start: float | None
+    version: int | None
+    """Of the rest document; null when there is none."""
+    waiting: list[Waiting]
+    sentence: Said
+
+
+class OnCall(State):
+    id: str
+
+
+class Woken(msgspec.Struct):
+    version: int | None
+
+
+class Span(msgspec.Struct):
+    start: float
+    end: float
+    resting: bool
+    reasons: list[str]
+    """Paths of the rules that hold."""
+
+
+class Day(msgspec.Struct):
+    """A date, whole, in spans without a hole."""
+
+    date: str
+    spans: list[Span]
+    sentence: Said
+
+
+class Leaving(msgspec.Struct):
+    event_class: str = msgspec.field(name="class")
+    notices: int
+    due_before: float | None
+    due_after: float | None
+
+
+class Effect(msgspec.Struct):
+    """What waits now, and when it leaves by the document that is stored, and by this one."""
+
+    waiting: int
+    leaves: list[Leaving]
+
+
+class Preview(msgspec.Struct):
+    timezone: str
+    now: float
+    resting: bool
+    until: float | None
+    next_start: float | None
+    days: list[Day]
+    hints: list[Said]
+    never_reachable: bool
+    effect: Effect
+
+
+class Piercing(msgspec.Struct):
+    """A class of events that may go out in rest. `pierces`: "all", or the kinds of rest that are none for it."""
+
+    event_class: str = msgspec.field(name="class")
+    pierces: str | list[str]
+    roles: list[str]
+    reasons: list[str]
+
+
+class Classes(msgspec.Struct):
+    classes: list[Piercing]
+
+
+class KeptRest(msgspec.Struct):
+    version: int | None
+    readable: bool
+    document: dict[str, Any] | None
+
+
+class KeptDevice(MyDevice):
+    attempts: int | None
+    retry_at: float | None
+
+
+class KeptPass(msgspec.Struct):
+    kind: str
+    expires_at: float
+
+
+class Export(msgspec.Struct):
+    """All that is kept of an officer, but for what is not for anybody: tokens of devices, hashes of secrets."""
+
+    at: float
+    user: str
+    rest: KeptRest | None
+    devices: list[KeptDevice]
+    waiting: list[Waiting]
+    bypasses: list[Bypass]
+    visits: list[Visit]
+    passes: list[KeptPass]

@@ -8,7 +8,21 @@ from typing import Final
 from relay.core.passes import Look
 from relay.core.records import Records
 from relay.core.tenants import Tenant
-from relay.doors import alarms, bulk, devices, events, explain, feedback, me, openapi, orders, rest, sessions, users
+from relay.doors import (
+    alarms,
+    bulk,
+    devices,
+    events,
+    explain,
+    feedback,
+    me,
+    officers,
+    openapi,
+    orders,
+    rest,
+    sessions,
+    users,
+)
 from relay.doors.keys import Keys, Scope, Who
 from relay.doors.port import Engine
 from relay.doors.rest import Validate
@@ -91,5 +105,6 @@ def event_door(
                 b"DELETE": (Who.OFFICER, me.delete_support),
             },
         ),
+        *officers.ROUTES,
     )
     return Router(routes + further, keys, engine, clock, failed)

@@ -49,7 +49,7 @@ def _condition(condition: Condition, now: float) -> dict[str, Any]:
         "devices": [_device(device) for device in condition.devices],
         "lanes": [{"app": lane.app, "state": lane.state, "reason": lane.reason} for lane in condition.lanes],
         "store": {"healthy": condition.store_healthy, "waiting": condition.store_waiting},
-        "findings": [_said(finding) for finding in findings(condition, now)],
+        "findings": [said(finding) for finding in findings(condition, now)],
     }
 
 
@@ -94,21 +94,26 @@ def _rest(facts: RestFacts, now: float) -> dict[str, Any]:
             "until": facts.until,
             "next_start": facts.next_start,
             "devices": dict(facts.wakes),
-            "sentence": _said(told.sentence()),
+            "sentence": said(told.sentence()),
         },
-        "waiting": [
-            {
-                "class": each.event_class,
-                "notices": each.notices,
-                "since": each.since,
-                "due": each.due,
-                "why": each.why.value,
-                "sentence": _said(told.waiting(each)),
-            }
-            for each in facts.waiting
-        ],
+        "waiting": waiting(told, facts),
     }
 
 
-def _said(text: Text) -> dict[str, str]:
+def waiting(told: words.RestTold, facts: RestFacts) -> list[dict[str, Any]]:
+    """What waits, in facts and in a sentence for each class."""
+    return [
+        {
+            "class": each.event_class,
+            "notices": each.notices,
+            "since": each.since,
+            "due": each.due,
+            "why": each.why.value,
+            "sentence": said(told.waiting(each)),
+        }
+        for each in facts.waiting
+    ]
+
+
+def said(text: Text) -> dict[str, str]:
     return {"en": text.english, "de": text.german}

@@ -6,19 +6,22 @@ Whoever has the link changes it for a token, once, without a key. Secrets are ma
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import msgspec
 
+from relay.core.batch import Bypass
 from relay.core.errors import Problem
-from relay.core.passes import LIVES, PassKind
+from relay.core.passes import LIVES, PassKind, Visit
 from relay.core.private import Private
 from relay.doors import decoding
 from relay.doors.decoding import Body, Silent, check_members
 from relay.doors.http1 import Response
 from relay.doors.keys import CODE_DIGITS, new_code, new_secret
-from relay.doors.port import Engine
+from relay.doors.port import DeviceCondition, Engine
 from relay.doors.router import TOKEN_PREFIX, Call
+from schedules import Wake
 
 
 class LinkBody(Silent):
@@ -69,33 +72,43 @@ async def delete_support(call: Call, engine: Engine) -> Response:
 
 async def get_support(call: Call, engine: Engine) -> Response:
     """Who was shown the officer's rest, newest first; and until when a code is good."""
-    visits = [
-        {"at": visit.at, "key": visit.key_id, "what": visit.what.value} for visit in await engine.visits(call.user)
-    ]
+    visits = [visit(each) for each in await engine.visits(call.user)]
     until = engine.support_until(call.user, call.now)
     return Response(200, msgspec.json.encode({"visits": visits, "until": until}))
 
 
 async def get_bypasses(call: Call, engine: Engine) -> Response:
     """What went out to the officer in spite of rest, or might have, in the last 90 days, newest first."""
-    bypasses = [
-        {"at": bypass.at, "class": bypass.event_class, "role": bypass.role, "reason": bypass.reason}
-        for bypass in await engine.bypasses(call.tenant, call.user)
-    ]
+    bypasses = [bypass(each) for each in await engine.bypasses(call.tenant, call.user)]
     return Response(200, msgspec.json.encode({"bypasses": bypasses}))
 
 
 async def get_devices(call: Call, engine: Engine) -> Response:
-    devices = [
-        {
-            "device": device.device.reveal(),
-            "platform": device.platform.value,
-            "app": device.app,
-            "registered_at": device.registered_at,
-        }
-        for device in engine.condition(call.tenant, call.user, call.now).devices
-    ]
+    """Each of them, and whether it follows the rest."""
+    wakes = engine.wakes(call.tenant, call.user, call.now)
+    devices = [device(each, wakes) for each in engine.condition(call.tenant, call.user, call.now).devices]
     return Response(200, msgspec.json.encode({"devices": devices}))
+
+
+def device(condition: DeviceCondition, wakes: Mapping[str, str]) -> dict[str, Any]:
+    """As its owner is told of it."""
+    return {
+        "device": condition.device.reveal(),
+        "platform": condition.platform.value,
+        "app": condition.app,
+        "registered_at": condition.registered_at,
+        "wake": wakes.get(condition.device.reveal(), Wake.FOLLOW.value),
+    }
+
+
+def bypass(record: Bypass) -> dict[str, Any]:
+    """As who was woken by it is told of it."""
+    return {"at": record.at, "class": record.event_class, "role": record.role, "reason": record.reason}
+
+
+def visit(record: Visit) -> dict[str, Any]:
+    """As whose rest was looked at is told of it."""
+    return {"at": record.at, "key": record.key_id, "what": record.what.value}
 
 
 def _issued(kind: PassKind, secret: str, name: str | None = None) -> Response:

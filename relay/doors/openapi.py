@@ -15,22 +15,29 @@ from typing import Any, Final
 
 import msgspec
 
+from relay.doors.acts import OnCallBody, SnoozeBody, UntilBody, WakeBody
 from relay.doors.answers import (
     Bypasses,
+    Classes,
     Code,
     DeviceFacts,
+    Export,
     Feedback,
     Link,
     MyDevices,
+    OnCall,
+    Preview,
     Problem,
     Registered,
     Replaced,
     Sessions,
+    State,
     Taken,
     Token,
     Totals,
     Version,
     Visits,
+    Woken,
 )
 from relay.doors.bulk import DevicesBody, UsersBody
 from relay.doors.devices import DeviceBody
@@ -64,6 +71,8 @@ class Operation:
     headers: Mapping[str, str] = field(default_factory=dict)
     refusals: tuple[int, ...] = ()
     """Statuses of problems beyond those that any operation with a body or a key may have."""
+    form: str = "application/json"
+    """Content type of the answers."""
 
 
 _CONFIRM: Final = {"confirm": {"enum": ["never-reachable"]}}
@@ -72,6 +81,40 @@ _NONE_MATCH: Final = {"If-None-Match": "Versions the client has"}
 _KEYED: Final = {"Idempotency-Key": "1 to 255 visible ASCII characters; needed for classes that pierce rest"}
 _CODE: Final = {"Support-Code": "Read out by the officer"}
 _ME_REST, _USER_REST = "/v1/me/rest", "/v1/users/{user}/rest"
+
+_ACT: Final = (404, 409, 412)
+_ON_CALL: Final = f"{_ME_REST}/on-call"
+_DAYS: Final = {"days": {"type": "integer", "minimum": 1, "maximum": 62, "default": 14}}
+_OFFICERS: Final = (
+    Operation("GET", "/v1/me/state", Who.OFFICER, "What holds now, and what waits", {200: State}, refusals=(404,)),
+    Operation(
+        "POST", f"{_ME_REST}/snooze", Who.OFFICER, "Off duty now", {200: State}, SnoozeBody, _CONFIRM, _MATCH, _ACT
+    ),
+    Operation(
+        "POST", f"{_ME_REST}/reachable", Who.OFFICER, "Reachable now", {200: State}, UntilBody, {}, _MATCH, _ACT
+    ),
+    Operation("POST", _ON_CALL, Who.OFFICER, "On call", {201: OnCall}, OnCallBody, {}, _MATCH, _ACT),
+    Operation(
+        "DELETE", f"{_ON_CALL}/{{id}}", Who.OFFICER, "Not on call", {204: None}, None, _CONFIRM, _MATCH, _ACT
+    ),
+    Operation(
+        "GET", f"{_ME_REST}/preview", Who.OFFICER, "The days to come", {200: Preview}, None, _DAYS, refusals=(404, 409)
+    ),
+    Operation(
+        "POST", f"{_ME_REST}/preview", Who.OFFICER, "The days to come, by a document that is not saved", {200: Preview},
+        Anything, _DAYS, refusals=(404,),
+    ),
+    Operation(
+        "PUT", "/v1/me/devices/{device}", Who.OFFICER, "How a device is woken", {200: Woken}, WakeBody, {}, _MATCH, _ACT
+    ),
+    Operation("GET", "/v1/me/classes", Who.OFFICER, "What may pierce my rest", {200: Classes}),
+    Operation("GET", "/v1/me/export", Who.OFFICER, "All that is kept of me", {200: Export}, refusals=(404,)),
+    Operation(
+        "GET", "/v1/me/rest.ics", Who.OFFICER, "My rests as a calendar", {200: str}, None,
+        {"lang": {"enum": ["de", "en"]}}, refusals=(404, 409), form="text/calendar",
+    ),
+    Operation("DELETE", "/v1/me", Who.OFFICER, "All that is mine ends", {204: None}, None, {}, _MATCH, (404, 412)),
+)  # fmt: skip
 
 OPERATIONS: Final = (
     Operation("POST", "/v1/events", Scope.EVENTS, "Something is new", {202: Taken}, EventsBody, {}, _KEYED),
@@ -132,6 +175,7 @@ OPERATIONS: Final = (
     Operation("POST", "/v1/me/support", Who.OFFICER, "A code to read out", {201: Code}, refusals=(404,)),
     Operation("GET", "/v1/me/support", Who.OFFICER, "Who has looked", {200: Visits}),
     Operation("DELETE", "/v1/me/support", Who.OFFICER, "The code ends", {204: None}),
+    *_OFFICERS,
     Operation("GET", "/v1/openapi.json", Who.ANYBODY, "This description", {200: Anything}),
 )  # fmt: skip
 
@@ -174,7 +218,10 @@ def _described(operation: Operation, schemas: Iterator[Any]) -> dict[str, Any]:
             "Needs a token." if operation.caller is Who.OFFICER else f"Scope {operation.caller.value}."
         )
     told["responses"] = {
-        **{str(status): _answer("Done", of and next(schemas)) for status, of in operation.answers.items()},
+        **{
+            str(status): _answer("Done", of and next(schemas), operation.form)
+            for status, of in operation.answers.items()
+        },
         **{str(status): _PROBLEM for status in _problems(operation)},
     }
     return told
@@ -199,10 +246,10 @@ def _problems(operation: Operation) -> list[int]:
     return sorted(statuses)
 
 
-def _answer(description: str, schema: Any) -> dict[str, Any]:  # noqa: ANN401 (JSON schema)
+def _answer(description: str, schema: Any, form: str) -> dict[str, Any]:  # noqa: ANN401 (JSON schema)
     return {
         "description": description,
-        **({} if schema is None else {"content": {"application/json": {"schema": schema}}}),
+        **({} if schema is None else {"content": {form: {"schema": schema}}}),
     }
 
 

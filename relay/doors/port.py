@@ -5,7 +5,7 @@ Every call returns after the commit. Errors are those of core/errors.py; a door 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final, Literal, Protocol
@@ -15,7 +15,9 @@ from relay.core.devices import Platform, Registration
 from relay.core.editing import Replaced
 from relay.core.events import Accepted, Event, EventClass, Request
 from relay.core.explaining import Waiting
-from relay.core.passes import Look, PassKind, Visit
+from relay.core.foretelling import Leaving
+from relay.core.gate import RestTable
+from relay.core.passes import Look, Pass, PassKind, Visit
 from relay.core.private import DeviceKey, PassKey, Private, ReceiptKey, UserKey
 from relay.core.receipts import Totals
 from relay.core.tenants import Tenant
@@ -119,6 +121,8 @@ class RestFacts:
     wakes: Mapping[str, str]
     """Devices that do not follow the rest, as the document says."""
     waiting: Sequence[Waiting]
+    version: int | None = None
+    """Of the document; None when there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +136,33 @@ class RestKept:
     created: bool
     """False: there was a document, and it was replaced."""
     version: int
+
+
+Change = Callable[[Mapping[str, object], float], Mapping[str, object] | None]
+"""(document, now) → the document that takes its place; None: it stays. Where there is none, it is empty.
+
+It is called by the writer: so it is quick, and refuses by a RelayError.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class RestChanged:
+    version: int | None
+    """None: there is no document, and none was needed."""
+    at: float
+    """The instant at which the change was made: what it says of now is true from then on."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Kept:
+    """All that is kept of an officer, beside the rest and what waits, and may be shown to him."""
+
+    user: Private
+    """The backend's own id."""
+    devices: Sequence[DeviceCondition]
+    passes: Sequence[Pass]
+    visits: Sequence[Visit]
+    bypasses: Sequence[Bypass]
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,3 +303,27 @@ class Engine(Protocol):
 
     def rest_facts(self, tenant: Tenant, user: UserKey, now: float) -> RestFacts:
         """Raises NotFound."""
+
+    # --- an officer's own
+
+    async def change_rest(self, tenant: Tenant, user: UserKey, change: Change, if_match: IfMatch) -> RestChanged:
+        """Change the rest document in the commit that reads it: of two who do so at once both do.
+
+        Raises NotFound, VersionConflict, UnreadableRest, Overloaded, Unavailable, and what `change` raises.
+        """
+
+    async def delete_own(self, tenant: Tenant, user: UserKey, if_match: IfMatch) -> None:
+        """The rest, passes of all kinds and the record of looks end. Raises NotFound, VersionConflict, Overloaded,
+        Unavailable."""
+
+    def wakes(self, tenant: Tenant, user: UserKey, now: float) -> Mapping[str, str]:
+        """Devices that do not follow the rest, as the document says. None of who is not known."""
+
+    def effect(self, tenant: Tenant, user: UserKey, edited: RestTable | None, now: float) -> Sequence[Leaving]:
+        """What waits, and when it would leave by a document that is not stored; None: by the one that is.
+
+        Raises NotFound.
+        """
+
+    async def kept(self, tenant: Tenant, user: UserKey, now: float) -> Kept:
+        """Raises NotFound, Unavailable."""

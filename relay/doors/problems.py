@@ -7,6 +7,7 @@ an error must not become the place where a user id is logged.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -14,6 +15,7 @@ import msgspec
 from relay.core.errors import (
     CursorExpired,
     DeviceLimitReached,
+    EndlessRest,
     IdempotencyMismatch,
     NotAdmitted,
     NotFound,
@@ -21,12 +23,16 @@ from relay.core.errors import (
     Problem,
     Refused,
     RelayError,
+    TooLarge,
     TooManyRecipients,
     Unavailable,
+    Unconfirmed,
+    UnreadableRest,
     VersionConflict,
 )
 from relay.core.passes import PassKind
 from relay.doors.http1 import Response
+from schedules.errors import Text
 
 MOST_ERRORS: Final = 100
 
@@ -39,6 +45,8 @@ TYPES: Final[dict[str, tuple[int, str]]] = {
     "not-found": (404, "There is nothing here"),
     "method-not-allowed": (405, "The method is not offered here"),
     "confirmation": (409, "This must be confirmed"),
+    "endless": (409, "The rest has no end"),
+    "unreadable": (409, "The rest document that is kept cannot be read"),
     "device-limit": (409, "The user has as many devices as allowed"),
     "cursor-expired": (410, "What follows this cursor is not known any more"),
     "version": (412, "The document was changed meanwhile"),
@@ -53,6 +61,13 @@ TYPES: Final[dict[str, tuple[int, str]]] = {
 }
 """type → (status, title)."""
 
+_ENDLESS: Final = Text(
+    "no end of the rest is known: say until when", "ein Ende der Ruhe ist nicht bekannt: sagen Sie, bis wann"
+)
+_UNREADABLE: Final = Text(
+    "nothing in it can be changed; it can be replaced or deleted",
+    "darin lässt sich nichts ändern; Sie können es ersetzen oder löschen",
+)
 _BY_STATUS: Final = {status: name for name, (status, _) in reversed(TYPES.items())}
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -64,16 +79,21 @@ def problem(
     headers: tuple[tuple[bytes, bytes], ...] = (),
     **members: object,
 ) -> Response:
-    """The answer for a problem type; `members` extend its body."""
+    """The answer for a problem type; `members` extend its body. In it `de` is German: of the detail, or of a fault."""
     status, title = TYPES[name]
     body: dict[str, object] = {"type": f"/problems/{name}", "title": title, "status": status}
     if detail:
         body["detail"] = detail
-    listed = [{"path": e.path, "sentence": e.sentence} for e in errors][:MOST_ERRORS]
+    listed = [_fault(error) for error in islice(errors, MOST_ERRORS)]
     if listed:
         body["errors"] = listed
     body.update(members)
     return Response(status, _encode(body), b"application/problem+json", headers)
+
+
+def _fault(error: Problem) -> dict[str, str]:
+    fault = {"path": error.path, "sentence": error.sentence}
+    return fault | {"de": error.german} if error.german else fault
 
 
 def refusal(status: int, sentence: str) -> Response:
@@ -87,8 +107,14 @@ def of(error: RelayError) -> Response | None:
     match error:
         case Refused():
             return problem("validation", errors=error.problems)
-        case TooManyRecipients():
+        case TooManyRecipients() | TooLarge():
             return problem("too-large", str(error))
+        case Unconfirmed():
+            return problem("confirmation", str(error), confirm=error.confirm, de=error.german)
+        case EndlessRest():
+            return problem("endless", _ENDLESS.english, de=_ENDLESS.german)
+        case UnreadableRest():
+            return problem("unreadable", _UNREADABLE.english, de=_UNREADABLE.german)
         case NotFound():
             return problem("not-found")  # not whether it is the user or the device: who has a record is not told
         case NotAdmitted():

@@ -11,15 +11,16 @@ from typing import Final
 
 import msgspec
 
-from relay.core.errors import Problem, Refused
+from relay.core.errors import Problem, Refused, TooLarge, Unconfirmed
 from relay.core.private import Private
 from relay.core.records import Records
 from relay.core.tenants import Tenant
-from relay.doors import decoding, problems
+from relay.doors import decoding
 from relay.doors.http1 import Response
 from relay.doors.port import Engine, IfMatch
 from relay.doors.router import Call, Handle
 from schedules import RuleError, Rules, compile_table, policy
+from schedules.errors import Text
 
 LARGEST: Final = 65_536
 """Bytes of a rest document."""
@@ -29,10 +30,14 @@ Validate = Callable[[Mapping[str, object]], Rules]
 CONFIRM: Final = "confirm"
 """The parameter of the query, and the only value it takes."""
 NEVER_REACHABLE: Final = "never-reachable"
-_UNREACHABLE: Final = (
+_UNREACHABLE: Final = Text(
     f"the document leaves no reachable minute in the next {policy.LOOK} days; "
-    f"if that is meant, repeat it with ?{CONFIRM}={NEVER_REACHABLE}"
+    f"if that is meant, repeat it with ?{CONFIRM}={NEVER_REACHABLE}",
+    f"mit diesen Ruhezeiten sind Sie in den nächsten {policy.LOOK} Tagen keine Minute erreichbar; "
+    f"wenn das so gemeint ist, bestätigen Sie es mit ?{CONFIRM}={NEVER_REACHABLE}",
 )
+
+AN_OBJECT: Final = Text("must be an object", "muss ein Objekt sein")
 
 
 def put_rest(records: Callable[[Tenant], Records], validate: Validate) -> Handle:
@@ -42,50 +47,71 @@ def put_rest(records: Callable[[Tenant], Records], validate: Validate) -> Handle
     """
 
     async def handle(call: Call, engine: Engine) -> Response:
-        form = decoding.media(call.content_type)
-        if len(call.body) > LARGEST:
-            return problems.problem("too-large", f"a rest document has at most {LARGEST} bytes")
-        document = decoding.plain(form, call.body)
-        if not isinstance(document, dict):
-            raise Refused(Problem("document", "must be an object"))
-        try:
-            rules = validate(document)
-        except RuleError as error:
-            raise Refused(*(Problem(p.path, p.sentence) for p in error.problems)) from None
-        if not _is_confirmed(call) and policy.is_never_reachable(compile_table(rules, call.now), call.now):
-            return problems.problem("confirmation", _UNREACHABLE, confirm=NEVER_REACHABLE)
+        document = read_document(call)
+        rules = read_rules(validate, document)
+        check_reachable(call, rules, call.now)
         user = call.user
         sealed_id = records(call.tenant).seal_user(user, Private(call.ids[0])) if call.ids else None
-        kept = await engine.put_rest(call.tenant, user, sealed_id, document, _condition(call))
-        return Response(201 if kept.created else 200, b'{"version":%d}' % kept.version, headers=_etag(kept.version))
+        kept = await engine.put_rest(call.tenant, user, sealed_id, document, condition(call))
+        return Response(201 if kept.created else 200, b'{"version":%d}' % kept.version, headers=etag(kept.version))
 
     return handle
+
+
+def check_reachable(call: Call, rules: Rules, now: float) -> None:
+    """Raises Unconfirmed, and Refused where something else is confirmed."""
+    if not is_confirmed(call) and policy.is_never_reachable(compile_table(rules, now), now):
+        raise Unconfirmed(NEVER_REACHABLE, _UNREACHABLE.english, _UNREACHABLE.german)
+
+
+def read_document(call: Call) -> dict[str, object]:
+    """The body as a document. Raises TooLarge, UnknownMedia, Malformed, Refused."""
+    form = decoding.media(call.content_type)
+    if len(call.body) > LARGEST:
+        raise TooLarge(f"a rest document has at most {LARGEST} bytes")
+    document = decoding.plain(form, call.body)
+    if not isinstance(document, dict):
+        raise Refused(Problem("document", AN_OBJECT.english, AN_OBJECT.german))
+    return document
+
+
+def read_rules(validate: Validate, document: Mapping[str, object]) -> Rules:
+    """Raises Refused with every fault, in both languages."""
+    try:
+        return validate(document)
+    except RuleError as error:
+        raise refused(error) from None
+
+
+def refused(error: RuleError) -> Refused:
+    return Refused(*(Problem(p.path, p.sentence, p.german) for p in error.problems))
 
 
 async def get_rest(call: Call, engine: Engine) -> Response:
     found = engine.rest(call.tenant, call.user)
     if _is_known(call.header(b"if-none-match"), found.version):
-        return Response(304, headers=_etag(found.version))
-    return Response(200, msgspec.json.encode(found.document), headers=_etag(found.version))
+        return Response(304, headers=etag(found.version))
+    return Response(200, msgspec.json.encode(found.document), headers=etag(found.version))
 
 
 async def delete_rest(call: Call, engine: Engine) -> Response:
-    await engine.delete_rest(call.tenant, call.user, _condition(call))
+    await engine.delete_rest(call.tenant, call.user, condition(call))
     return Response(204)
 
 
-def _is_confirmed(call: Call) -> bool:
+def is_confirmed(call: Call) -> bool:
+    """Whether it is said that a plan without a reachable minute is meant. Raises Refused."""
     value = call.parameters.get(CONFIRM)
     if value not in (None, NEVER_REACHABLE):
         raise Refused(Problem(f"query.{CONFIRM}", f"must be {NEVER_REACHABLE}"))
     return value is not None
 
 
-def _etag(version: int) -> tuple[tuple[bytes, bytes], ...]:
-    return ((b"etag", b'"%d"' % version),)
+def etag(version: int | None) -> tuple[tuple[bytes, bytes], ...]:
+    return () if version is None else ((b"etag", b'"%d"' % version),)
 
 
-def _condition(call: Call) -> IfMatch:
+def condition(call: Call) -> IfMatch:
     """If-Match. Raises Refused for one that is no ETag of ours."""
     value = call.header(b"if-match")
     if not value:

@@ -202,12 +202,12 @@ def test_an_act_cuts_what_says_the_opposite(
 
 
 def test_on_call_is_split_around_a_break() -> None:
-    """Label and classes stay on both parts; an id names one thing."""
+    """Label and classes stay on both parts; an id names one thing, what is still to come."""
     on_call = override("reachable", -600, 600, id="a1", label="on call", classes=["roster", "alarm"])
     after = off_duty({"overrides": [on_call]}, NOON, NOON + HOUR, label="break")
     assert overrides(after) == [
-        override("reachable", -600, 0, id="a1", label="on call", classes=["roster", "alarm"]),
-        override("reachable", 60, 600, label="on call", classes=["roster", "alarm"]),
+        override("reachable", -600, 0, label="on call", classes=["roster", "alarm"]),
+        override("reachable", 60, 600, id="a1", label="on call", classes=["roster", "alarm"]),
         override("rest", 0, 60, label="break"),
     ]
 

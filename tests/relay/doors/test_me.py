@@ -179,8 +179,8 @@ async def test_an_officer_sees_his_own_devices_and_nothing_of_others(house: Hous
     answer = await mine(house, await house.officer(), what="devices")
     assert answer.json == {
         "devices": [
-            {"device": "phone", "platform": "apns", "app": "ios", "registered_at": NOON},
-            {"device": "pc", "platform": "none", "app": "", "registered_at": NOON + 1},
+            {"device": "phone", "platform": "apns", "app": "ios", "registered_at": NOON, "wake": "follow"},
+            {"device": "pc", "platform": "none", "app": "", "registered_at": NOON + 1, "wake": "follow"},
         ]
     }
 

@@ -27,7 +27,7 @@ from relay.doors.http1 import Response
 TYPES = {
     "malformed": 400, "unauthorized": 401, "forbidden": 403, "link": 403, "support-code": 403,
     "not-found": 404, "method-not-allowed": 405,
-    "confirmation": 409, "device-limit": 409, "cursor-expired": 410, "version": 412,
+    "confirmation": 409, "endless": 409, "unreadable": 409, "device-limit": 409, "cursor-expired": 410, "version": 412,
     "too-large": 413, "media-type": 415, "validation": 422, "idempotency": 422,
     "overloaded": 429, "head-too-large": 431, "internal": 500, "unavailable": 503,
 }  # fmt: skip
