@@ -1,6 +1,7 @@
-"""Programs that some tests need and a machine may not have: a named skip for users, an error for CI.
+"""What some tests need and a machine may not have: a named skip for users, an error for CI.
 
-    @pytest.mark.needs("nghttpd")
+    @pytest.mark.needs("nghttpd")                 a program
+    @pytest.mark.needs("node", "oidc-provider")   and a package of npm, in the folder that locks it
 
 `.ci/run` installs them, so what is missing there is a mistake, and a test that silently does not run proves nothing.
 """
@@ -9,19 +10,28 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 import pytest
 
 PACKAGES: Final = {"h2load": "nghttp2-client", "nghttpd": "nghttp2-server", "node": "nodejs"}
 """Program → the Debian package that has it."""
+ROOT: Final = Path(__file__).parents[1]
+MODULES: Final = {"oidc-provider": "tests/schedules/web/oidc"}
+"""Package of npm → the folder whose package-lock.json names it and all that it needs."""
 
 
-def require(program: str, environ: Mapping[str, str]) -> None:
-    """Return when `program` is there; else skip the test, or fail it where `CI=true`."""
-    if shutil.which(program, path=environ.get("PATH")):
+def require(needed: str, environ: Mapping[str, str], root: Path = ROOT) -> None:
+    """Return when it is there; else skip the test, or fail it where `CI=true`."""
+    if needed in MODULES:
+        if (root / MODULES[needed] / "node_modules" / needed).is_dir():
+            return
+        sentence = f"{needed} is not installed (npm ci in {MODULES[needed]})"
+    elif shutil.which(needed, path=environ.get("PATH")):
         return
-    sentence = f"{program} is not installed (Debian package {PACKAGES[program]})"
+    else:
+        sentence = f"{needed} is not installed (Debian package {PACKAGES[needed]})"
     if environ.get("CI") == "true":
         pytest.fail(sentence, pytrace=False)
     pytest.skip(sentence)

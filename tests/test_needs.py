@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from tests.needs import PACKAGES, require
+from tests.needs import MODULES, PACKAGES, ROOT, require
 
 CI = Path(__file__).parents[1] / ".ci/run"
 
@@ -21,6 +22,25 @@ def test_what_is_missing_is_a_named_skip_for_users(program: str, tmp_path: Path)
 def test_what_is_missing_is_an_error_in_ci(program: str, tmp_path: Path) -> None:
     with pytest.raises(pytest.fail.Exception, match=rf"^{program} is not installed"):
         require(program, {"PATH": str(tmp_path), "CI": "true"})
+
+
+@pytest.mark.parametrize(("module", "folder"), MODULES.items())
+def test_a_package_of_npm_likewise(module: str, folder: str, tmp_path: Path) -> None:
+    sentence = rf"^{module} is not installed \(npm ci in {folder}\)"
+    with pytest.raises(pytest.skip.Exception, match=sentence):
+        require(module, {}, tmp_path)
+    with pytest.raises(pytest.fail.Exception, match=sentence):
+        require(module, {"CI": "true"}, tmp_path)
+    (tmp_path / folder / "node_modules" / module).mkdir(parents=True)
+    require(module, {"CI": "true"}, tmp_path)
+
+
+@pytest.mark.parametrize(("module", "folder"), MODULES.items())
+def test_a_package_of_npm_is_locked_with_all_that_it_needs(module: str, folder: str) -> None:
+    wanted = json.loads((ROOT / folder / "package.json").read_text())["dependencies"]
+    locked = json.loads((ROOT / folder / "package-lock.json").read_text())["packages"]
+    assert wanted[module] == locked[f"node_modules/{module}"]["version"]
+    assert all("integrity" in package for name, package in locked.items() if name)
 
 
 @pytest.mark.parametrize("ci", ["true", "false"])
