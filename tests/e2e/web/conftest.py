@@ -1,0 +1,41 @@
+"""One installation and one browser for the tests of this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.e2e.web.premises import Premises, premises
+from tests.e2e.web.visitor import ARGUMENTS, LOOKS, Look, Visitor, visiting
+
+Visit = Callable[..., Visitor]
+"""(look) → a new window"""
+
+
+@pytest.fixture(scope="package")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Premises]:
+    with premises(tmp_path_factory.mktemp("premises")) as made:
+        yield made
+
+
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=[*ARGUMENTS])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium: Browser, place: Premises) -> Iterator[Visit]:
+    with ExitStack() as windows:
+        yield lambda look: windows.enter_context(visiting(chromium, place.url, look))
+
+
+@pytest.fixture(params=LOOKS, ids=str)
+def look(request: pytest.FixtureRequest) -> Look:
+    assert isinstance(request.param, Look)
+    return request.param
