@@ -24,12 +24,13 @@ from schedules.web.oidc import Provider
 from schedules.web.port import Relay, RelayFault, SignedOut
 from schedules.web.sessions import Sender
 from schedules.web.settings import Settings
-from schedules.web.views import account, login, overview, rules
+from schedules.web.views import account, devices, login, overview, preview, rules, waking
 from schedules.web.visit import Door, Page, Visit
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
-PAGES: Final[tuple[Page, ...]] = (*login.PAGES, *overview.PAGES, *rules.PAGES, *account.PAGES)
+_GROUPS: Final = (login, overview, preview, devices, waking, rules, account)
+PAGES: Final[tuple[Page, ...]] = tuple(page for group in _GROUPS for page in group.PAGES)
 """All there is, but files."""
 
 

@@ -17,43 +17,46 @@ _OURS = frozenset({"csrf", "confirm"})
 
 def relay(visit: Visit, fault: RelayFault) -> Response:
     """The page for what the relay refused, where the view did not know better."""
-    text = visit.gettext
+    gettext = visit.gettext
     match fault:
         case Changed():
             return _page(
-                visit, 409, text("Changed meanwhile"),
-                text("Your rest times were changed elsewhere, perhaps in a second window. Nothing was saved here."),
+                visit, 409, gettext("Changed meanwhile"),
+                gettext("Your rest times were changed elsewhere, perhaps in a second window. Nothing was saved here."),
             )  # fmt: skip
         case NotReachable():
             return _page(
-                visit, 409, text("Are you sure?"),
-                text("After this you are not reachable for a single minute in the next five weeks."),
-                again=text("Yes, save it so"), confirm=CONFIRM,
+                visit, 409, gettext("Are you sure?"),
+                gettext("After this you are not reachable for a single minute in the next five weeks."),
+                again=gettext("Yes, save it so"), confirm=CONFIRM,
             )  # fmt: skip
         case Endless():
             return _page(
-                visit, 409, text("This rest has no end"), text("Please choose until when you want to be reachable.")
+                visit,
+                409,
+                gettext("This rest has no end"),
+                gettext("Please choose until when you want to be reachable."),
             )
         case Rejected():
             faults = [p.german if visit.language == "de" else p.sentence for p in fault.problems]
-            return _page(visit, 422, text("Not saved"), text("The relay did not take it:"), faults=faults)
+            return _page(visit, 422, gettext("Not saved"), gettext("The relay did not take it:"), faults=faults)
         case Busy():
             minutes = ceil(fault.retry_after / 60)
             return _page(
-                visit, 429, text("Too often"),
+                visit, 429, gettext("Too often"),
                 visit.ngettext("Please try again in a minute.", "Please try again in %(num)s minutes.", minutes),
-                again=text("Send again") if visit.is_act else "", retry_after=fault.retry_after,
+                again=gettext("Send again") if visit.is_act else "", retry_after=fault.retry_after,
             )  # fmt: skip
         case Away():
             return _page(
-                visit, 503, text("Not possible at the moment"),
-                text("The relay does not answer. Messages and alarms are not affected by this page."),
-                again=text("Send again") if visit.is_act else "", retry_after=fault.retry_after,
+                visit, 503, gettext("Not possible at the moment"),
+                gettext("The relay does not answer. Messages and alarms are not affected by this page."),
+                again=gettext("Send again") if visit.is_act else "", retry_after=fault.retry_after,
             )  # fmt: skip
         case Missing():
             return nowhere(visit)
         case Refused():
-            return _page(visit, 403, text("Not allowed"), text("This is not possible for you."))
+            return _page(visit, 403, gettext("Not allowed"), gettext("This is not possible for you."))
     raise fault
 
 

@@ -12,7 +12,6 @@ from typing import Final
 from schedules.explain import clock_change, phases
 from schedules.rules import Rules
 from schedules.table import DAY, compile_table
-from schedules.web.dates import Dates
 from schedules.web.visit import Visit
 
 _BACK: Final = 7 * DAY
@@ -54,10 +53,8 @@ def sky(visit: Visit) -> Sky:
 def began(rules: Rules, now: int) -> int | None:
     """Since when it has been as it is; None: longer than a week."""
     first = now - _BACK
-    last = None
-    for last in phases(compile_table(rules, first), first, now + 1, rules):
-        pass
-    return None if last is None or last.start == first else last.start
+    *_, last = phases(compile_table(rules, first), first, now + 1, rules)
+    return None if last.start == first else last.start
 
 
 def title(visit: Visit, sky: Sky) -> str:
@@ -66,8 +63,3 @@ def title(visit: Visit, sky: Sky) -> str:
     if sky.resting:
         return visit.gettext("Rest until %(edge)s", edge=edge) if edge else visit.gettext("Rest until further notice")
     return visit.gettext("Reachable until %(edge)s", edge=edge) if edge else visit.gettext("Always reachable")
-
-
-def back_at(dates: Dates, at: float) -> str:
-    """When a rest ends, beside the day the reader is at: "18:00" today, else "Do 05:30"."""
-    return dates.clock(at) if dates.date_of(at) == dates.today() else dates.edge(at)

@@ -7,16 +7,93 @@ from urllib.parse import quote
 from starlette.responses import Response
 
 from schedules.web import sessions
+from schedules.web.port import Code
+from schedules.web.sky import sky
 from schedules.web.visit import Page, Visit
 
 
+async def show(visit: Visit) -> Response:
+    return await _page(visit)
+
+
+async def _page(visit: Visit, code: Code | None = None) -> Response:
+    """`code`: to be shown once, in the answer to the form that asked for it; no later page has it."""
+    return visit.render(
+        "account.html",
+        sky=sky(visit).kind,
+        sessions=await visit.relay.sessions(visit.secret),
+        support=await visit.relay.support(visit.secret),
+        code=code,
+    )
+
+
+async def end_others(visit: Visit) -> Response:
+    await visit.relay.end_others(visit.secret)
+    return visit.redirect("/account#sessions")
+
+
+async def new_code(visit: Visit) -> Response:
+    """A code for support; one that was given before ends."""
+    return await _page(visit, await visit.relay.new_code(visit.secret))
+
+
+async def end_code(visit: Visit) -> Response:
+    await visit.relay.end_code(visit.secret)
+    return visit.redirect("/account#support")
+
+
 async def sign_out(visit: Visit) -> Response:
+    """Out here; who came by a provider is asked there too."""
     await visit.relay.sign_out(visit.secret)
-    visit.door.memory.forget(visit.secret)
     provider = sessions.provider(visit.request, visit.door.settings)
-    response = visit.redirect("/login" if provider is None else f"/signed-out/{quote(provider, safe='')}")
+    return _ended(visit, "/login" if provider is None else f"/signed-out/{quote(provider, safe='')}")
+
+
+# --- what is kept
+
+
+async def export(visit: Visit) -> Response:
+    content = await visit.relay.export(visit.secret)
+    return _file(content, "application/json", "feierabend.json")
+
+
+async def calendar(visit: Visit) -> Response:
+    content = await visit.relay.calendar(visit.secret, visit.language)
+    return _file(content, "text/calendar; charset=utf-8", "feierabend.ics")
+
+
+def _file(content: bytes, media: str, name: str) -> Response:
+    return Response(content, media_type=media, headers={"content-disposition": f'attachment; filename="{name}"'})
+
+
+async def ask_delete(visit: Visit) -> Response:
+    return visit.render("delete.html", sky=sky(visit).kind)
+
+
+async def delete(visit: Visit) -> Response:
+    await visit.relay.delete_everything(visit.secret)
+    return _ended(visit, "/deleted")
+
+
+async def deleted(visit: Visit) -> Response:
+    return visit.render("deleted.html")
+
+
+def _ended(visit: Visit, path: str) -> Response:
+    visit.door.memory.forget(visit.secret)
+    response = visit.redirect(path)
     sessions.end(response, visit.door.settings)
     return response
 
 
-PAGES = (Page("/sign-out", act=sign_out),)
+PAGES = (
+    Page("/account", show=show),
+    Page("/account/others", act=end_others),
+    Page("/account/code", act=new_code),
+    Page("/account/code/end", act=end_code),
+    Page("/sign-out", act=sign_out),
+    Page("/export.json", show=export),
+    Page("/rest.ics", show=calendar),
+    Page("/delete", show=ask_delete, act=delete),
+    Page("/deleted", show=deleted, public=True),
+)

@@ -16,7 +16,9 @@ _PARTS = ("windows", "overrides")
 async def delete(visit: Visit) -> Response:
     """The rule at this place of the document that the page was made from. Raises Changed when there is a newer one."""
     part, index = visit.places["part"], visit.places["index"]
-    listed = list(cast("Sequence[object]", visit.plan.document.get(part, ()) if part in _PARTS else ()))
+    if part not in _PARTS:
+        raise Missing
+    listed = list(cast("Sequence[object]", visit.plan.document.get(part, ())))
     if visit.version == visit.plan.version and index >= len(listed):
         raise Missing
     await visit.save({**visit.plan.document, part: listed[:index] + listed[index + 1 :]})
