@@ -36,7 +36,7 @@ class Wire(httpx.AsyncBaseTransport):
         client = self._listener.connect()
         answer = await client.ask(content)
         await client.aclose()
-        return httpx.Response(answer.status, headers=answer.headers, content=answer.body)
+        return httpx.Response(answer.status, headers=answer.headers, stream=httpx.ByteStream(answer.body))
 
 
 @asynccontextmanager
