@@ -56,10 +56,10 @@ MOST_FEEDBACK: Final = 500
 """Devices of one answer."""
 MOST_VISITS: Final = 100
 """Of one answer."""
-NOTED_AT_ONCE: Final = 250
-"""Last uses of passes that one commit writes down: an event that comes meanwhile waits a few milliseconds."""
 MOST_KEPT: Final = 100_000
 """Records of each kind in what an officer takes along: all there are, in practice."""
+NOTED_AT_ONCE: Final = 250
+"""Last uses of passes that one commit writes down: an event that comes meanwhile waits a few milliseconds."""
 
 log = structlog.get_logger()
 Lanes = Callable[[str, str], LaneCondition | None]
