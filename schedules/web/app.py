@@ -24,12 +24,12 @@ from schedules.web.oidc import Provider
 from schedules.web.port import Relay, RelayFault, SignedOut
 from schedules.web.sessions import Sender
 from schedules.web.settings import Settings
-from schedules.web.views import account, devices, login, overview, preview, rules, waking
+from schedules.web.views import account, devices, login, overview, presets, preview, rhythm, rules, swap, waking
 from schedules.web.visit import Door, Page, Visit
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
-_GROUPS: Final = (login, overview, preview, devices, waking, rules, account)
+_GROUPS: Final = (login, overview, preview, devices, waking, rules, rhythm, presets, swap, account)
 PAGES: Final[tuple[Page, ...]] = tuple(page for group in _GROUPS for page in group.PAGES)
 """All there is, but files."""
 

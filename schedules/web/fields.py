@@ -31,6 +31,14 @@ class FieldError:
     text: Text
 
 
+def gathered(pairs: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+    """Fields from what was sent, in its order."""
+    fields: dict[str, list[str]] = {}
+    for name, value in pairs:
+        fields.setdefault(name, []).append(value)
+    return fields
+
+
 def one(fields: Fields, name: str) -> str:
     """The first value of a control, without blanks around it; empty where there is none."""
     values = fields.get(name, ())

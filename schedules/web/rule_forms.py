@@ -1,7 +1,7 @@
 """The forms of single rules: every week, once or for days, on public holidays, on call, off duty.
 
-`show` and the readers of each shape are each other's inverse as far as controls can show a rule (see `shapes.py`). Times
-of day are in steps of a minute; what has seconds or an offset is shown by the clock on the wall of the document's zone.
+`show` and the readers of each shape are each other's inverse as far as controls can show a rule (shapes.py). Times of
+day are in steps of a minute; what has seconds or an offset is shown by the clock on the wall of the document's zone.
 """
 
 from __future__ import annotations

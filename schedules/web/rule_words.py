@@ -94,10 +94,10 @@ class Words:
 
     def _span(self, entry: Entry) -> str:
         start, end = (wall_time(str(entry[name]), self.dates.zone) for name in ("start", "end"))
-        first, last = f"{self.dates.day(start.date())} {start:%H:%M}", f"{end:%H:%M}"
+        first, last = (f"{self.dates.day(moment.date())} {moment:%H:%M}" for moment in (start, end))
         if start.date() == end.date() and start < end:
-            return f"{first}–{last}"
-        return self.gettext("%(first)s to %(last)s", first=first, last=f"{self.dates.day(end.date())} {last}")
+            return f"{first}–{end:%H:%M}"
+        return self.gettext("%(first)s to %(last)s", first=first, last=last)
 
     def _cycle(self, entry: Entry) -> str:
         row = cast("Sequence[str]", entry["days"])

@@ -1,0 +1,117 @@
+"""Presets: rules to begin with, as windows that can be changed like all others. Shown first, then saved.
+
+Nights only and day duty have a form here; the rhythm and leave have theirs. A preset takes the place of the rules that
+recur, or is added to them, as its owner chooses; what comes once stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.responses import Response
+
+from schedules import RuleError, policy
+from schedules.errors import Text
+from schedules.holidays import LAENDER
+from schedules.web import changes
+from schedules.web.fields import NO_TIME, FieldError, Fields, filled, gathered, one
+from schedules.web.outlook import Outlook
+from schedules.web.port import Missing
+from schedules.web.shifts import Entry, entries
+from schedules.web.views.saving import Edit, Shown, careful, settle, unplaced, words
+from schedules.web.visit import Page, Visit
+
+_NO_CLOCK: Final = Text("Please give two times of day that differ.", "Bitte zwei verschiedene Uhrzeiten angeben.")
+_EARLY: Final = Text("Duty must end later than it starts.", "Der Dienst muss später enden, als er beginnt.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Preset:
+    fields: Fields
+    make: Callable[[Fields], Mapping[str, object]]
+    """Raises RuleError, ValueError."""
+
+
+_PRESETS: Final = {
+    "nights_only": _Preset(
+        filled(**{"from": "22:00", "to": "06:00"}),
+        lambda fields: policy.nights_only(one(fields, "from"), one(fields, "to")),
+    ),
+    "day_duty": _Preset(
+        filled(**{"from": "07:00", "to": "17:00", "land": "NI"}),
+        lambda fields: policy.day_duty(one(fields, "land"), one(fields, "from"), one(fields, "to")),
+    ),
+}
+_ELSEWHERE: Final = {"rotating": "/rhythm", "leave": "/rules/new?kind=dated"}
+
+
+async def choose(visit: Visit) -> Response:
+    return visit.render("presets.html")
+
+
+async def show(visit: Visit) -> Response:
+    name = visit.places["name"]
+    if name in _ELSEWHERE:
+        return visit.redirect(_ELSEWHERE[name])
+    return _page(visit, name, _known(visit).fields)
+
+
+async def save(visit: Visit) -> Response:
+    preset, name = _known(visit), visit.places["name"]
+    fields = gathered(visit.form.fields)
+    errors = [FieldError(control, NO_TIME) for control in ("from", "to") if not one(fields, control)]
+    windows: Sequence[Entry] = ()
+    try:
+        windows = entries(preset.make(fields), "windows") if not errors else ()
+    except RuleError:
+        errors = [FieldError("from", _NO_CLOCK)]
+    except ValueError:
+        errors = [FieldError("to", _EARLY)]
+    if errors or visit.form.text("act") == "edit":
+        return _page(visit, name, fields, errors)
+
+    def again(seen: Outlook | None, errors: Sequence[FieldError]) -> Response:
+        return _page(visit, name, fields, errors, seen)
+
+    replaces = visit.form.text("mode") != "add"
+    return await settle(visit, Edit(
+        document=changes.with_preset(visit.plan.document, windows, replaces=replaces), what=_title(visit, name),
+        path=f"/presets/{name}", again=again, located=unplaced, is_shown_first=True,
+    ))  # fmt: skip
+
+
+def _known(visit: Visit) -> _Preset:
+    preset = _PRESETS.get(visit.places["name"])
+    if preset is None:
+        raise Missing
+    return preset
+
+
+def _title(visit: Visit, name: str) -> str:
+    return visit.gettext("Nights only") if name == "nights_only" else visit.gettext("Day duty")
+
+
+def _page(
+    visit: Visit,
+    name: str,
+    fields: Fields,
+    errors: Sequence[FieldError] = (),
+    seen: Outlook | None = None,
+) -> Response:
+    told, gettext = words(visit), visit.gettext
+    is_duty = name == "day_duty"
+    recurring = [w for w in entries(visit.plan.document, "windows") if w["kind"] in changes.RECURRING]
+    return visit.render(
+        "preset.html", 422 if errors else 200, form=Shown.of(visit, fields, errors), seen=seen,
+        title=_title(visit, name), action=f"/presets/{name}", laender=LAENDER if is_duty else {},
+        what=gettext("Rest outside of your duty hours from Monday to Friday, on weekends and on public holidays.")
+        if is_duty
+        else gettext("Rest every night."),
+        from_label=gettext("Duty from") if is_duty else gettext("Rest from"), to_label=gettext("to"),
+        replaced=[told.name(window) for window in recurring],
+    )  # fmt: skip
+
+
+PAGES = (Page("/presets", show=choose), Page("/presets/{name}", show=show, act=careful(save)))
