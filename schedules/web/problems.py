@@ -71,7 +71,8 @@ def signed_out(visit: Visit) -> Response:
             visit.gettext("Nothing was saved yet, but what you have typed is still here. Sign in, then send it again."),
             again=visit.gettext("Send again"), sign_in=True,
         )  # fmt: skip
-    sessions.end(response, visit.door.settings)
+    if visit.known is not None:  # else it may be what a login under way is bound to, in another tab
+        sessions.end(response, visit.door.settings)
     return response
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
-
 from starlette.responses import Response
 
 from schedules.web import sessions
@@ -46,7 +44,8 @@ async def sign_out(visit: Visit) -> Response:
     """Out here; who came by a provider is asked there too."""
     await visit.relay.sign_out(visit.secret)
     provider = sessions.provider(visit.request, visit.door.settings)
-    return _ended(visit, "/login" if provider is None else f"/signed-out/{quote(provider, safe='')}")
+    is_known = provider in visit.door.logins.providers
+    return _ended(visit, f"/signed-out/{provider}" if is_known else "/login")
 
 
 # --- what is kept
