@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
-from tests.e2e.web.premises import Premises, premises
-from tests.e2e.web.visitor import ARGUMENTS, LOOKS, Look, Visitor, visiting
+from tests.e2e.web.premises import Officer, Premises, premises
+from tests.e2e.web.visitor import ARGUMENTS, LOOKS, MILLISECONDS, Look, Visitor, visiting
 
-Visit = Callable[..., Visitor]
+Visit = Callable[[Look], Visitor]
 """(look) → a new window"""
 
 
@@ -23,6 +23,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Premises]:
 
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
+    expect.set_options(timeout=MILLISECONDS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=[*ARGUMENTS])
         yield browser
@@ -39,3 +40,11 @@ def visit(chromium: Browser, place: Premises) -> Iterator[Visit]:
 def look(request: pytest.FixtureRequest) -> Look:
     assert isinstance(request.param, Look)
     return request.param
+
+
+def open_page(visit: Visit, look: Look, officer: Officer, path: str = "/") -> tuple[Visitor, str]:
+    """A page in a new window, signed in; and the session."""
+    window, session = visit(look), officer.session()
+    window.sign_in(session)
+    window.go(path)
+    return window, session

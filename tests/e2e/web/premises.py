@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -29,6 +30,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 HOUR: Final = 3600
+NIGHTS: Final[Mapping[str, object]] = {"windows": [{"kind": "weekly", "start": "22:00", "end": "06:00"}]}
 FORM: Final = {"content-type": "application/x-www-form-urlencoded", "sec-fetch-site": "same-origin"}
 
 
@@ -47,6 +49,7 @@ class Premises:
         self._thread = threading.Thread(target=self._run, name="processes")
         self._backend: Client
         self._settings: Client
+        self._support: Client
         self.installation: Installation
         self.sightings = Sightings()
         self.port = free_port()
@@ -66,6 +69,12 @@ class Premises:
 
     def as_settings(self, method: str, path: str, body: object = None, *, status: int) -> Answer:
         return self._asked(self._settings, method, path, body, status)
+
+    def as_support(self, method: str, path: str, code: str, *, status: int) -> Answer:
+        """With a code that was read out."""
+        answer = self.call(self._support.ask, method, path, None, {"support-code": code})
+        assert answer.status == status, answer
+        return answer
 
     def _asked(self, client: Client, method: str, path: str, body: object, status: int) -> Answer:
         answer = self.call(client.ask, method, path, body, {"idempotency-key": f"n{next(self._numbers):016}"})
@@ -124,6 +133,7 @@ class Premises:
                 house.serving() as relay,
                 house.backend_client() as self._backend,
                 house.settings_client() as self._settings,
+                house.support_client() as self._support,
             ):
                 await relay.line('"ready"')
                 self._token = trio.lowlevel.current_trio_token()
@@ -195,8 +205,13 @@ def resting(seconds: float = 6 * HOUR, **more: object) -> dict[str, object]:
     return {"windows": [{"kind": "once", "start": _iso(now - HOUR), "end": _iso(now + seconds), **more}]}
 
 
-def _iso(instant: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(instant))
+def instant(written: str) -> float:
+    """UTC seconds of a time as the relay writes it."""
+    return datetime.fromisoformat(written).timestamp()
+
+
+def _iso(at: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Final, cast
 
 import trio
 from hypercorn.typing import ASGIFramework
@@ -69,7 +69,9 @@ class StillClock:
         return NOW
 
     async def sleep_until(self, instant: float) -> None:
-        await (trio.lowlevel.checkpoint() if instant <= NOW else trio.sleep_forever())
+        await trio.lowlevel.checkpoint()
+        if instant > NOW:
+            await trio.sleep_forever()
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,10 +161,11 @@ def _take(made: Exhibit, into: Path) -> None:
 
 
 async def main(into: Path) -> None:
-    into.mkdir(exist_ok=True)
     async with exhibit() as made:
         await trio.to_thread.run_sync(_take, made, into)
 
 
 if __name__ == "__main__":
-    trio.run(main, Path(sys.argv[1]) if sys.argv[1:] else INTO)
+    folder = Path(sys.argv[1]) if sys.argv[1:] else INTO
+    folder.mkdir(exist_ok=True)
+    trio.run(main, folder)

@@ -68,6 +68,9 @@ class Visitor:
         """A message of the source, as this page says it."""
         return SAID[self.look.language].gettext(message, **values)
 
+    def count(self, one: str, many: str, number: int) -> str:
+        return SAID[self.look.language].ngettext(one, many, number)
+
     # where
 
     def go(self, path: str = "/") -> None:
@@ -81,6 +84,7 @@ class Visitor:
     # what is there
 
     def button(self, message: str, *, exact: bool = False, **values: object) -> Locator:
+        """By what it says; words that are no message of the source are looked for as they are."""
         return self.page.get_by_role("button", name=self.say(message, **values), exact=exact)
 
     def press(self, message: str, *, exact: bool = False, **values: object) -> None:
@@ -105,6 +109,9 @@ class Visitor:
     def reads(self, message: str, **values: object) -> None:
         """The page says this, in the part that is no navigation."""
         expect(self.page.locator("body")).to_contain_text(self.say(message, **values))
+
+    def reads_count(self, one: str, many: str, number: int) -> None:
+        expect(self.page.locator("body")).to_contain_text(self.count(one, many, number))
 
 
 @contextmanager
