@@ -34,6 +34,8 @@ from tests.e2e.processes import ROOT, free_port
 
 pytestmark = pytest.mark.processes
 
+ENDS = {("DELETE", "/v1/me/token"), ("DELETE", "/v1/me")}
+"""What ends the token with which it is asked."""
 KEYS = {
     "backend": "events, alarms, devices, admin",
     "settings": "rest, support",
@@ -65,19 +67,19 @@ class Running:
         self._keys = keys
         self._token = self.token()
 
-    def token(self) -> str:
+    def token(self, user: str = "anna") -> str:
         """Of an officer who exists."""
         with Client(self.url, self._keys["backend"]) as backend:
-            backend.put_device("anna", "phone", platform="apns", app="ios", token=secrets.token_hex(32))
+            backend.put_device(user, "phone", platform="apns", app="ios", token=secrets.token_hex(32))
         with Client(self.url, self._keys["settings"]) as settings:
-            link = settings.link("anna").link
+            link = settings.link(user).link
             given = settings.send(Call("POST", "/v1/me/token", {"link": link}))
         return str(given["token"])
 
     def authorization(self, method: str, path: str, described: str) -> str | None:
-        """By what the description of an operation says; a token that may end by it is another one each time."""
-        if described.startswith("With a token"):
-            return f"Bearer {self.token() if (method, path) == ('DELETE', '/v1/me/token') else self._token}"
+        """By what the description of an operation says; a token that may end by it is somebody else's, each time."""
+        if described.startswith("Needs a token"):
+            return f"Bearer {self.token('bert') if (method, path) in ENDS else self._token}"
         if not described.startswith("Scope "):
             return None
         scope = described.removeprefix("Scope ").rstrip(".")
