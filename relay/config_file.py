@@ -47,7 +47,7 @@ from relay.config_reader import (
 from relay.config_web import LISTEN as WEB_LISTEN
 from relay.config_web import web as read_web
 from relay.core.errors import Problem
-from relay.core.events import DEFAULT_CLASSES, EventClass
+from relay.core.events import DEFAULT_CLASSES, TEST, EventClass
 from relay.core.life import LADDER, NOW_OR_NEVER
 from relay.doors.keys import KEY_ID, Scope
 from relay.lanes.quota import SMALLEST
@@ -303,7 +303,9 @@ def _classes(tenant: Table) -> tuple[EventClass, ...]:
         if isinstance(given.get("pierces"), frozenset):
             given |= {"pierces": False, "through": given["pierces"]}
         table.done()
-        if name:
+        if name == TEST.name:
+            table.fault("name", "is taken: by this class officers wake their own phones; choose another name")
+        elif name:
             named.append(name)
             classes[name] = _class(table, classes.get(name, EventClass(name=name)), given)
     _unique(tenant, "classes", named)

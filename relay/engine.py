@@ -11,13 +11,13 @@ import structlog
 import trio
 
 from relay.changing import change_rest
-from relay.core import admitting, editing, explaining, foretelling, receipts, settling
+from relay.core import admitting, editing, explaining, foretelling, receipts, settling, trying
 from relay.core.admitting import Admission
 from relay.core.batch import Bypass, Feedback
 from relay.core.devices import Device, Registration
 from relay.core.draft import Draft
 from relay.core.editing import Replaced
-from relay.core.errors import CursorExpired, NotAdmitted, NotFound, Overloaded, Unavailable
+from relay.core.errors import CursorExpired, NotAdmitted, NotFound, Overloaded, RelayError, Unavailable
 from relay.core.events import Accepted, Event, EventClass, Request
 from relay.core.foretelling import Leaving
 from relay.core.gate import RestTable
@@ -47,8 +47,10 @@ from relay.doors.port import (
     RestFacts,
     RestKept,
     Told,
+    TrialFacts,
 )
 from relay.journal import Journal
+from relay.trial_facts import trial_facts
 
 MOST_BYPASSES: Final = 200
 """Records of what pierced somebody's rest; more are some a day, for three months."""
@@ -271,6 +273,25 @@ class RelayEngine:
         codes = (known for known in self._people.passes.of(user).values() if known.kind is PassKind.SUPPORT)
         return next((code.expires_at for code in codes if now < code.expires_at), None)
 
+    # --- an officer's own test
+
+    async def try_out(self, officer: Officer, now: float) -> float:
+        trials, tenant, user = self._people.trials, officer.tenant, officer.user
+        recipients = self._records[tenant.name].seal_recipients([user])
+        trials.admit(user, now)
+        try:
+            return await self._journal.edit(tenant, lambda draft: trying.begin(draft, tenant, user, recipients))
+        except RelayError:
+            trials.forgive(user, now)
+            raise
+
+    def trial(self, officer: Officer, now: float) -> TrialFacts:
+        trial = self._people.trials.of(officer.user, now)
+        if trial is None:
+            raise NotFound("no test within the hour")
+        person = self._person(officer.tenant, officer.user)
+        return trial_facts(person, trial, self._records[person.tenant.name], self._lanes, now)
+
     def condition(self, tenant: Tenant, user: UserKey, now: float) -> Condition:
         person = self._people.by_key.get(user)
         found = person.devices.values() if person is not None and person.tenant is tenant else ()
@@ -312,6 +333,7 @@ class RelayEngine:
 
     async def delete_own(self, tenant: Tenant, user: UserKey, if_match: IfMatch) -> None:
         await self._journal.edit(tenant, lambda draft: editing.delete_own(draft, tenant, user, if_match))
+        self._people.trials.drop(user)
 
     def wakes(self, tenant: Tenant, user: UserKey, now: float) -> Mapping[str, str]:
         person = self._people.by_key.get(user)

@@ -352,6 +352,8 @@ class Journal:
         self._failures = 0
         self._healthy = True
         touched = draft.apply()
+        if self.people.trials.open:
+            self.people.trials.saw(accepted, settlements, draft.now)
         for operation in operations:
             operation.done.set()
         self._tell({record.tenant for record in draft.batch.feedback})

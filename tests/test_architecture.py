@@ -35,6 +35,7 @@ RANKS = {
     "relay.changing": 3,
     "relay.loading": 3,
     "relay.trust": 3,
+    "relay.trial_facts": 3,
     "relay.config_reader": 3,
     "relay.cold_http": 3,
     "relay.engine": 4,

@@ -28,7 +28,7 @@ def accept(draft: Draft, tenant: Tenant, events: Sequence[Event], request: Reque
     accepted = unknown = 0
     receipt: ReceiptKey | None = None
     for event in events:
-        if event.event_class.pierces:
+        if event.event_class.pierces and not event.event_class.is_trial:
             receipt = receipt or issue(draft, tenant)
             taken = _take(draft, tenant, event, receipt)
             enter(draft, receipt, len(event.users), taken)

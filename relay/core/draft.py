@@ -28,6 +28,7 @@ from relay.core.people import People, Person
 from relay.core.private import DeviceKey, PassKey, ReceiptKey, TokenHash, UserKey
 from relay.core.slots import Slot
 from relay.core.tenants import Tenant
+from relay.core.trials import Trial
 
 Tables = Callable[[Person, float], RestTable | None]
 """Compiled rest of a person at an instant; None: no rules (core/tables.py)."""
@@ -38,7 +39,7 @@ class Draft:
 
     __slots__ = (
         "_devices", "_feedback_seq", "_persons", "_touched", "active", "batch", "landed", "now", "people", "read",
-        "tables", "tokens",
+        "tables", "tokens", "trials",
     )  # fmt: skip
 
     def __init__(self, people: People, now: float, tables: Tables) -> None:
@@ -53,6 +54,8 @@ class Draft:
         """Persons whose `seen` is in this batch."""
         self.active: list[tuple[Person, float]] = []
         """Persons who read elsewhere, and until when."""
+        self.trials: list[Trial] = []
+        """Those that this batch begins."""
         self._persons: dict[UserKey, Person | None] = {}
         """Persons this batch creates; None: deletes."""
         self._devices: dict[UserKey, dict[DeviceKey, Device]] = {}
@@ -180,7 +183,7 @@ class Draft:
 
     def slots_of(self, person: Person) -> list[tuple[str, Slot]]:
         """All slots of a person as this batch leaves them, ready to be changed."""
-        names = sorted(person.slots.keys() | person.tenant.classes.keys())
+        names = sorted(person.slots.keys() | person.tenant.slot_names)
         return [(name, slot) for name in names if (slot := self.slot(person, name)) is not None]
 
     def put_slot(self, person: Person, name: str, slot: Slot) -> None:
@@ -241,9 +244,18 @@ class Draft:
             self._touch_living(person)
         for person, until in self.active:
             person.active_until = max(person.active_until, until)
+        for trial in self.trials:
+            self._try(trial)
         for flight in self.landed:
             self._land(flight.person, flight.device.key)
         return list(self._touched.values())
+
+    def _try(self, trial: Trial) -> None:
+        """Nothing that is pending waits for it, and nothing that comes will: its wakeup begins no hold."""
+        self.people.trials.begin(trial)
+        person = self.people.by_key.get(trial.user)
+        if person is not None:
+            person.left_generation = max(person.left_generation, trial.generation)
 
     def _land(self, person: Person, device: DeviceKey) -> None:
         """Nothing is under way to this device any more. Mostly nothing is owed to it either."""
@@ -266,6 +278,7 @@ class Draft:
             before = by_key.pop(key, None)
             if before is not None:
                 before.leave()
+                self.people.trials.drop(key)
             if person is not None:
                 by_key[key] = person
 

@@ -113,6 +113,14 @@ class Overloaded(RelayError):
         self.retry_after = retry_after
 
 
+class TooOften(RelayError):
+    """Somebody asks for more of something than anybody may have in a while. `retry_after` in whole seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("this was asked for too often")
+        self.retry_after = retry_after
+
+
 class CannotListen(RelayError):
     """An address of the configuration cannot be listened on."""
 

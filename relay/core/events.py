@@ -54,6 +54,8 @@ class EventClass:
     """Longest step of the ladder (core/life.py) for which a provider may keep its wakeups."""
     renewal: float = 0.0
     """An order: sent anew after so long, until it is confirmed or its deadline has passed. 0: no order."""
+    is_trial: bool = False
+    """An officer's own test of his phones (core/trials.py)."""
     roles: frozenset[str] = frozenset()
     """Who may send a piercing class."""
     reasons: frozenset[str] = frozenset()
@@ -76,7 +78,7 @@ class EventClass:
     @property
     def is_urgent(self) -> bool:
         """Overtakes what waits at a lane or for a commit."""
-        return self.pierces and not self.renewal
+        return self.pierces and not self.renewal and not self.is_trial
 
     @property
     def yields(self) -> bool:
@@ -98,6 +100,20 @@ DEFAULT_CLASSES: Final = (
         recipients=100,
     ),
 )
+
+
+TEST: Final = EventClass(
+    name="test",
+    pierces=True,
+    cancellable=False,
+    deadline=600.0,
+    is_trial=True,
+    roles=frozenset({"officer"}),
+    reasons=frozenset({"test"}),
+    recipients=1,
+    rate_per_hour=1_000_000,
+)
+"""Every tenant's, and no tenant's to configure or to post: how officers wake their own phones (core/trials.py)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,11 @@ _REACHABLE: Final = {step: Passed(Why.REACHABLE, step) for step in (NOW_OR_NEVER
 _PIERCES: Final = {step: Passed(Why.PIERCES, step) for step in (NOW_OR_NEVER, *LADDER)}
 
 
+_PLAIN: Final = EventClass(name="message")
+_ALARMS: Final = 3600
+"""How long an alarm is kept, if its class says nothing else; a step of the ladder."""
+
+
 def jitter(user: UserKey, release: float, width: float) -> float:
     """Stable delay in [0, width) of a release on the day of `release` (R12)."""
     if width <= 0:
@@ -115,6 +120,8 @@ class Gate:
         if wanted > event_class.life:
             wanted = event_class.life
         if event_class.pierces:
+            if event_class.is_trial:
+                return _PIERCES[self._longest(table, user, now)]
             return _PIERCES[life(min(event_class.deadline, wanted))]
         if table is None:
             return _REACHABLE[life(wanted)]
@@ -129,6 +136,11 @@ class Gate:
         if start - now <= MARGIN:
             return self._deferred(Why.REST_SOON, user, table, table.at(start).until)
         return self._passed(table, user, start, now, wanted)
+
+    def _longest(self, table: RestTable | None, user: UserKey, now: float) -> int:
+        """The life of the longest wakeup that a provider may be keeping for this user, orders apart."""
+        kept = self.ask(table, user, _PLAIN, now)
+        return max(kept.life if isinstance(kept, Passed) else NOW_OR_NEVER, _ALARMS)
 
     def _passed(self, table: RestTable, user: UserKey, start: float, now: float, wanted: float) -> Passed:
         step = life(min(start - now, wanted))

@@ -23,6 +23,7 @@ from relay.core.passes import Passes
 from relay.core.private import DeviceKey, ReceiptKey, TokenHash, UserKey
 from relay.core.slots import Slot
 from relay.core.tenants import Tenant
+from relay.core.trials import Trials
 
 REQUEST_LIFE: Final = 86400.0
 """Seconds for which an Idempotency-Key is remembered, and the receipt of an alarm kept."""
@@ -84,7 +85,7 @@ class People:
 
     __slots__ = (
         "books", "by_key", "bypasses", "feedback_seq", "generation", "halts", "passes", "receipts", "remembered",
-        "revision", "tenants", "tokens",
+        "revision", "tenants", "tokens", "trials",
     )  # fmt: skip
 
     def __init__(self, tenants: dict[str, Tenant]) -> None:
@@ -94,6 +95,7 @@ class People:
         self.remembered: dict[bytes, Remembered] = {}
         self.receipts: dict[ReceiptKey, Receipt] = {}
         self.passes = Passes()
+        self.trials = Trials()
         self.books = Books()
         self.bypasses: dict[tuple[str, str, str], deque[float]] = {}
         """Instants of piercing events per (tenant, class, role), for their rate; the last 1,000."""
@@ -121,8 +123,12 @@ class People:
             self.bypasses.setdefault(key, deque(maxlen=1000)).append(bypass.at)
 
     def forget(self, now: float) -> None:
-        """Drop remembered requests and receipts older than a day, and expired passes, as the store's purge does."""
+        """Drop remembered requests and receipts older than a day, and expired passes, as the store's purge does.
+
+        And what became of trials an hour ago.
+        """
         self.passes.forget(now)
+        self.trials.forget(now)
         self.remembered = {key: known for key, known in self.remembered.items() if known.at > now - REQUEST_LIFE}
         self.receipts = {key: receipt for key, receipt in self.receipts.items() if receipt.at > now - REQUEST_LIFE}
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from relay.core.devices import Device, Platform
-from relay.core.events import DEFAULT_CLASSES, EventClass
+from relay.core.events import DEFAULT_CLASSES, TEST, EventClass
 from relay.core.gate import Gate
 from relay.core.halts import Halts
 from relay.core.pseudonym import Pseudonyms
@@ -27,15 +27,18 @@ class Tenant:
     jitter: float = 300.0
     """Release after rest is spread over this many seconds."""
     gate: Gate = field(init=False, repr=False)
+    slot_names: frozenset[str] = field(init=False, repr=False, compare=False)
+    """Classes that somebody's slots can be of."""
     halts: Halts = field(default_factory=Halts, init=False, repr=False, compare=False)
     """What an operator holds back now; the one thing here that changes."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "gate", Gate(self.jitter))
+        object.__setattr__(self, "slot_names", frozenset((*self.classes, TEST.name)))
 
     def class_of(self, name: str) -> EventClass:
         """The class; one that the configuration no longer names is treated with the defaults of `EventClass`."""
-        return self.classes.get(name) or EventClass(name=name)
+        return self.classes.get(name) or (TEST if name == TEST.name else EventClass(name=name))
 
     def phones(self, devices: Iterable[Device]) -> tuple[Device, ...]:
         """Those that can be woken: of an app that is configured, at the provider whose token they have."""

@@ -104,6 +104,36 @@ class Sessions(msgspec.Struct):
     sessions: list[Session]
 
 
+class TestTaken(msgspec.Struct):
+    id: str
+    at: float
+
+
+class Sentence(msgspec.Struct):
+    en: str
+    de: str
+
+
+class TestedDevice(msgspec.Struct):
+    """`state`: handed_over, pending, failing, no_app, dead, pc. `why` and `reason`: of what fails, or waits."""
+
+    device: str
+    platform: str
+    app: str
+    state: str
+    provider: str | None
+    at: float | None
+    why: str
+    reason: str
+    retry_at: float | None
+    sentence: Sentence
+
+
+class Tested(msgspec.Struct):
+    at: float
+    devices: list[TestedDevice]
+
+
 class Code(msgspec.Struct):
     code: str
     expires_in: int

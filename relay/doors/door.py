@@ -21,6 +21,7 @@ from relay.doors import (
     orders,
     rest,
     sessions,
+    testing,
     users,
 )
 from relay.doors.keys import Keys, Scope, Who
@@ -93,6 +94,10 @@ def event_door(
         Route(
             (b"v1", b"me", b"sessions"),
             {b"GET": (Who.OFFICER, sessions.get_sessions), b"DELETE": (Who.OFFICER, sessions.delete_sessions)},
+        ),
+        Route(
+            (b"v1", b"me", b"test"),
+            {b"POST": (Who.OFFICER, testing.post_test), b"GET": (Who.OFFICER, testing.get_test)},
         ),
         Route((b"v1", b"me", b"devices"), {b"GET": (Who.OFFICER, me.get_devices)}),
         Route((b"v1", b"me", b"bypasses"), {b"GET": (Who.OFFICER, me.get_bypasses)}),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, Literal, Protocol
 
@@ -87,6 +88,62 @@ class LaneCondition:
     """up; paused: the provider is in trouble, or wants us to wait; stopped: it says that we are wrong."""
     reason: str
     """Why it is not up; empty when it is."""
+
+
+class TrialState(StrEnum):
+    """What became of an officer's test at one device."""
+
+    HANDED_OVER = "handed_over"
+    PENDING = "pending"
+    FAILING = "failing"
+    NO_APP = "no_app"
+    """Its app is not configured any more, or is of another provider than its token."""
+    DEAD = "dead"
+    """The provider does not know its token any more; it is forgotten."""
+    PC = "pc"
+    """Has nothing to wake it by."""
+
+
+class TrialWhy(StrEnum):
+    """What keeps it back, or has."""
+
+    NOTHING = ""
+    LATER = "later"
+    """The provider did not take it now, for the word that stands in `reason`."""
+    REFUSED = "refused"
+    """The provider will not take it."""
+    PAUSED = "paused"
+    STOPPED = "stopped"
+    """Of the lane, as in LaneCondition."""
+    BACK_OFF = "back_off"
+    """An earlier attempt failed."""
+    HALT = "halt"
+    """An operator holds it back."""
+    EXPIRED = "expired"
+    """It was tried for as long as a test is."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceTrial:
+    """One device of an officer's test, under the backend's own id. Instants in UTC seconds."""
+
+    device: Private
+    app: str
+    platform: Platform
+    state: TrialState
+    why: TrialWhy = TrialWhy.NOTHING
+    at: float | None = None
+    """When that became known, of what a provider said."""
+    reason: str = ""
+    retry_at: float | None = None
+    """When it is tried again; None: not known, or at once, or never."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrialFacts:
+    at: float
+    devices: Sequence[DeviceTrial]
+    """As they were then, the one registered longest ago first; without those that have left for another reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +354,15 @@ class Engine(Protocol):
 
     def support_until(self, user: UserKey, now: float) -> float | None:
         """When somebody's support code expires; None when there is none."""
+
+    async def try_out(self, officer: Officer, now: float) -> float:
+        """Wake all of the officer's phones now, whatever rest there is; return when that was taken.
+
+        Raises TooOften, NotFound for who was deleted meanwhile, Overloaded, Unavailable.
+        """
+
+    def trial(self, officer: Officer, now: float) -> TrialFacts:
+        """What became of the last test. Raises NotFound when there was none within the hour."""
 
     def condition(self, tenant: Tenant, user: UserKey, now: float) -> Condition:
         """Of somebody's devices and what they need. Who is not known has no devices, like who has only a rest."""

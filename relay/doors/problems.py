@@ -25,6 +25,7 @@ from relay.core.errors import (
     RelayError,
     TooLarge,
     TooManyRecipients,
+    TooOften,
     Unavailable,
     Unconfirmed,
     UnreadableRest,
@@ -55,6 +56,7 @@ TYPES: Final[dict[str, tuple[int, str]]] = {
     "validation": (422, "The request is not valid"),
     "idempotency": (422, "The Idempotency-Key was used with another body"),
     "overloaded": (429, "Too many requests are waiting"),
+    "too-often": (429, "This was asked for too often"),
     "head-too-large": (431, "The request head is too large"),
     "internal": (500, "Something went wrong here"),
     "unavailable": (503, "The relay cannot take requests now"),
@@ -131,6 +133,8 @@ def of(error: RelayError) -> Response | None:
             return problem("device-limit", str(error))
         case Overloaded():
             return problem("overloaded", str(error), headers=((b"retry-after", b"%d" % error.retry_after),))
+        case TooOften():
+            return problem("too-often", headers=((b"retry-after", b"%d" % error.retry_after),))
         case Unavailable():
             return problem("unavailable", str(error), headers=((b"retry-after", b"%d" % error.retry_after),))
     return None

@@ -132,7 +132,7 @@ class Control:
         if not tenants:
             faults.append(Problem("tenant", f"must be one of {', '.join(sorted(self._people.tenants))}"))
         for path, given, known in (
-            ("class", body.event_class, {name for tenant in tenants for name in tenant.classes}),
+            ("class", body.event_class, {name for tenant in tenants for name in tenant.slot_names}),
             ("lane", body.lane, {name for tenant in tenants for name in tenant.apps}),
         ):
             if tenants and given is not None and given not in known:

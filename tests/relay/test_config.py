@@ -477,6 +477,8 @@ A_CERTIFICATE = "tenants[0].apps[0].ca_file"
          {"tenants[0].classes[0].pierces": "must be true in a class that is renewed: orders go out in rest"}),
         ("tenants[0].classes[0]", ALARM | {"pierces": False, "roles": ["dispatch"]},
          {"tenants[0].classes[0].roles": "belongs to classes that pierce rest; this one does not"}),
+        ("tenants[0].classes[0].name", "test",
+         "is taken: by this class officers wake their own phones; choose another name"),
         # files
         ("store.path", "nowhere/data.db", "lies in a folder that does not exist"),
         ("store.path", "keys/master/data.db", "lies in a folder that does not exist"),

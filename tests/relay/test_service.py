@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import stat
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -25,8 +26,9 @@ from relay.core.devices import Platform
 from relay.core.errors import CannotListen, Unavailable
 from relay.core.events import DAY, HOUR, NEVER, Event
 from relay.core.people import REQUEST_LIFE
+from relay.core.private import Private
 from relay.journal import inline
-from relay.service import LANES, PURGE_EVERY, Bound, Seams
+from relay.service import LANES, NOTE_EVERY, PURGE_EVERY, Bound, Seams
 from relay.store.memory import MemoryStore
 from relay.store.port import StaleEpoch, StoreError, StoreMismatch
 from tests.relay.world import (
@@ -558,13 +560,15 @@ def _healing() -> list[tuple[str, object]]:
     return [*nobody, ("silence", False), ("latency", 0.0), ("streams", 1000), ("plug", None)]
 
 
-@pytest.mark.sockets
+@pytest.mark.processes
 async def test_the_officers_door_has_a_socket_of_its_own_that_drains(tmp_path: Path) -> None:
+    """What serves the pages is another process (test_web.py); here it is one that does nothing."""
     web = WebConfig(
         listen=(), base_url="http://localhost", tenant=None, oidc=(), socket=tmp_path / "relay.db.door.sock"
     )
     async with world(running=False) as w:
-        w.relay = service.Relay(replace(w.config, web=web), w.store, w.clock, w._seams)
+        seams = replace(w._seams, web=(sys.executable, "-c", "import sys; sys.stdin.read()"))
+        w.relay = service.Relay(replace(w.config, web=web), w.store, w.clock, seams)
         await w.begin()
         assert stat.S_IMODE(web.socket.stat().st_mode) == 0o600
         asked = partial(trio.to_thread.run_sync, unix.ask, web.socket, "POST", "/v1/door/session")
@@ -576,6 +580,36 @@ async def test_the_officers_door_has_a_socket_of_its_own_that_drains(tmp_path: P
         w.stop.set()
         await w.stopped.wait()
         assert not web.socket.exists()
+
+
+@virtual
+async def test_a_drain_writes_down_when_sessions_were_used_and_a_crash_costs_five_minutes_at_most() -> None:
+    secret = Private("s" * 43)
+    async with world() as w:
+        await w.register("anna")
+        await w.relay.engine.begin("example", Private("anna"), secret)
+
+        async def used() -> float:
+            """As a new process knows it; asking is a use, so the store is asked."""
+            await w.restart()
+            (known,) = w.relay.people.passes.by_key.values()
+            return known.noted - w.start
+
+        await w.pass_time(100)
+        assert w.relay.engine.officer(secret, w.now) is not None
+        await w.pass_time(NOTE_EVERY - 101)
+        assert await used() == -w.start, "killed before anybody wrote it down"
+        await w.pass_time(10)
+        assert w.relay.engine.officer(secret, w.now) is not None
+        commits = w.store.commits
+        await w.pass_time(NOTE_EVERY)
+        assert w.store.commits == commits + 1
+        assert await used() == NOTE_EVERY + 9
+        await w.pass_time(60)
+        assert w.relay.engine.officer(secret, w.now) is not None
+        w.stop.set()
+        await w.stopped.wait()
+        assert await used() == 2 * NOTE_EVERY + 69
 
 
 # --- what is wrong at start
