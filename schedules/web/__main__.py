@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final, cast
@@ -31,6 +31,8 @@ from schedules.web.settings import BadSettings, Settings
 
 LARGEST: Final = 1024 * 1024
 """Bytes of the settings."""
+SERVING: Final = 0.8
+"""Part of the grace for answers under way; the rest is for the end of the process, which is killed when it is over."""
 
 
 def tell(event: Mapping[str, object]) -> None:
@@ -39,13 +41,16 @@ def tell(event: Mapping[str, object]) -> None:
 
 
 async def run(
-    settings: Settings, stop: trio.Event, *, task_status: trio.TaskStatus[list[Address]] = trio.TASK_STATUS_IGNORED
+    settings: Settings,
+    addresses: Sequence[Address],
+    stop: trio.Event,
+    *,
+    task_status: trio.TaskStatus[list[Address]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until `stop`, then for the grace. Raises OSError."""
-    addresses = [Address.of(text) for text in settings.listen]
     async with connected(Path(settings.socket)) as relay, providers(settings.oidc) as known:
         app = cast("ASGIFramework", application(relay, settings, time.time, tell, known))
-        await serve(app, addresses, stop, grace=settings.grace_seconds, task_status=task_status)
+        await serve(app, addresses, stop, grace=settings.grace_seconds * SERVING, task_status=task_status)
 
 
 async def main() -> int:
@@ -53,7 +58,8 @@ async def main() -> int:
     stdin = trio.lowlevel.FdStream(os.dup(sys.stdin.fileno()))
     try:
         settings = settings_of.read(await _line(stdin))
-    except BadSettings as error:
+        addresses = [Address.of(text) for text in settings.listen]
+    except ValueError as error:  # BadSettings among them
         tell({"event": "settings_rejected", "why": str(error)})
         return 1
     stop = trio.Event()
@@ -61,17 +67,17 @@ async def main() -> int:
         async with trio.open_nursery() as watching:
             watching.start_soon(_watch_signals, signals, stop)
             watching.start_soon(_watch_parent, stdin, stop)
-            failed = await _served(settings, stop)
+            failed = await _served(settings, addresses, stop)
             watching.cancel_scope.cancel()
     return 1 if failed else 0
 
 
-async def _served(settings: Settings, stop: trio.Event) -> bool:
+async def _served(settings: Settings, addresses: Sequence[Address], stop: trio.Event) -> bool:
     """Serve to the end; whether it could not."""
     failed = False
     try:
         async with trio.open_nursery() as serving:
-            bound = await serving.start(partial(run, settings, stop))
+            bound = await serving.start(partial(run, settings, addresses, stop))
             tell({"event": "ready", "listen": [str(address) for address in bound]})
     except* OSError as errors:
         failed = True

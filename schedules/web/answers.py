@@ -75,6 +75,11 @@ def version(answer: Any) -> int:  # noqa: ANN401
 
 
 @_shaped
+def version_after(answer: Any) -> int | None:  # noqa: ANN401
+    return None if answer["version"] is None else int(answer["version"])
+
+
+@_shaped
 def state(answer: Any) -> State:  # noqa: ANN401
     return State(
         now=answer["now"], resting=answer["resting"], until=answer["until"], next_start=answer["next_start"],

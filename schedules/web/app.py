@@ -68,7 +68,15 @@ def _endpoint(door: Door, page: Page) -> Endpoint:
         try:
             return await _answer(page, visit)
         except Exception as error:  # the edge of a request: whatever it is, the others go on
-            door.tell({"event": "page_failed", "path": page.path, "error": type(error).__name__, "at": _place(error)})
+            door.tell(
+                {
+                    "event": "page_failed",
+                    "level": "error",
+                    "page": page.path,
+                    "kind": type(error).__name__,
+                    "place": _place(error),
+                }
+            )
             return problems.internal(visit)
 
     return endpoint

@@ -239,7 +239,10 @@ class _Painter:
         )
 
     def _cells(self, number: int, began: int, over: int) -> tuple[Cell, ...]:
-        looks = [self._quarter(number, quarter, began, over) for quarter in range(QUARTERS)]
+        if over - began == DAY and self.rules.zone.wall(began) == number * DAY:  # no change of the clock
+            looks = [self.lines.at(began + quarter * QUARTER + QUARTER // 2) for quarter in range(QUARTERS)]
+        else:
+            looks = [self._quarter(number, quarter, began, over) for quarter in range(QUARTERS)]
         split = None
         if self.now is not None and began <= self.now < over:
             split = min(QUARTERS - 1, round((self.rules.zone.wall(self.now) - number * DAY) / QUARTER))
@@ -253,7 +256,8 @@ class _Painter:
                 label, times = "", ""
                 if not labelled and last - first >= LABELLED:
                     label, times = self._label(look, number, (at + at + width) / 2, began, over)
-                    labelled = True
+                    label, times = (label, times) if _fits(label, last - first) else ("", "")
+                    labelled = bool(label)
                 cells.append(Cell(last - first, look, label, times, first == split))
             at += width
         return tuple(cells)
@@ -261,8 +265,6 @@ class _Painter:
     def _quarter(self, number: int, quarter: int, began: int, over: int) -> Look:
         middle = quarter * QUARTER + QUARTER // 2
         zone = self.rules.zone
-        if over - began == DAY and zone.wall(began) == number * DAY:
-            return self.lines.at(began + middle)
         wall = number * DAY + middle
         first, last = (self.lines.at(min(max(at, began), over - 1)) for at in (zone.opens(wall), zone.closes(wall)))
         return last if first in _DARK else first
@@ -319,6 +321,11 @@ class _Painter:
 
 
 _DARK: Final = frozenset({Look.FIXED, Look.RHYTHM})
+
+
+def _fits(label: str, quarters: int) -> bool:
+    """Whether it can be read on a phone, where a letter is as wide as three quarters; a whole day may cut it."""
+    return quarters == QUARTERS or quarters >= 3 * len(label) + 3
 
 
 def _times(spans: Sequence[Open], on_call: bool) -> list[str]:

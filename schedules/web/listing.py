@@ -28,6 +28,8 @@ class Listed:
     """Path below the language; empty for what is not edited but deleted only."""
     delete: str
     is_over: bool = False
+    was_pressed: bool = False
+    """It is what "reachable now" has left, and no plan."""
 
 
 def rules(visit: Visit) -> list[Listed]:
@@ -58,14 +60,13 @@ def _overrides(visit: Visit, words: Words) -> Iterator[Listed]:
     for index, (entry, override) in enumerate(listed):
         if switch.is_switch(entry) or instant(override.span.end, closes) <= visit.now:
             continue
-        name = words.name(entry)
-        if _was_pressed(entry) and not override.rests:
-            name = visit.gettext("Reachable")
+        pressed = not override.rests and _was_pressed(entry)
+        name = visit.gettext("Reachable") if pressed else words.name(entry)
         when = words.times(entry)
         if override.classes is not None:
             when += ", " + visit.gettext("only for %(classes)s", classes=", ".join(sorted(override.classes)))
         place = f"/rules/overrides/{index}"
-        yield Listed("r" if override.rests else "o", name, when, place, f"{place}/delete")
+        yield Listed("r" if override.rests else "o", name, when, place, f"{place}/delete", False, pressed)
 
 
 def _was_pressed(entry: Entry) -> bool:

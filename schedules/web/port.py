@@ -285,11 +285,14 @@ class Relay(Protocol):
     async def delete_rest(self, session: Secret, version: int | None) -> None:
         """No rule any more. Raises Changed, Missing."""
 
-    async def snooze(self, session: Secret, until: float, version: int | None) -> int:
-        """Off duty from now on; the new version. Raises Changed, Rejected."""
+    async def snooze(
+        self, session: Secret, until: float, version: int | None, *, confirmed: bool = False
+    ) -> int | None:
+        """Off duty from now on; the version after it. Raises Changed, Rejected, NotReachable."""
 
-    async def reachable(self, session: Secret, until: float | None, version: int | None) -> int:
-        """Reachable from now on, None: until the rest is over. Raises Changed, Rejected, Endless."""
+    async def reachable(self, session: Secret, until: float | None, version: int | None) -> int | None:
+        """Reachable from now on, None: until the rest is over; the version after it, which is the same where nothing
+        had to be changed (None: there is still no document). Raises Changed, Rejected, Endless."""
 
     async def effect(self, session: Secret, document: Document) -> Effect:
         """What a document that is not saved would do to what waits. Raises Rejected."""

@@ -52,6 +52,7 @@ PATIENCE: Final = 10.0
 """Seconds for an answer."""
 CONNECTIONS: Final = 50
 """To the relay, at most; what is beyond waits for one."""
+CONFIRMED: Final = "?confirm=never-reachable"
 LARGEST: Final = 4 * 1024 * 1024
 """Bytes of an answer: all that is kept of an officer."""
 
@@ -104,18 +105,21 @@ class RelayClient:
         return answers.kept(_decoded(answer.body), answer.headers.get("etag", ""))
 
     async def save(self, session: Secret, document: Document, version: int | None, *, confirmed: bool = False) -> int:
-        path = "/v1/me/rest" + ("?confirm=never-reachable" if confirmed else "")
+        path = "/v1/me/rest" + (CONFIRMED if confirmed else "")
         return answers.version(await self._json(session, "PUT", path, document, version))
 
     async def delete_rest(self, session: Secret, version: int | None) -> None:
         await self._ask(session, "DELETE", "/v1/me/rest", None, version)
 
-    async def snooze(self, session: Secret, until: float, version: int | None) -> int:
-        return answers.version(await self._json(session, "POST", "/v1/me/rest/snooze", {"until": until}, version))
+    async def snooze(
+        self, session: Secret, until: float, version: int | None, *, confirmed: bool = False
+    ) -> int | None:
+        path = "/v1/me/rest/snooze" + (CONFIRMED if confirmed else "")
+        return answers.version_after(await self._json(session, "POST", path, {"until": until}, version))
 
-    async def reachable(self, session: Secret, until: float | None, version: int | None) -> int:
+    async def reachable(self, session: Secret, until: float | None, version: int | None) -> int | None:
         body = {} if until is None else {"until": until}
-        return answers.version(await self._json(session, "POST", "/v1/me/rest/reachable", body, version))
+        return answers.version_after(await self._json(session, "POST", "/v1/me/rest/reachable", body, version))
 
     async def effect(self, session: Secret, document: Document) -> Effect:
         return answers.effect(await self._json(session, "POST", "/v1/me/rest/preview", document))
@@ -159,7 +163,7 @@ class RelayClient:
         return (await self._ask(session, "GET", "/v1/me/export")).body
 
     async def calendar(self, session: Secret, language: str) -> bytes:
-        return (await self._ask(session, "GET", "/v1/me/rest.ics", language=language)).body
+        return (await self._ask(session, "GET", f"/v1/me/rest.ics?lang={quote(language)}")).body
 
     async def delete_everything(self, session: Secret) -> None:
         await self._ask(session, "DELETE", "/v1/me")
@@ -178,10 +182,8 @@ class RelayClient:
         path: str,
         body: object = None,
         version: int | None = None,
-        *,
-        language: str = "",
     ) -> Answer:
-        headers = {"accept-language": language} if language else {}
+        headers = {}
         if session is not None:
             headers["authorization"] = f"Bearer {session.value}"
         if version is not None:
@@ -210,8 +212,10 @@ def _raise(answer: Answer) -> NoReturn:
             raise Refused
         case 404:
             raise Missing
-        case 409:
-            raise Endless if problem.get("type") == "/problems/endless" else NotReachable
+        case 409 if problem.get("type") == "/problems/confirmation":
+            raise NotReachable
+        case 409 if problem.get("type") == "/problems/endless":
+            raise Endless
         case 412:
             raise Changed(answers.etag(answer.headers.get("etag", "")))
         case 422:
@@ -239,7 +243,7 @@ def _problem(answer: Answer) -> Mapping[str, Any]:
 
 def _fault(error: Mapping[str, Any]) -> Problem:
     sentence = str(error.get("sentence", ""))
-    return Problem(str(error.get("path", "")), sentence, str(error.get("german", sentence)))
+    return Problem(str(error.get("path", "")), sentence, str(error.get("de", sentence)))
 
 
 def _seconds(answer: Answer) -> float:

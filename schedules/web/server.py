@@ -42,6 +42,7 @@ IDLE: Final = 15.0
 HEAD: Final = 16 * 1024
 """Bytes of a request's head."""
 CONNECTIONS: Final = 1000
+NO_ADDRESS: Final = "an address to listen on is like 127.0.0.1:8081, or [::1]:8081"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +56,12 @@ class Address:
     def of(cls, text: str) -> Address:
         """`127.0.0.1:8081`, `[::1]:8081`. Raises ValueError."""
         host, _, port = text.rpartition(":")
-        address = ip_address(host.removeprefix("[").removesuffix("]"))
+        try:
+            address = ip_address(host.removeprefix("[").removesuffix("]"))
+        except ValueError:
+            raise ValueError(NO_ADDRESS) from None
         if not port.isdecimal() or int(port) > 65_535:
-            raise ValueError("an address to listen on is host:port")
+            raise ValueError(NO_ADDRESS)
         return cls(str(address), int(port))
 
     def __str__(self) -> str:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import gettext
 from collections.abc import Mapping
+from functools import cache
 from importlib import resources
 from io import BytesIO
+from types import MappingProxyType
 from typing import Final
 
 from babel.messages.mofile import write_mo
@@ -36,6 +38,8 @@ class Texts:
         )  # fmt: skip
         # The extension adds this method; no type knows of it.
         self._templates.install_gettext_translations(self._catalogue, newstyle=True)  # type: ignore[attr-defined]
+        for name in self._templates.list_templates():
+            self._templates.get_template(name)
 
     def gettext(self, message: str, **values: object) -> str:
         """A message with its places, `%(name)s`, filled."""
@@ -49,8 +53,10 @@ class Texts:
         return self._templates.get_template(template).render(values)
 
 
+@cache
 def load() -> Mapping[str, Texts]:
-    return {language: Texts(language) for language in LANGUAGES}
+    """Once for a process; templates are compiled then, so that no officer waits for it."""
+    return MappingProxyType({language: Texts(language) for language in LANGUAGES})
 
 
 def wanted(accept: str) -> str:

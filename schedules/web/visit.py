@@ -200,6 +200,8 @@ class Visit:
 
     def remember(self, version: int | None, *, is_undo: bool = False) -> None:
         """A change was made that led to this version; Undo takes back to what was read before."""
+        if version == self.plan.version:
+            return  # it changed nothing
         before = None if self.plan.version is None else self.plan.document
         self.door.memory.keep(self.secret, Step(self.now, before, version, is_undo))
 

@@ -384,7 +384,8 @@ class World:
         """Post one event; return when it is committed."""
         of = self.tenant.classes[event_class]
         at = self.now if at is None else at
-        authority = Authority("backend", "dispatch", "incident") if of.pierces else None
+        recipients = self.records.seal_recipients([self.key(user) for user in users])
+        authority = Authority("backend", "dispatch", "incident", recipients) if of.pierces else None
         one = None if device is None else self.device_key(users[0], device)
         event = Event(of, [self.key(user) for user in users], at, NEVER if ttl is None else at + ttl, authority, one)
         identity = None

@@ -41,7 +41,7 @@ async def end_code(visit: Visit) -> Response:
 
 
 async def sign_out(visit: Visit) -> Response:
-    """Out here; who came by a provider is asked there too."""
+    """Here; and then, if that is wanted, at the provider by whom one has come in."""
     await visit.relay.sign_out(visit.secret)
     provider = sessions.provider(visit.request, visit.door.settings)
     is_known = provider in visit.door.logins.providers

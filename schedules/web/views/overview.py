@@ -12,7 +12,7 @@ from schedules.web import bands, choices, listing, switch
 from schedules.web.port import Endless
 from schedules.web.sky import sky, title
 from schedules.web.views.saving import first_rhythm
-from schedules.web.visit import Page, Visit
+from schedules.web.visit import CONFIRM, Page, Visit
 
 SHOWN = 3
 """Bypasses on the main page; all of them are on a page of their own."""
@@ -29,7 +29,7 @@ async def _page(visit: Visit, status: int = 200, *, wrong: str = "", field: str 
     plan, now = visit.plan, visit.now
     above = sky(visit)
     listed = listing.rules(visit)
-    is_empty = not listed and not switch.is_off(plan.document)
+    is_empty = all(rule.was_pressed for rule in listed) and not switch.is_off(plan.document)
     shown = {} if is_empty else {"fortnight": bands.fortnight(plan.document, now, visit.language)}
     week = [] if is_empty else bands.week(plan.document, now, visit.language)
     return visit.render(
@@ -64,7 +64,8 @@ async def off_duty(visit: Visit) -> Response:
     if until is None:
         wrong = visit.gettext("Please give a date and a time, in the future.")
         return await _page(visit, 422, wrong=wrong, field="off")
-    visit.remember(await visit.relay.snooze(visit.secret, until, visit.plan.version))
+    confirmed = visit.form.text("confirm") == CONFIRM
+    visit.remember(await visit.relay.snooze(visit.secret, until, visit.plan.version, confirmed=confirmed))
     return visit.redirect("/#status")
 
 

@@ -34,6 +34,8 @@ class HtmlForm:
     """As sent when nothing is touched: ticked and filled ones."""
     buttons: list[tuple[str, str, str]] = field(default_factory=list)
     """(name, value, text)"""
+    elsewhere: dict[str, str] = field(default_factory=dict)
+    """Text of a button → where it sends the form instead."""
     names: set[str] = field(default_factory=set)
 
 
@@ -49,6 +51,7 @@ class _Reader(HTMLParser):
         self.ids: list[str] = []
         self._form: HtmlForm | None = None
         self._button: tuple[HtmlForm, str, str] | None = None
+        self._action = ""
         self._link: str | None = None
         self._caught: list[str] = []
         self._select = ""
@@ -72,6 +75,7 @@ class _Reader(HTMLParser):
             self._input(form, have)
         elif tag == "button":
             self._button, self._caught = (form, have.get("name", ""), have.get("value", "")), []
+            self._action = have.get("formaction", "")
         elif tag == "select":
             self._select, self._options = have["name"], []
             form.names.add(have["name"])
@@ -94,6 +98,8 @@ class _Reader(HTMLParser):
         elif tag == "button" and self._button is not None:
             form, name, value = self._button
             form.buttons.append((name, value, said))
+            if self._action:
+                form.elsewhere[said] = self._action
             self._button = None
         elif tag == "a" and self._link is not None:
             self.links.append((said, self._link))
@@ -187,7 +193,7 @@ class Browser:
         A field that the form does not have is a mistake of the test, or of the page.
         """
         form = self.page.form(button)
-        name, value, _ = next(one for one in form.buttons if button in one[2])
+        name, value, text = next(one for one in form.buttons if button in one[2])
         given = {known.rstrip("_"): content for known, content in filled.items()}
         assert given.keys() <= form.names, given.keys() - form.names
         fields = [(known, content) for known, content in form.fields if known not in given]
@@ -195,7 +201,7 @@ class Browser:
             fields += [(known, each) for each in ([content] if isinstance(content, str) else content or [])]
         if name:
             fields.append((name, value))
-        action = urldefrag(urljoin(self.page.url, form.action)).url
+        action = urldefrag(urljoin(self.page.url, form.elsewhere.get(text, form.action))).url
         if form.method == "get":
             return await self.go(action + ("?" + urlencode(fields) if fields else ""))
         return await self.send(action, fields)

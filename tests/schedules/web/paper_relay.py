@@ -152,12 +152,19 @@ class PaperRelay:
             raise Missing
         self._keep(None, version)
 
-    async def snooze(self, session: Secret, until: float, version: int | None) -> int:
+    async def snooze(
+        self, session: Secret, until: float, version: int | None, *, confirmed: bool = False
+    ) -> int | None:
         self._ask(session, "snooze")
+        after = acts.off_duty(self.document or {}, self.now, until)
+        if not confirmed and policy.is_never_reachable(compile_table(parse(after), self.now), self.now):
+            raise NotReachable
         return self._act(acts.off_duty, until, version)
 
-    async def reachable(self, session: Secret, until: float | None, version: int | None) -> int:
+    async def reachable(self, session: Secret, until: float | None, version: int | None) -> int | None:
         self._ask(session, "reachable")
+        if until is None and not compile_table(parse(self.document or {}), self.now).at(self.now).resting:
+            return self.version if self.document is not None else None
         end = until or acts.end_of_rest(self.document or {}, self.now)
         if end is None:
             raise Endless
