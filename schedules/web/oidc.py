@@ -145,7 +145,7 @@ class Provider:
         if secret is None:
             form["client_id"] = self.settings.client_id
         else:
-            pair = f"{quote_plus(self.settings.client_id)}:{quote_plus(secret.value)}"  # RFC 6749, 2.3.1
+            pair = f"{quote_plus(self.settings.client_id)}:{quote_plus(secret)}"  # RFC 6749, 2.3.1
             headers["authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
         answer = await self._ask("POST", metadata.token_endpoint, headers, form)
         if answer.status != 200:

@@ -10,14 +10,13 @@ the configuration file; here only the shape is checked, and what this process ha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import msgspec
 
 from schedules.web.client_address import LOOPBACK, networks
 from schedules.web.oidc_metadata import is_allowed
-from schedules.web.port import Secret
 
 
 class BadSettings(ValueError):
@@ -33,7 +32,8 @@ class Provider:
     """What the button says."""
     issuer: str
     client_id: str
-    client_secret: Secret | None = None
+    client_secret: str | None = field(default=None, repr=False)
+    """None: a public client."""
     user_claim: str = "sub"
     """The claim that holds the user id as the backend calls it."""
     acr_values: tuple[str, ...] = ()
@@ -74,7 +74,7 @@ class Settings:
 def read(text: bytes) -> Settings:
     """Raises BadSettings."""
     try:
-        settings = msgspec.json.decode(text, type=Settings, dec_hook=_secret)
+        settings = msgspec.json.decode(text, type=Settings)
     except msgspec.DecodeError as error:
         raise BadSettings(str(error)) from None
     url = urlsplit(settings.base_url)
@@ -103,9 +103,3 @@ def _check(provider: Provider, path: str) -> None:
     for name in ("tenant", "name", "client_id", "user_claim"):
         if not getattr(provider, name):
             raise BadSettings(f"{path}.{name} must not be empty")
-
-
-def _secret(kind: type, value: object) -> object:
-    if kind is Secret and isinstance(value, str):
-        return Secret(value)
-    raise NotImplementedError

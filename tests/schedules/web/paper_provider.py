@@ -18,13 +18,12 @@ import trio
 
 from schedules.web.http import HttpClient
 from schedules.web.oidc import LARGEST, Provider
-from schedules.web.port import Secret
 from schedules.web.settings import Provider as ProviderSettings
 from schedules.web.under_way import challenge
 from tests.schedules.web.issuer import ACCESS, CLIENT, ISSUER, SigningKey, claims, half_hash, id_token, signing_key
 
 SETTINGS: Final = ProviderSettings(
-    tenant="example", name="Dienstkonto", issuer=ISSUER, client_id=CLIENT, client_secret=Secret("geheim: 100 %")
+    tenant="example", name="Dienstkonto", issuer=ISSUER, client_id=CLIENT, client_secret="geheim: 100 %"
 )
 METADATA: Final = {
     "issuer": ISSUER,

@@ -62,11 +62,10 @@ async def _ask(url: str) -> None:
         assert (answer.status_code, CANARY in answer.text) == (503, False)
         answer = await client.get(f"/login/callback?code={CANARY}&state={CANARY}")
         assert (answer.status_code, CANARY in answer.text) == (403, False)
-        answer = await client.get(f"/de/nowhere/{CANARY}")
+        answer = await client.get(f"/link/{CANARY}/x")
         assert (answer.status_code, CANARY in answer.text) == (404, False)
         answer = await client.get(f"/link/{CANARY}", headers={"host": "evil.example"})
         assert (answer.status_code, CANARY in answer.text) == (421, False)
         page = (await client.get("/de/login")).text
         address = page.split('class="main" href="')[1].split('"')[0]
         assert (await client.get(address, headers={"cookie": f"feierabend={CANARY}"})).status_code == 503
-        assert (await client.get("/", headers={"accept-language": CANARY * 2000})).status_code == 400  # too long a head

@@ -21,7 +21,6 @@ import pytest
 from schedules.web.app import application
 from schedules.web.guard import App
 from schedules.web.logins import providers
-from schedules.web.port import Secret
 from schedules.web.settings import Provider as ProviderSettings
 from schedules.web.settings import Settings
 from tests.e2e.processes import free_port
@@ -138,7 +137,7 @@ class Scene:
 
 @asynccontextmanager
 async def scene(port: int, **changed: Any) -> AsyncIterator[Scene]:  # noqa: ANN401
-    usual: dict[str, Any] = {"client_id": "ES256", "client_secret": Secret(SECRET), "user_claim": "personnel_number"}
+    usual: dict[str, Any] = {"client_id": "ES256", "client_secret": SECRET, "user_claim": "personnel_number"}
     configured = ProviderSettings(
         tenant="example",
         name="Dienstkonto",
@@ -281,7 +280,7 @@ async def test_a_code_is_good_once(port: int) -> None:
 
 
 async def test_a_wrong_secret_is_a_matter_for_operators(port: int) -> None:
-    async with scene(port, client_secret=Secret("mistaken")) as s:
+    async with scene(port, client_secret="mistaken") as s:
         page = await s.person.sign_in(await s.person.go(BASE + s.path))
         assert page.status == 503
         assert s.told[0]["detail"] == "a code was answered with 401 invalid_client"
