@@ -53,6 +53,7 @@ class Premises:
         self.installation: Installation
         self.sightings = Sightings()
         self.port = free_port()
+        self.http = httpx.Client(timeout=PATIENCE)
 
     @property
     def url(self) -> str:
@@ -113,6 +114,7 @@ class Premises:
         if self._token is not None and self._thread.is_alive():
             self._token.run_sync_soon(self._stop.set)
         self._thread.join(PATIENCE)
+        self.http.close()
         if self._failure is not None:
             raise self._failure
 
@@ -159,14 +161,15 @@ class Officer:
 
     def session(self) -> str:
         """A session as the door gives it for a link; what the cookie holds."""
-        answer = httpx.post(self.link(), headers=FORM)
+        answer = self.premises.http.post(self.link(), headers=FORM)
         assert answer.status_code == 303, answer
+        self.premises.http.cookies.clear()
         return answer.cookies["feierabend"]
 
     def ask(self, session: str, method: str, path: str, body: object = None, *, status: int = 200) -> Any:  # noqa: ANN401
         """As the officer's app would, with the session of the page."""
         headers = {"authorization": f"Bearer {session}"}
-        answer = httpx.request(
+        answer = self.premises.http.request(
             method, f"http://127.0.0.1:{self.premises.installation.door}{path}", json=body, headers=headers
         )
         assert answer.status_code == status, answer.text

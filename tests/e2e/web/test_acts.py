@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.processes, pytest.mark.needs("chromium")]
 def test_off_duty_now_for_eleven_hours_and_back(place: Premises, visit: Visit, look: Look) -> None:
     anna = place.officer(NIGHTS)
     window, session = open_page(visit, look, anna)
-    window.button(window.count("%(num)s hour", "%(num)s hours", 11)).click()
+    window.press_count("%(num)s hour", "%(num)s hours", 11)
     window.reads("Saved, in effect now.")
     expect(window.now).to_contain_text(window.say("Rest until"))
     (override,) = anna.document(session)["overrides"]
@@ -89,7 +89,7 @@ def test_who_has_no_rule_yet_is_told_that_nothing_is_a_must(place: Premises, vis
     window, _ = open_page(visit, look, place.officer())
     expect(window.now).to_contain_text(window.say("You have no rest time yet."))
     window.reads("Nothing is a must.")
-    window.button(window.count("%(num)s hour", "%(num)s hours", 11)).click()
+    window.press_count("%(num)s hour", "%(num)s hours", 11)
     expect(window.now).to_contain_text(window.say("Rest until"))
     window.press("Undo")
     expect(window.now).to_contain_text(window.say("You have no rest time yet."))

@@ -23,9 +23,8 @@ def test_a_rhythm_is_seen_with_its_hint_and_then_saved(place: Premises, visit: V
     anna = place.officer(NIGHTS)
     window, session = open_page(visit, look, anna)
     window.follow("Rhythm", exact=True)
-    day = window.page.get_by_role(
-        "radio", name=window.say("Day %(number)s %(shift)s", number=3, shift=window.say("Early"))
-    )
+    early, late = window.say("Early"), window.say("Late")
+    day = window.page.get_by_role("radio", name=window.say("Day %(number)s %(shift)s", number=3, shift=early))
     day.check()  # after late comes early: eight hours
     window.press("Preview", exact=True)
     window.reads("Not saved yet.")

@@ -22,7 +22,7 @@ def test_of_two_tabs_the_second_chooses(place: Premises, visit: Visit, look: Loo
     for page, until in ((window.page, "07:00"), (second, "08:00")):
         page.get_by_label(window.say("to"), exact=True).first.fill(until)
         page.get_by_role("button", name=window.say("Save"), exact=True).click()
-    expect(second.get_by_role("alert")).to_contain_text(window.say("%(name)s: two versions", name=""))
+    expect(second.get_by_role("alert")).to_contain_text(window.say("%(name)s: two versions", name="").strip())
     expect(second.get_by_text("07:00").first).to_be_visible()
     expect(second.get_by_text("08:00").first).to_be_visible()
     assert anna.document(session)["windows"][0]["end"] == "07:00"
@@ -40,7 +40,7 @@ def test_a_session_that_ends_while_somebody_writes_costs_no_word(place: Premises
     window.field("to", exact=True).first.fill("17:00")
     anna.ask(session, "DELETE", "/v1/me/token", status=204)
     window.press("Save", exact=True)
-    window.reads("Nothing was saved yet, but what you have typed is still here.")
+    window.reads("Nothing was saved yet, but what you have typed is still here. Sign in, then send it again.")
     other = window.context.new_page()  # signs in anew, as the link on the page would have it
     watch(window, other)
     other.goto(anna.link())

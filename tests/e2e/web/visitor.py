@@ -12,9 +12,11 @@ from typing import Final
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Request, expect
 
-from schedules.web import texts
+from schedules.web import catalogue, texts
 
 SAID: Final = texts.load()
+KNOWN: Final = catalogue.translated("de")
+"""All messages of the source: what a test looks for and nothing says any more is a mistake of the test."""
 ARGUMENTS: Final = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -66,9 +68,11 @@ class Visitor:
 
     def say(self, message: str, **values: object) -> str:
         """A message of the source, as this page says it."""
+        assert message in KNOWN, message
         return SAID[self.look.language].gettext(message, **values)
 
     def count(self, one: str, many: str, number: int) -> str:
+        assert one in KNOWN, one
         return SAID[self.look.language].ngettext(one, many, number)
 
     # where
@@ -84,12 +88,14 @@ class Visitor:
     # what is there
 
     def button(self, message: str, *, exact: bool = False, **values: object) -> Locator:
-        """By what it says; words that are no message of the source are looked for as they are."""
         return self.page.get_by_role("button", name=self.say(message, **values), exact=exact)
 
     def press(self, message: str, *, exact: bool = False, **values: object) -> None:
         """Press a button, and have the page that follows."""
         self.button(message, exact=exact, **values).click()
+
+    def press_count(self, one: str, many: str, number: int) -> None:
+        self.page.get_by_role("button", name=self.count(one, many, number)).click()
 
     def follow(self, message: str, *, exact: bool = False, **values: object) -> None:
         self.page.get_by_role("link", name=self.say(message, **values), exact=exact).click()
