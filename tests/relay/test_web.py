@@ -105,9 +105,13 @@ async def test_it_is_told_its_settings_and_is_ended_in_its_turn(lines: Lines) ->
 
 async def test_its_standard_input_ends_when_whoever_started_it_is_gone(lines: Lines, tmp_path: Path) -> None:
     """Killed, and not drained: here the task is cancelled before a signal could be sent."""
-    program = READY + (
-        "if os.fork() == 0:\n    sys.stdin.read()\n    open(sys.argv[1], 'w').write('gone')\nelse:\n    os.wait()\n"
-    )
+    program = READ + SAY + (
+        "if os.fork() == 0:\n"
+        "    sys.stdin.read()\n"
+        "    open(sys.argv[1], 'w').write('gone')\n"
+        "else:\n"
+        "    say('ready'); os.wait()\n"
+    )  # fmt: skip
     heard = tmp_path / "heard"
     os.mkfifo(heard)
     async with trio.open_nursery() as nursery:
