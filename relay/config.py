@@ -192,6 +192,8 @@ class OidcConfig:
     amr: tuple[str, ...]
     """All of them are required."""
     scopes: tuple[str, ...]
+    ca_file: Path | None
+    """Who vouches for its certificate; None: the system's trust store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,6 +208,10 @@ class WebConfig:
     oidc: tuple[OidcConfig, ...]
     socket: Path
     """Where the relay listens for it."""
+    trusted_proxies: tuple[str, ...]
+    """Networks; what others say in `X-Forwarded-For` is not heard."""
+    login_attempts: int
+    """Failed ones of one client in ten minutes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@
     listen = ["127.0.0.1:8081"]                  # plain HTTP/1.1: put a TLS proxy in front
     base_url = "https://ruhe.example.org"        # how browsers reach it
     tenant = "example"                           # of the identity providers below that name none
+    trusted_proxies = ["127.0.0.0/8", "::1"]     # their X-Forwarded-For says who somebody is
+    login_attempts = 30                          # failed ones of one client in ten minutes
 
     [[web.oidc]]                                 # OpenID Connect; without one officers come by a link
     tenant = "example"
@@ -15,6 +17,7 @@
     acr_values = ["urn:example:two-factors"]     # one of them must be met
     amr = ["hwk"]                                # all of them must be there
     scopes = ["openid"]
+    ca_file = "ca.pem"                           # who vouches for its certificate; the system's trust store
 
 Without the table there is no such process. What it is told is not read here but made here (`document`): it goes to the
 process on its standard input, for a client's secret stands in it, and arguments and environments can be read by others.
@@ -24,17 +27,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 from relay.config import Address, OidcConfig, WebConfig
-from relay.config_reader import Table, a_path, read_secret, strings, text
+from relay.config_reader import Table, a_path, read_certificates, read_secret, strings, text, whole
 
 LISTEN: Final = ("127.0.0.1:8081",)
 LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 """Hosts to which plain HTTP does not leave the machine."""
 OPENID: Final = "openid"
+PROXIES: Final = ("127.0.0.0/8", "::1")
+ATTEMPTS: Final = 30
+MOST_ATTEMPTS: Final = 6_000
+"""As many as the process lets all clients together try."""
 _CLAIM: Final = r"[!-~]{1,200}"
 """Names of claims are often URLs."""
 _VALUE: Final = re.compile(r"[!-~]{1,200}")
@@ -48,12 +56,17 @@ def web(table: Table, folder: Path, listen: tuple[Address, ...], tenants: Sequen
     if given is not None and given not in tenants:
         table.fault("tenant", f"must be one of {', '.join(tenants)}")
     tenant = given or (tenants[0] if len(tenants) == 1 else None)
+    proxies = table.get("trusted_proxies", networks, PROXIES)
+    attempts = table.get("login_attempts", whole(1, MOST_ATTEMPTS), ATTEMPTS)
     oidc = tuple(_oidc(item, folder, tenant, tenants) for item in table.tables("oidc"))
     table.done()
     named = [provider.name for provider in oidc if provider.name]
     for name in sorted({name for name in named if named.count(name) > 1}):
         table.fault("oidc", f"has {name} twice; two buttons would say the same")
-    return WebConfig(listen=listen, base_url=base_url or "", tenant=tenant, oidc=oidc, socket=socket)
+    return WebConfig(
+        listen=listen, base_url=base_url or "", tenant=tenant, oidc=oidc, socket=socket,
+        trusted_proxies=proxies, login_attempts=attempts,
+    )  # fmt: skip
 
 
 def _oidc(table: Table, folder: Path, tenant: str | None, tenants: Sequence[str]) -> OidcConfig:
@@ -63,6 +76,7 @@ def _oidc(table: Table, folder: Path, tenant: str | None, tenants: Sequence[str]
     issuer = table.get("issuer", an_issuer, None)
     client_id = table.get("client_id", text(_CLAIM), None)
     secret_file = table.get("client_secret_file", a_path, None, required=False)
+    ca_file = table.get("ca_file", a_path, None, required=False)
     scopes = table.get("scopes", values(least=1), (OPENID,))
     if OPENID not in scopes:
         table.fault("scopes", f"must name {OPENID}")
@@ -76,6 +90,7 @@ def _oidc(table: Table, folder: Path, tenant: str | None, tenants: Sequence[str]
         acr_values=table.get("acr_values", values(), ()),
         amr=table.get("amr", values(), ()),
         scopes=scopes,
+        ca_file=_authority(table, folder / ca_file) if ca_file else None,
     )
     table.done()
     return found
@@ -99,10 +114,13 @@ def document(web: WebConfig, grace_seconds: float) -> Mapping[str, object]:
                 "acr_values": list(provider.acr_values),
                 "amr": list(provider.amr),
                 "scopes": list(provider.scopes),
+                "ca_file": None if provider.ca_file is None else str(provider.ca_file.absolute()),
             }
             for provider in web.oidc
         ],
         "grace_seconds": grace_seconds,
+        "trusted_proxies": list(web.trusted_proxies),
+        "login_attempts": web.login_attempts,
     }
 
 
@@ -149,6 +167,27 @@ def values(*, least: int = 0) -> Any:  # noqa: ANN401 (a reader of Table.get)
         return found
 
     return words
+
+
+def networks(value: object) -> tuple[str, ...]:
+    """Addresses and networks. Raises ValueError."""
+    named = strings()(value)
+    try:
+        for each in named:
+            ip_network(each)
+    except ValueError:
+        raise ValueError("must be a list of addresses and networks, like 127.0.0.1 and 10.1.0.0/16") from None
+    return named
+
+
+def _authority(table: Table, path: Path) -> Path:
+    try:
+        read_certificates(path)
+    except OSError as error:
+        table.fault("ca_file", f"cannot be read: {error.strerror}")
+    except ValueError as error:
+        table.fault("ca_file", str(error))
+    return path
 
 
 def _secret(table: Table, path: Path) -> str | None:

@@ -43,9 +43,8 @@ def off_duty(visit: Visit) -> list[Choice]:
     offers: list[Choice] = []
     ends = table.at(rest.next_start).until if rest.next_start is not None else None
     if ends is not None and ends < now + NEAR:
-        offers.append(
-            Choice(ends, _until(visit, ends), f"{dates.day(dates.date_of(ends))}, {visit.gettext('as planned')}")
-        )
+        planned = visit.gettext("%(date)s, as planned", date=dates.day(dates.date_of(ends)))
+        offers.append(Choice(ends, _until(visit, ends), planned))
     else:
         morning = _morning(visit, now + SHORTEST)
         offers.append(Choice(morning, _until(visit, morning), dates.day(dates.date_of(morning))))

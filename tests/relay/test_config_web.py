@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from relay import config_web
 from relay.config import Address, ConfigError, OidcConfig, WebConfig
@@ -20,6 +21,7 @@ SECRET = "s3cret-canary"
 PROVIDER = {"issuer": "https://login.example.org/realms/police", "client_id": "feierabend"}
 ADDRESS = "must be an address like https://ruhe.example.org, without a path"
 ISSUER = "must be an address like https://login.example.org"
+NETWORKS = "must be a list of addresses and networks, like 127.0.0.1 and 10.1.0.0/16"
 HTTPS = "must be https; http is for localhost only"
 
 
@@ -28,6 +30,7 @@ def folder(tmp_path: Path) -> Path:
     for name, text in (("master", MASTER), ("secret", f"{SECRET}\n"), ("open", SECRET)):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o644 if name == "open" else 0o600)
+    trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
     return tmp_path
 
 
@@ -66,10 +69,12 @@ def test_what_is_not_said_has_a_default(folder: Path) -> None:
         oidc=(
             OidcConfig(
                 tenant="city", name="login.example.org", issuer=PROVIDER["issuer"], client_id="feierabend",
-                client_secret=None, user_claim="sub", acr_values=(), amr=(), scopes=("openid",),
+                client_secret=None, user_claim="sub", acr_values=(), amr=(), scopes=("openid",), ca_file=None,
             ),
         ),
         socket=folder / "relay.db.door.sock",
+        trusted_proxies=("127.0.0.0/8", "::1"),
+        login_attempts=30,
     )  # fmt: skip
 
 
@@ -88,9 +93,12 @@ def test_the_example_in_the_documentation_becomes_what_the_process_is_told(folde
                 "tenant": "example", "name": "Dienstausweis", "issuer": "https://login.example.org",
                 "client_id": "feierabend", "client_secret": SECRET, "user_claim": "sub",
                 "acr_values": ["urn:example:two-factors"], "amr": ["hwk"], "scopes": ["openid"],
+                "ca_file": str(folder / "ca.pem"),
             }
         ],
         "grace_seconds": 2.5,
+        "trusted_proxies": ["127.0.0.0/8", "::1"],
+        "login_attempts": 30,
     }  # fmt: skip
 
 
@@ -125,7 +133,13 @@ def test_an_origin_is_taken_without_its_slash(folder: Path, given: str, taken: s
         ({"base_url": "ftp://ruhe.example.org"}, "web.base_url", ADDRESS),
         ({"base_url": "http://ruhe.example.org"}, "web.base_url", HTTPS),
         ({"base_url": "http://localhost.example.org"}, "web.base_url", HTTPS),
-        ({"base_url": "https://a", "url": 1}, "web.url", "is not known here; known are base_url, listen, oidc, tenant"),
+        ({"base_url": "https://a", "url": 1}, "web.url",
+         "is not known here; known are base_url, listen, login_attempts, oidc, tenant, trusted_proxies"),
+        ({"base_url": "https://a", "trusted_proxies": ["10.0.0.1/8"]}, "web.trusted_proxies", NETWORKS),
+        ({"base_url": "https://a", "trusted_proxies": ["proxy"]}, "web.trusted_proxies", NETWORKS),
+        ({"base_url": "https://a", "trusted_proxies": "::1"}, "web.trusted_proxies", "must be a list of texts"),
+        ({"base_url": "https://a", "login_attempts": 0}, "web.login_attempts",
+         "must be a whole number from 1 to 6000"),
         ({"base_url": "https://a", "tenant": "county"}, "web.tenant", "must be one of city"),
         ({"base_url": "https://a", "listen": []}, "web.listen", "must name at least 1"),
         ({"base_url": "https://a", "listen": ["nowhere"]}, "web.listen[0]",
@@ -146,12 +160,14 @@ def test_an_origin_is_taken_without_its_slash(folder: Path, given: str, taken: s
         (with_provider(amr=["hwk pin"]), "web.oidc[0].amr", "must be a list of words without spaces"),
         (with_provider(scopes=["email"]), "web.oidc[0].scopes", "must name openid"),
         (with_provider(secret="x"), "web.oidc[0].secret",
-         "is not known here; known are acr_values, amr, client_id, client_secret_file, issuer, name, scopes, tenant, "
-         "user_claim"),
+         "is not known here; known are acr_values, amr, ca_file, client_id, client_secret_file, issuer, name, scopes, "
+         "tenant, user_claim"),
         (with_provider(client_secret_file="none"), "web.oidc[0].client_secret_file",
          "cannot be read: No such file or directory"),
         (with_provider(client_secret_file="open"), "web.oidc[0].client_secret_file",
          "can be read by others; make it private (chmod 600)"),
+        (with_provider(ca_file="none"), "web.oidc[0].ca_file", "cannot be read: No such file or directory"),
+        (with_provider(ca_file="open"), "web.oidc[0].ca_file", "holds no PEM certificate"),
         ({"base_url": "https://a", "oidc": [PROVIDER, PROVIDER]}, "web.oidc",
          "has login.example.org twice; two buttons would say the same"),
     ],

@@ -327,14 +327,11 @@ async def test_a_relay_starts_from_it_and_its_keys_open_its_door(tmp_path: Path)
         shutil.copy(google / "service-account.json", tmp_path)
         door, ops = free_port(), free_port()
         config = tmp_path / "feierabend.toml"
-        config.write_text(
-            put_in_force(
-                example(tmp_path),
-                listen=f'["127.0.0.1:{door}"] ["127.0.0.1:{ops}"]',
-                endpoint=" ".join(f'"{address}"' for address in there),
-                ca_file='"apple/ca.pem" "google/ca.pem"',
-            )
-        )
+        ours, tenants = example(tmp_path).split("\n[[tenants]]\n")
+        ours = put_in_force(ours, listen=f'["127.0.0.1:{door}"] ["127.0.0.1:{ops}"]')
+        addresses = " ".join(f'"{address}"' for address in there)
+        tenants = put_in_force(tenants, endpoint=addresses, ca_file='"apple/ca.pem" "google/ca.pem"')
+        config.write_text(f"{ours}\n[[tenants]]\n{tenants}")
         assert feierabend("check", "--config", config).exit_code == 1
         async with running("serve", "--config", config) as relay:
             await relay.line("relay_started")

@@ -564,8 +564,9 @@ def _healing() -> list[tuple[str, object]]:
 async def test_the_officers_door_has_a_socket_of_its_own_that_drains(tmp_path: Path) -> None:
     """What serves the pages is another process (test_web.py); here it is one that does nothing."""
     web = WebConfig(
-        listen=(), base_url="http://localhost", tenant=None, oidc=(), socket=tmp_path / "relay.db.door.sock"
-    )
+        listen=(), base_url="http://localhost", tenant=None, oidc=(), socket=tmp_path / "relay.db.door.sock",
+        trusted_proxies=(), login_attempts=30,
+    )  # fmt: skip
     async with world(running=False) as w:
         seams = replace(w._seams, web=(sys.executable, "-c", "import sys; sys.stdin.read()"))
         w.relay = service.Relay(replace(w.config, web=web), w.store, w.clock, seams)

@@ -254,7 +254,10 @@ async def test_the_relay_starts_it_serves_it_and_goes_on_when_it_dies(lines: Lin
         "say('serving')\n"
         "sys.stdin.read()\n"
     )
-    config = WebConfig(listen=(), base_url="http://localhost", tenant=None, oidc=(), socket=tmp_path / "door.sock")
+    config = WebConfig(
+        listen=(), base_url="http://localhost", tenant=None, oidc=(), socket=tmp_path / "door.sock",
+        trusted_proxies=(), login_attempts=30,
+    )  # fmt: skip
     seams = Seams(executor=inline, web=(sys.executable, "-c", program))
     relay = service.Relay(
         replace(configuration(tenant(), grace=PATIENCE), web=config), MemoryStore(), TrioClock(NOON), seams
