@@ -13,7 +13,12 @@ itself, with the evaluator the relay uses. Nothing here imports `relay`; the rel
     port.py       what is asked of the relay; relay_client.py: by HTTP
     logins.py     what all logins share; oidc*.py: accounts of the organisation; under_way.py: one that has begun
     limits.py     how often somebody may try to sign in; client_address.py: who that is
-    views/        one module a group of pages
+    views/        one module a group of pages; views/saving.py: the way of every edit into the document
+
+    changes.py    edits of a document, as functions of values
+    shapes.py     from a rule to the controls of a form and back, with rule_forms.py, rhythm_form.py and weekly_rows.py
+    outlook.py    what an edit would do, before it is saved; versions.py: two documents beside each other
+    bands.py      days as pictures, and in words (looks.py: which look when); rule_words.py: rules in words
 
 How to add a page. A module in `views/` has `PAGES`, a tuple of `Page`, and stands in the list of app.py:
 

@@ -6,29 +6,24 @@ is being reachable where there would be rest otherwise. A quarter shows what hol
 nearest quarter. In the hour that is repeated it is light if either reading is; the hour that is skipped shows what
 comes after it. Hence a band never shows rest where somebody can be rung for half a quarter, but it is a picture: exact
 times stand beside it, in `Day.spans` and `Day.sentence`, which is the band for those who do not see it.
-
-Three tables of the same evaluator tell the looks apart: that of the rules, that without overrides `reachable`, and
-that without rhythms besides. Rejected: asking for the reasons of every quarter (1,344 questions a fortnight, each as
-dear as a table), and working from windows instead of tables (a second truth about clock changes).
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
-from enum import StrEnum
 from itertools import groupby, pairwise
 from typing import Final, NamedTuple
 
 from schedules.cycle import Cycle
 from schedules.errors import Text
-from schedules.explain import calendar_days, called, clock, phases, said
+from schedules.explain import calendar_days, called, clock, said
 from schedules.rules import Rules, parse
 from schedules.table import DAY, compile_table
 from schedules.walltime import Zone
 from schedules.web import shifts
+from schedules.web.looks import DARK, Look, Looks, Stretch
 
 QUARTER: Final = 900
 """Seconds of a quarter hour."""
@@ -51,15 +46,6 @@ _CALLED_ALL_DAY: Final = Text("on call all day", "ganztags Rufbereitschaft")
 _REST: Final = Text("rest", "Ruhe")
 _SWAPPED: Final = Text("swapped", "getauscht")
 _CLOCK_CHANGE: Final = Text("(clock change)", "(Zeitumstellung)")
-
-
-class Look(StrEnum):
-    """How a cell is painted; the value is its class in the style sheet."""
-
-    REACHABLE = "l"
-    FIXED = "r"
-    RHYTHM = "c"
-    ON_CALL = "o"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -136,7 +122,7 @@ def bands(
     zone = rules.zone
     start, end = zone.opens(first * DAY), zone.opens((first + count) * DAY)
     painter = _Painter(
-        _Lines.of(rules, start, end), list(_duties(document, zone, first, count)), rules, language,
+        Looks.of(rules, start, end), list(_duties(document, zone, first, count)), rules, language,
         None if now is None else int(now // 1), starred,
     )  # fmt: skip
     return [painter.day(*day) for day in calendar_days(zone, start, end)]
@@ -156,62 +142,9 @@ def _duties(document: Mapping[str, object], zone: Zone, first: int, count: int) 
             yield _Duty(name, start // DAY, zone.opens(start), zone.closes(end))
 
 
-class _Stretch(NamedTuple):
-    start: int
-    end: int
-    look: Look
-
-
-class _Lines:
-    """The looks of a stretch of time, as edges in order."""
-
-    def __init__(self, stretches: Sequence[_Stretch]) -> None:
-        self._stretches = stretches
-        self._starts = [stretch.start for stretch in stretches]
-
-    @classmethod
-    def of(cls, rules: Rules, start: int, end: int) -> _Lines:
-        uncalled = replace(rules, overrides=tuple(o for o in rules.overrides if o.rests))
-        fixed = replace(uncalled, windows=tuple(w for w in rules.windows if not isinstance(w.times, Cycle)))
-        tables = [_resting(variant, start, end) for variant in (rules, uncalled, fixed)]
-        edges = sorted({start, *(edge for table in tables for edge, _ in table)})
-        found = [
-            _Stretch(edge, over, _look(*(_at(table, edge) for table in tables)))
-            for edge, over in zip(edges, [*edges[1:], end], strict=True)
-        ]
-        return cls([_Stretch(run[0].start, run[-1].end, look) for look, run in _runs(found)])
-
-    def at(self, instant: int) -> Look:
-        return self._stretches[bisect_right(self._starts, instant) - 1].look
-
-    def within(self, start: int, end: int) -> list[_Stretch]:
-        """The stretches that touch [start, end), not cut."""
-        return [s for s in self._stretches if s.start < end and start < s.end]
-
-
-def _runs(stretches: Sequence[_Stretch]) -> Iterator[tuple[Look, list[_Stretch]]]:
-    for look, run in groupby(stretches, key=lambda stretch: stretch.look):
-        yield look, list(run)
-
-
-def _resting(rules: Rules, start: int, end: int) -> list[tuple[int, bool]]:
-    """(edge, whether there is rest from it on)."""
-    return [(phase.start, phase.resting) for phase in phases(compile_table(rules, start), start, end, rules)]
-
-
-def _at(edges: Sequence[tuple[int, bool]], instant: int) -> bool:
-    return edges[bisect_right(edges, (instant, True)) - 1][1]
-
-
-def _look(resting: bool, uncalled: bool, fixed: bool) -> Look:
-    if resting:
-        return Look.FIXED if fixed else Look.RHYTHM
-    return Look.ON_CALL if uncalled else Look.REACHABLE
-
-
 @dataclass(frozen=True, slots=True, repr=False)
 class _Painter:
-    lines: _Lines
+    looks: Looks
     duties: Sequence[_Duty]
     rules: Rules
     language: str
@@ -221,8 +154,8 @@ class _Painter:
     def day(self, number: int, began: int, over: int) -> Day:
         zone, calendar = self.rules.zone, shifts.date_of(number)
         changed = zone.wall(over - 1) - zone.wall(began - 1) != over - began
-        stretches = self.lines.within(began, over)
-        spans = tuple(self._open(stretch, began, over) for stretch in stretches if stretch.look not in _DARK)
+        stretches = self.looks.within(began, over)
+        spans = tuple(self._open(stretch, began, over) for stretch in stretches if stretch.look not in DARK)
         is_fixed = all(stretch.look is Look.FIXED for stretch in stretches)
         reason = self._rule((began + over) // 2) if is_fixed else ""
         month = said(_MONTHS, self.language).split()[calendar.month - 1]
@@ -239,10 +172,7 @@ class _Painter:
         )
 
     def _cells(self, number: int, began: int, over: int) -> tuple[Cell, ...]:
-        if over - began == DAY and self.rules.zone.wall(began) == number * DAY:  # no change of the clock
-            looks = [self.lines.at(began + quarter * QUARTER + QUARTER // 2) for quarter in range(QUARTERS)]
-        else:
-            looks = [self._quarter(number, quarter, began, over) for quarter in range(QUARTERS)]
+        looks = self._quarters(number, began, over)
         split = None
         if self.now is not None and began <= self.now < over:
             split = min(QUARTERS - 1, round((self.rules.zone.wall(self.now) - number * DAY) / QUARTER))
@@ -262,12 +192,17 @@ class _Painter:
             at += width
         return tuple(cells)
 
-    def _quarter(self, number: int, quarter: int, began: int, over: int) -> Look:
-        middle = quarter * QUARTER + QUARTER // 2
-        zone = self.rules.zone
-        wall = number * DAY + middle
-        first, last = (self.lines.at(min(max(at, began), over - 1)) for at in (zone.opens(wall), zone.closes(wall)))
-        return last if first in _DARK else first
+    def _quarters(self, number: int, began: int, over: int) -> list[Look]:
+        """The looks at the middles of the quarters."""
+        zone, at = self.rules.zone, self.looks.at
+        middles = range(QUARTER // 2, DAY, QUARTER)
+        if over - began == DAY and zone.wall(began) == number * DAY:
+            return [at(began + middle) for middle in middles]
+        found = []
+        for wall in (number * DAY + middle for middle in middles):
+            first, last = (at(min(max(read, began), over - 1)) for read in (zone.opens(wall), zone.closes(wall)))
+            found.append(last if first in DARK else first)
+        return found
 
     def _label(self, look: Look, number: int, quarter: float, began: int, over: int) -> tuple[str, str]:
         """The label and the times of a run of cells around a quarter."""
@@ -276,7 +211,7 @@ class _Painter:
             return "", ""
         if look is Look.FIXED:
             return self._rule(middle), ""
-        stretch = next(s for s in self.lines.within(began, over) if s.end > middle)
+        stretch = next(s for s in self.looks.within(began, over) if s.end > middle)
         if look is Look.ON_CALL:
             return said(_ON_CALL, self.language), self._open(stretch, began, over).times
         first, last = max(stretch.start, began), min(stretch.end, over)
@@ -293,7 +228,7 @@ class _Painter:
         ]
         return called(fixed[0], self.language) if fixed else ""
 
-    def _open(self, stretch: _Stretch, began: int, over: int) -> Open:
+    def _open(self, stretch: Stretch, began: int, over: int) -> Open:
         zone = self.rules.zone
         start, end = clock(zone.wall(stretch.start)), clock(zone.wall(stretch.end))
         early, late = stretch.start <= began, stretch.end >= over
@@ -318,9 +253,6 @@ class _Painter:
         if len(times) > 1:
             listed = said(_AND, self.language, first=", ".join(times[:-1]), last=times[-1])
         return said(_CALLED if on_call else _REACHABLE, self.language, spans=listed)
-
-
-_DARK: Final = frozenset({Look.FIXED, Look.RHYTHM})
 
 
 def _fits(label: str, quarters: int) -> bool:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from schedules import compile_table, parse
 from schedules.policy import hint, is_never_reachable, short_rests
 from schedules.table import DAY
+from schedules.web import switch
 from schedules.web.bands import Day, bands
 from schedules.web.changes import mark
 from schedules.web.port import Document, Effect
@@ -50,9 +51,11 @@ async def outlook(visit: Visit, document: Document, starred: Collection[int] = (
     before = visit.plan.rules
     known = {hint(short, before, visit.language) for short in short_rests(before, visit.now)}
     never = is_never_reachable(table, visit.now)
+    # Where everything is turned off the rules are still what is edited, so they are what is painted.
+    painted = switch.turned_on(document) if switch.is_off(document) else document
     return Outlook(
         mark=mark(document),
-        days=bands(document, _first(visit, document), _DAYS, visit.language, now=visit.now, starred=starred),
+        days=bands(painted, _first(visit, document), _DAYS, visit.language, now=visit.now, starred=starred),
         effect=list(_told(visit, effect)),
         hints=hints,
         never_reachable=never,

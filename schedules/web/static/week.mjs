@@ -103,11 +103,11 @@ function hours(q) { return clock(q).slice(0, 2).replace(/^0(?=\d)/, ""); }
 function build() {
   const table = document.createElement("table"), head = table.createTHead().insertRow();
   head.insertCell();
-  for (let q = 0; q < QUARTERS; q += step) {
+  for (let q = 0; q < QUARTERS; q += 24) {
     const cell = document.createElement("th");
-    cell.scope = "col";
-    cell.textContent = q % 24 ? "" : q / 4;
-    cell.setAttribute("aria-label", hours(q));
+    cell.scope = "colgroup";
+    cell.colSpan = 24 / step;
+    cell.textContent = q / 4;
     head.append(cell);
   }
   const body = table.createTBody();
@@ -124,7 +124,7 @@ function build() {
       line.insertCell().append(button);
     }
   });
-  const title = document.createElement("h3"), help = document.createElement("p");
+  const title = document.createElement("h2"), help = document.createElement("p");
   title.textContent = place.dataset.title;
   title.id = "h-paint";
   help.textContent = place.dataset.help;

@@ -9,7 +9,8 @@ from hypothesis import given
 
 from schedules import compile_table, parse
 from schedules.web import bands
-from schedules.web.bands import QUARTER, QUARTERS, Day, Look
+from schedules.web.bands import QUARTER, QUARTERS, Day
+from schedules.web.looks import Look
 from schedules.web.shifts import day_of
 from tests.schedules.documents import DAY, Case, Document, cases, examples, places
 

@@ -244,6 +244,17 @@ async def test_a_deletion_that_releases_messages_is_shown_first() -> None:
         assert windows(relay) == []
 
 
+async def test_where_everything_is_turned_off_the_rules_are_painted_all_the_same() -> None:
+    async with door(NIGHT) as (made, relay):
+        await made.go("/de/")
+        await made.press("Alles ausschalten")
+        await made.go("/de/rules/windows/0")
+        page = await made.press("Vorschau", to="07:00")
+        assert "erreichbar 07:00–22:00" in page.text
+        assert "ganztags" not in page.text
+        assert relay.version == 2
+
+
 # --- two versions
 
 
