@@ -69,8 +69,8 @@ ca_file = "{credentials / "ca.pem"}"
 connections = 2
 """)
 
-    def configure_web(self, apns: Provider, fcm: Provider, port: int, more: str = "") -> None:
-        """For phones of both kinds, with the officers' door on `port`; `more`: what else `[web]` holds."""
+    def configure_web(self, apns: Provider, fcm: Provider, port: int, url: str, more: str = "") -> None:
+        """For phones of both kinds, with the officers' door on `port`, reached as `url`; `more`: what `[web]` holds."""
         self._write(
             f"""
 name = "ios"
@@ -92,7 +92,7 @@ connections = 1
             more=f"""
 [web]
 listen = ["127.0.0.1:{port}"]
-base_url = "http://127.0.0.1:{port}"
+base_url = "{url}"
 {more}
 """,
         )  # fmt: skip

@@ -31,16 +31,23 @@ T = TypeVar("T")
 
 HOUR: Final = 3600
 NIGHTS: Final[Mapping[str, object]] = {"windows": [{"kind": "weekly", "start": "22:00", "end": "06:00"}]}
+OIDC: Final = """
+[[web.oidc]]
+name = "Dienstkonto"
+issuer = "{issuer}"
+client_id = "door"
+user_claim = "personnel_number"
+acr_values = ["loa3"]
+amr = ["otp"]
+"""
 FORM: Final = {"content-type": "application/x-www-form-urlencoded", "sec-fetch-site": "same-origin"}
 
 
 class Premises:
     """The running installation, as the thread of the tests sees it."""
 
-    def __init__(self, folder: Path, web: str = "") -> None:
-        """`web`: more lines for `[web]`."""
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._more = web
         self._numbers = count(1)
         self._ready = threading.Event()
         self._token: trio.lowlevel.TrioToken | None = None
@@ -53,11 +60,18 @@ class Premises:
         self.installation: Installation
         self.sightings = Sightings()
         self.port = free_port()
+        self.provider_port = free_port()
+        """Where an OpenID Connect provider is expected; who needs one starts it."""
         self.http = httpx.Client(timeout=PATIENCE)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        """By another name than the provider's, for cookies know no ports."""
+        return f"http://localhost:{self.port}"
+
+    @property
+    def issuer(self) -> str:
+        return f"http://127.0.0.1:{self.provider_port}"
 
     # asking
 
@@ -129,7 +143,7 @@ class Premises:
     async def _serve(self) -> None:
         house = self.installation = install(self._folder)
         async with fake_apns(self._folder / "apple") as apple, fake_fcm(self._folder / "google") as google:
-            house.configure_web(apple, google, self.port, self._more)
+            house.configure_web(apple, google, self.port, self.url, OIDC.format(issuer=self.issuer))
             self.sightings = Sightings(apple.journal, google.journal)
             async with (
                 house.serving() as relay,
@@ -218,8 +232,8 @@ def _iso(at: float) -> str:
 
 
 @contextmanager
-def premises(folder: Path, web: str = "") -> Iterator[Premises]:
-    made = Premises(folder, web)
+def premises(folder: Path) -> Iterator[Premises]:
+    made = Premises(folder)
     try:
         made.open()
         yield made

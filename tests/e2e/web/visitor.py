@@ -61,6 +61,8 @@ class Visitor:
     context: BrowserContext
     look: Look
     url: str
+    elsewhere: str = "-"
+    """Where else one may be led: to who says who one is."""
     faults: list[str] = field(default_factory=list)
     """What the console, the network and the policy had to say."""
 
@@ -137,7 +139,7 @@ def visiting(browser: Browser, url: str, look: Look) -> Iterator[Visitor]:
     try:
         yield visitor
         assert visitor.faults == []
-        kept = {cookie["name"]: cookie for cookie in context.cookies()}
+        kept = {cookie["name"]: cookie for cookie in context.cookies(url)}
         assert kept.keys() <= {"feierabend"}
         assert all(cookie["httpOnly"] and cookie["sameSite"] in ("Lax", None) for cookie in kept.values())
         assert context.storage_state()["origins"] == []
@@ -158,7 +160,7 @@ def watch(visitor: Visitor, page: Page) -> None:
             visitor.faults.append(f"request: {request.url}: {request.failure}")
 
     def asked(request: Request) -> None:
-        if not request.url.startswith(visitor.url):
+        if not request.url.startswith((visitor.url, visitor.elsewhere)):
             visitor.faults.append(f"elsewhere: {request.url}")
 
     page.on("console", said)
