@@ -45,7 +45,7 @@ def microseconds(act: Callable[[], object], count: int) -> float:
 def forget() -> None:
     """What is shared by all tables."""
     cron.parse.cache_clear()
-    table._repeating.cache_clear()
+    table.occurrences.cache_clear()
 
 
 def cold(documents: Sequence[Document], now: float) -> float:

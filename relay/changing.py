@@ -24,7 +24,7 @@ from relay.core.seal import SealBroken
 from relay.core.tenants import Tenant
 from relay.doors.port import Change, IfMatch, RestChanged
 
-WEIGHT: Final = 20
+WEIGHT: Final = 50
 """Recipients of an event that one change is about as much work as."""
 T = TypeVar("T")
 

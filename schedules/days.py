@@ -1,8 +1,8 @@
-"""Days as they are painted: each day of the calendar in spans, cut wherever the rules that hold change.
+"""Days as they are painted: each day of the calendar in pieces, cut wherever the rules that hold change.
 
-The law. The spans of a day cover it from its first instant to the next day's, without a hole. At every instant of a
-span the table says `resting` as the span does, and gives the same reasons; so a page can paint the night, the leave and
-the time on call that meet in one rest, and needs no arithmetic of its own.
+The law. The pieces of a day cover it from its first instant to the next day's, without a hole. At every instant of a
+piece the table says `resting` as the piece does, and gives the same reasons; so a page can paint the night, the leave
+and the time on call that meet in one rest, and needs no arithmetic of its own.
 
 Theory of operation. A rule is a set of stretches; their edges, sorted, are swept once, with the set of those that hold.
 R7 is asked of that set and of nothing else. Asking the table at each edge would do as well, and cost a thousandfold
@@ -16,15 +16,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
-from typing import Final, NamedTuple
+from typing import Final
 
 from schedules.intervals import Interval, merge
 from schedules.reader import Span, instant
 from schedules.rules import Override, Rules, Window
-from schedules.table import DAY
-from schedules.walltime import FIRST_DAY, LAST_DAY, Zone
+from schedules.table import DAY, occurrences
+from schedules.walltime import Zone
 
 MOST: Final = 62
 """Days that a page asks for at a time."""
@@ -32,8 +32,9 @@ MOST: Final = 62
 _EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
 
 
-class Stretch(NamedTuple):
-    """From `start` until `end` (UTC seconds, half-open) the same rules hold."""
+@dataclass(frozen=True, slots=True, repr=False)
+class Piece:
+    """From `start` until `end` (UTC seconds, half-open) the same rules hold. No `repr`: it is personal."""
 
     start: int
     end: int
@@ -42,13 +43,13 @@ class Stretch(NamedTuple):
     """Their paths, as of `RestTable.reasons`."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Day:
     date: date
     start: int
     end: int
     """Its first instant, and that of the next day."""
-    stretches: tuple[Stretch, ...]
+    pieces: tuple[Piece, ...]
 
 
 def calendar(zone: Zone, start: int, count: int) -> Iterator[tuple[date, int, int]]:
@@ -85,9 +86,9 @@ class _Sweep:
         self._held: set[int] = set()
         self._at = start
 
-    def until(self, end: int) -> list[Stretch]:
-        """The stretches from where the last call ended. What no reason tells apart is one."""
-        told: list[Stretch] = []
+    def until(self, end: int) -> list[Piece]:
+        """The pieces from where the last call ended. What no reason tells apart is one."""
+        told: list[Piece] = []
         while self._at < end:
             while self._edges and self._edges[0][0] <= self._at:
                 _, number, holds = self._edges.popleft()
@@ -95,9 +96,9 @@ class _Sweep:
             following = min(self._edges[0][0], end) if self._edges else end
             resting, reasons = self._said()
             if told and told[-1].reasons == reasons:
-                told[-1] = told[-1]._replace(end=following)
+                told[-1] = replace(told[-1], end=following)
             else:
-                told.append(Stretch(self._at, following, resting, reasons))
+                told.append(Piece(self._at, following, resting, reasons))
             self._at = following
         return told
 
@@ -116,9 +117,7 @@ def _stretches(zone: Zone, rule: Window | Override, start: int, end: int) -> lis
     """When a rule holds in [start, end), not cut at these; two of them neither touch nor overlap."""
     times = rule.span if isinstance(rule, Override) else rule.times
     if isinstance(times, Span):
-        found = [(instant(times.start, zone.opens), instant(times.end, zone.closes))]
+        found = merge([(instant(times.start, zone.opens), instant(times.end, zone.closes))])
     else:
-        # A day of margin and one more, because a day of the wall clock is not a day of UTC.
-        first, last = max(start // DAY - 2, FIRST_DAY), min(end // DAY + 2, LAST_DAY)
-        found = [(zone.opens(began), zone.closes(over)) for began, over in times.walls(first, last)]
-    return [(began, over) for began, over in merge(found) if began < end and start < over]
+        found = list(zip(*occurrences(zone, (times,), start // DAY, end // DAY), strict=True))
+    return [(began, over) for began, over in found if began < end and start < over]

@@ -224,7 +224,7 @@ def _edges(rules: Rules, first: int, last: int, view: View) -> tuple[array[int],
     windows = [w.times for w in rules.windows if view.counts(w)]
     overrides = [o for o in rules.overrides if view.counts(o)]
     repeating = tuple(times for times in windows if not isinstance(times, Span))
-    shared = _repeating(rules.zone, repeating, first, last) if repeating else _NONE
+    shared = occurrences(rules.zone, repeating, first, last) if repeating else _NONE
     own = [_resolve(rules.zone, times) for times in windows if isinstance(times, Span)]
     own += [_resolve(rules.zone, o.span) for o in overrides if o.rests]
     holes = [_resolve(rules.zone, o.span) for o in overrides if not o.rests]
@@ -235,8 +235,11 @@ def _edges(rules: Rules, first: int, last: int, view: View) -> tuple[array[int],
 
 
 @lru_cache(maxsize=1024)
-def _repeating(zone: Zone, windows: tuple[Repeating, ...], first: int, last: int) -> tuple[array[int], array[int]]:
-    """The shared part. A day of margin and one more, because a day of the wall clock is not a day of UTC."""
+def occurrences(zone: Zone, windows: tuple[Repeating, ...], first: int, last: int) -> tuple[array[int], array[int]]:
+    """Starts and ends of the rests of windows that touch the days first..last (of UTC), merged; the shared part.
+
+    A day of margin and one more, because a day of the wall clock is not a day of UTC.
+    """
     return _arrays(
         merge(
             (zone.opens(start), zone.closes(end))
@@ -262,6 +265,6 @@ def _holds(zone: Zone, times: Repeating | Span, second: int) -> bool:
         start, end = _resolve(zone, times)
         return start <= second < end
     day = second // DAY
-    starts, ends = _repeating(zone, (times,), day - 1, day + 1)
+    starts, ends = occurrences(zone, (times,), day - 1, day + 1)
     index = bisect_right(starts, second)
     return index > 0 and second < ends[index - 1]

@@ -87,7 +87,7 @@ def _hindered(
     if event_class.renewal:
         found.append((slot.due_at, Hindrance.RENEWAL))
     found.append((person.tenant.halts.until(event_class, phone.app, now), Hindrance.HALT))
-    follows = not event_class.pierces and phone.key not in person.wakes.always
+    follows = not event_class.pierces and (slot.is_echo or phone.key not in person.wakes.always)
     if follows:
         found.append(_released(person, name, slot, now, table))
     at, why = max(found, key=lambda hindrance: hindrance[0])

@@ -140,7 +140,7 @@ async def post_snooze(call: Call, engine: Engine) -> Response:
 
 async def post_reachable(call: Call, engine: Engine) -> Response:
     """Reachable from now on; without an end until the rest is over. 409 when it has no end, and none is given."""
-    until = _until(_REACHABLE.decode(call.content_type, call.body))
+    until = _until(_REACHABLE.decode(call.content_type, call.body) if call.body else UntilBody())
 
     def act(document: Document, now: float) -> Document | None:
         if until is not None:

@@ -110,6 +110,6 @@ def event_door(
                 b"DELETE": (Who.OFFICER, me.delete_support),
             },
         ),
-        *officers.ROUTES,
+        *officers.routes(),
     )
     return Router(routes + further, keys, engine, clock, failed)

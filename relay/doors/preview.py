@@ -96,8 +96,8 @@ def _day(day: Day, sentence: Text) -> dict[str, Any]:
     return {
         "date": day.date.isoformat(),
         "spans": [
-            {"start": start, "end": end, "resting": resting, "reasons": reasons}
-            for start, end, resting, reasons in day.stretches
+            {"start": piece.start, "end": piece.end, "resting": piece.resting, "reasons": piece.reasons}
+            for piece in day.pieces
         ],
         "sentence": explain.said(sentence),
     }

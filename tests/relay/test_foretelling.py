@@ -65,7 +65,7 @@ _story: Final = st.one_of(
 """Anything; and mostly somebody who rests, with something that waits."""
 
 
-@settings(max_examples=3000)
+@settings(max_examples=80)
 @given(_story, _edited, st.sampled_from([0.0, 300.0]), st.booleans())
 @virtual
 async def test_what_a_preview_foretells_comes_true(
@@ -105,6 +105,10 @@ async def check_after(w: World, anna: Officer, effect: Any, requests: int, now: 
     if first == now:
         event("leaves at once")
         assert len(w.requests()) > requests
+        if all(entry.status == 200 for entry in w.requests()[requests:]):
+            left = {name for name, due in dues.items() if due == now}
+            waiting = (await anna.ask("GET", "/state"))["waiting"]
+            assert not [each for each in waiting if each["class"] in left and each["notices"]]
         return
     assert len(w.requests()) == requests
     state = await anna.ask("GET", "/state")
@@ -119,6 +123,25 @@ async def check_after(w: World, anna: Officer, effect: Any, requests: int, now: 
     assert len(w.requests()) == requests
     await w.pass_time(0.02)
     assert len(w.requests()) > requests
+
+
+@virtual
+async def test_a_repeat_keeps_its_morning_though_a_device_is_always_woken() -> None:
+    """It stands for what the phone was told already."""
+    async with world(with_jitter(0.0, True)) as w:
+        await w.register("anna")
+        door = Door(w)
+        anna = Officer(door, await door.token())
+        await w.rest("anna", rest_between(w.now + 600, w.now + 600 + HOUR))
+        await w.post("anna")
+        await w.pass_time(1)
+        document = rest_between(w.now - 100, w.now + 2 * HOUR) | {"devices": {"phone": {"wake": "always"}}}
+        (repeat,) = (await anna.ask("POST", "/rest/preview", document))["effect"]["leaves"]
+        assert (repeat["notices"], repeat["due_before"]) == (0, w.start + 600 + HOUR)
+        assert repeat["due_after"] == w.now + 2 * HOUR
+        await anna.ask("PUT", "/rest", document)
+        await w.pass_time(DAY)
+        assert w.rang("anna") == [0, 1 + 2 * HOUR]
 
 
 @virtual

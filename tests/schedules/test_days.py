@@ -1,4 +1,4 @@
-"""Days in spans: they say what the table says, at every instant and with the same reasons, and leave no hole."""
+"""Days in pieces: they say what the table says, at every instant and with the same reasons, and leave no hole."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def place(request: pytest.FixtureRequest) -> Place:
 
 @examples(0.2)
 @given(data=st.data())
-def test_spans_say_what_the_table_says(place: Place, data: st.DataObject) -> None:
+def test_pieces_say_what_the_table_says(place: Place, data: st.DataObject) -> None:
     rules = parse(data.draw(documents(place)))
     now = data.draw(instants(place)) + data.draw(st.sampled_from((0, 0.5)))
     count = data.draw(st.sampled_from((1, 2, 3, 9)))
@@ -37,14 +37,14 @@ def test_spans_say_what_the_table_says(place: Place, data: st.DataObject) -> Non
         assert day.end == following.start
         assert day.date < following.date
     for day in told:
-        assert (day.stretches[0].start, day.stretches[-1].end) == (day.start, day.end)
-        for stretch, neighbour in pairwise(day.stretches):
-            assert stretch.end == neighbour.start
-            assert stretch.reasons != neighbour.reasons
-        for start, end, resting, reasons in day.stretches:
-            assert start < end
-            for second in {start, (start + end) // 2, end - 1}:
-                assert (table.at(second).resting, table.reasons(second)) == (resting, reasons)
+        assert (day.pieces[0].start, day.pieces[-1].end) == (day.start, day.end)
+        for piece, neighbour in pairwise(day.pieces):
+            assert piece.end == neighbour.start
+            assert piece.reasons != neighbour.reasons
+        for piece in day.pieces:
+            assert piece.start < piece.end
+            for second in {piece.start, (piece.start + piece.end) // 2, piece.end - 1}:
+                assert (table.at(second).resting, table.reasons(second)) == (piece.resting, piece.reasons)
 
 
 def test_what_meets_in_one_rest_is_told_apart() -> None:
@@ -55,7 +55,7 @@ def test_what_meets_in_one_rest_is_told_apart() -> None:
     rules = parse({"windows": [NIGHT, leave], "overrides": [roster, on_call]})
     (day,) = days(rules, utc("2026-11-25T12:00"), 1)
     assert day.date == date(2026, 11, 25)
-    assert [(s.start, s.resting, s.reasons) for s in day.stretches] == [
+    assert [(s.start, s.resting, s.reasons) for s in day.pieces] == [
         (utc("2026-11-24T23:00"), True, ("windows[0]",)),
         (utc("2026-11-25T04:00"), True, ("windows[0]", "windows[1]")),
         (utc("2026-11-25T05:00"), True, ("windows[1]",)),
@@ -80,4 +80,4 @@ def test_two_months_of_thirty_windows_are_told() -> None:
     windows = [{"kind": "cron", "start": f"{minute} 22 * * *", "duration_minutes": 20_160} for minute in range(30)]
     told = days(parse({"windows": windows}), utc("2026-11-24T12:00"), MOST)
     assert len(told) == MOST
-    assert all(stretch.resting for day in told for stretch in day.stretches)
+    assert all(piece.resting for day in told for piece in day.pieces)

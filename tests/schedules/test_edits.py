@@ -41,8 +41,9 @@ def test_on_call_somebody_is_reachable_and_afterwards_as_before(place: Place, da
     now = data.draw(instants(place))
     start = now + data.draw(st.integers(-DAY, 2 * DAY))
     end = max(start, now) + data.draw(st.integers(1, 2 * DAY))
-    edges = (written(start), written(end)) if data.draw(st.booleans()) else (float(start), end - 0.25)
-    after = on_call(document, now, *edges, "c1", "Ruf")
+    is_text = data.draw(st.booleans())
+    began, over = (written(start), written(end)) if is_text else (float(start), end - 0.25)
+    after = on_call(document, now, began, over, "c1", "Ruf")
     assert document == untouched
     assert {name: after[name] for name in after if name != "overrides"} == {
         name: document[name] for name in document if name != "overrides"

@@ -212,6 +212,12 @@ async def test_reachable_without_an_end_lasts_until_the_rest_is_over(anna: Anna,
     ]
 
 
+async def test_reachable_needs_no_body(anna: Anna, autojump_clock: MockClock) -> None:
+    await anna.put(NOON_REST)
+    answer = await anna.ask("POST", "/rest/reachable")
+    assert (answer.status, answer.json["resting"]) == (200, False)
+
+
 @pytest.mark.parametrize("document", [None, {}, NIGHT])
 async def test_who_is_reachable_anyway_changes_nothing_by_saying_so(
     anna: Anna, autojump_clock: MockClock, document: object
