@@ -15,6 +15,8 @@ itself, with the evaluator the relay uses. Nothing here imports `relay`; the rel
     limits.py     how often somebody may try to sign in; client_address.py: who that is
     views/        one module a group of pages; views/saving.py: the way of every edit into the document
 
+    sky.py        what holds now, for the top of the page; listing.py: the rules below it
+    choices.py    what "off duty now" offers; switch.py: everything off, and on again; memory.py: what Undo needs
     changes.py    edits of a document, as functions of values
     shapes.py     from a rule to the controls of a form and back, with rule_forms.py, rhythm_form.py and weekly_rows.py
     outlook.py    what an edit would do, before it is saved; versions.py: two documents beside each other

@@ -55,8 +55,11 @@ class Provider:
     def __repr__(self) -> str:
         return f"<Provider {self.id}>"
 
-    async def address(self, login: UnderWay, state: str, redirect_uri: str, now: float) -> str:
-        """Where the browser goes to sign in. Raises LoginRefused (UNAVAILABLE)."""
+    async def address(self, login: UnderWay, state: str, redirect_uri: str, now: float, *, anew: bool = False) -> str:
+        """Where the browser goes to sign in. Raises LoginRefused (UNAVAILABLE).
+
+        `anew`: somebody who is signed in there is asked again, and not sent back as before.
+        """
         metadata = await self._addresses(now)
         query = {
             "response_type": "code",
@@ -71,6 +74,8 @@ class Provider:
         }
         if self.settings.acr_values:
             query["acr_values"] = " ".join(self.settings.acr_values)
+        if anew:
+            query["prompt"] = "login"
         return _with_query(metadata.authorization_endpoint, query)
 
     async def user(self, login: UnderWay, query: Mapping[str, str], redirect_uri: str, now: float) -> str:

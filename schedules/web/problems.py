@@ -40,24 +40,28 @@ def relay(visit: Visit, fault: RelayFault) -> Response:
         case Rejected():
             faults = [p.german if visit.language == "de" else p.sentence for p in fault.problems]
             return _page(visit, 422, gettext("Not saved"), gettext("The relay did not take it:"), faults=faults)
-        case Busy():
-            minutes = ceil(fault.retry_after / 60)
-            return _page(
-                visit, 429, gettext("Too often"),
-                visit.ngettext("Please try again in a minute.", "Please try again in %(num)s minutes.", minutes),
-                again=gettext("Send again") if visit.is_act else "", retry_after=fault.retry_after,
-            )  # fmt: skip
-        case Away():
-            return _page(
-                visit, 503, gettext("Not possible at the moment"),
-                gettext("The relay does not answer. Messages and alarms are not affected by this page."),
-                again=gettext("Send again") if visit.is_act else "", retry_after=fault.retry_after,
-            )  # fmt: skip
+        case Busy() | Away():
+            return _later(visit, fault)
         case Missing():
             return nowhere(visit)
         case Refused():
             return _page(visit, 403, gettext("Not allowed"), gettext("This is not possible for you."))
     raise fault
+
+
+def _later(visit: Visit, fault: Busy | Away) -> Response:
+    """It passes by itself: the form waits on the page."""
+    if isinstance(fault, Busy):
+        status, title = 429, visit.gettext("Too often")
+        minutes = ceil(fault.retry_after / 60)
+        sentence = visit.ngettext(
+            "Please try again in a minute.", "Please try again in %(num)s minutes.", minutes
+        )  # fmt: skip
+    else:
+        status, title = 503, visit.gettext("Not possible at the moment")
+        sentence = visit.gettext("The relay does not answer. Messages and alarms are not affected by this page.")
+    again = visit.gettext("Send again") if visit.is_act else ""
+    return _page(visit, status, title, sentence, again=again, retry_after=fault.retry_after)
 
 
 def signed_out(visit: Visit) -> Response:

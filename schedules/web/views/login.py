@@ -92,7 +92,8 @@ async def leave(visit: Visit) -> Response:
     bound, is_new = under_way.binding(sessions.cookie(visit.request, visit.door.settings))
     state = visit.door.logins.sealer.seal(login, bound)
     try:
-        response = RedirectResponse(await provider.address(login, state, _callback(visit), visit.now), 303)
+        anew = "anew" in visit.request.query_params
+        response = RedirectResponse(await provider.address(login, state, _callback(visit), visit.now, anew=anew), 303)
     except LoginRefused as refused:
         return _refused(visit, provider, refused)
     if is_new:
@@ -132,7 +133,11 @@ def _refused(visit: Visit, provider: Provider | None, refused: LoginRefused) -> 
         told = {"provider": provider.id, "reason": refused.reason.value, "detail": refused.detail}
         visit.door.tell({"event": "login_refused", **told})
     status = 503 if refused.reason is Refusal.UNAVAILABLE else 403
-    return visit.render("login_refused.html", status, kind=_kind(refused.reason), name=name)
+    kind = _kind(refused.reason)
+    again = visit.url("/login")
+    if provider is not None and kind in ("factor", "refused"):  # who is signed in there would be sent back as before
+        again += f"/{provider.id}?anew"
+    return visit.render("login_refused.html", status, kind=kind, name=name, again=again)
 
 
 def _kind(reason: Refusal) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, Final
@@ -48,13 +48,15 @@ class PaperProvider:
     claims: dict[str, Any] = field(default_factory=dict)
     answers: dict[str, Callable[[], httpx.Response]] = field(default_factory=dict)
     """By path."""
+    held: dict[str, trio.Event] = field(default_factory=dict)
+    """By path: answers that wait for this."""
     asked: list[str] = field(default_factory=list)
     """Paths."""
     _codes: dict[str, dict[str, str]] = field(default_factory=dict)
     _numbers: count[int] = field(default_factory=count)
 
     def provider(self, settings: ProviderSettings = SETTINGS) -> Provider:
-        return Provider(settings, HttpClient(httpx.AsyncClient(transport=_Wire(self._answer)), LARGEST))
+        return Provider(settings, HttpClient(httpx.AsyncClient(transport=_Wire(self._answer, self.held)), LARGEST))
 
     def sign_in(self, address: str, **changed: str) -> dict[str, str]:
         """Somebody signs in there; the query with which the browser is sent back. `changed`: of what was asked for."""
@@ -100,12 +102,15 @@ class PaperProvider:
 class _Wire(httpx.AsyncBaseTransport):
     """Answers that are still to be read, as they are when they come from somewhere."""
 
-    def __init__(self, answer: Callable[[httpx.Request], httpx.Response]) -> None:
+    def __init__(self, answer: Callable[[httpx.Request], httpx.Response], held: Mapping[str, trio.Event]) -> None:
         self._answer = answer
+        self._held = held
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         await trio.lowlevel.checkpoint()
         made = self._answer(request)
+        if request.url.path in self._held:
+            await self._held[request.url.path].wait()
         return httpx.Response(made.status_code, headers=made.headers, stream=httpx.ByteStream(made.content))
 
 

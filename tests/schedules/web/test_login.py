@@ -411,8 +411,12 @@ async def test_a_missing_second_factor_is_said_in_plain_words(
         s.paper.claims = claims
         answer = await s.enter(browser, f"/{language}/login/{s.id}")
         assert answer.status_code == 403
-        assert words in read(answer).text
-        assert "Dienstkonto" in read(answer).text
+        page = read(answer)
+        assert words in page.text
+        assert "Dienstkonto" in page.text
+        again = next(address for text, address in page.links if text in ("Try again", "Noch einmal versuchen"))
+        assert "prompt=login" in (await s.leave(browser, again)).headers["location"]
+        assert "prompt" not in (await s.leave(browser)).headers["location"]
         assert s.relay.users == []
         assert [told["reason"] for told in s.told] in (["acr"], ["amr"])
 

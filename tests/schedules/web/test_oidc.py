@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 import trio
-from trio.testing import MockClock
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from schedules.web.http import HttpClient
 from schedules.web.oidc import CALL, LARGEST, Provider, provider_id
@@ -290,9 +290,12 @@ async def test_two_who_miss_the_same_key_ask_once() -> None:
     async def sign_in() -> None:
         found.append(await signed_in(paper, provider, NOW + 1))
 
+    paper.held["/token"] = trio.Event()
     async with trio.open_nursery() as nursery:
         for _ in range(5):
             nursery.start_soon(sign_in)
+        await wait_all_tasks_blocked()
+        paper.held["/token"].set()  # all at once
     assert found == ["anna"] * 5
     assert paper.asked.count("/keys") == 2
 

@@ -103,6 +103,7 @@ WRONG_CLAIMS: list[tuple[Refusal, dict[str, Any]]] = [
     (Refusal.ISSUED, {"iat": float("nan")}),
     (Refusal.ISSUED, {"nbf": int(NOW) + 61}),
     (Refusal.ISSUED, {"nbf": "soon"}),
+    (Refusal.ISSUED, {"nbf": True}),
     (Refusal.NONCE, {"nonce": None}),
     (Refusal.NONCE, {"nonce": NONCE + "x"}),
     (Refusal.NONCE, {"nonce": [NONCE]}),

@@ -45,7 +45,7 @@ async def test_a_new_rhythm_is_shown_first_and_saved_then() -> None:
         await made.go("/de/rhythm")
         page = await made.press("Vorschau", anchor="2026-01-05", after="60")
         assert relay.document is None
-        assert "nach Nacht46 h 30 min Ruhe So 07:00 bis Di 1.12. 05:30" in page.text
+        assert "nach Nacht 46 h 30 min Ruhe So 07:00 bis Di 1.12. 05:30" in page.text
         await made.press("Speichern")
         assert windows(relay) == [{**RHYTHM, "lag_minutes": 60}]
 
@@ -53,8 +53,8 @@ async def test_a_new_rhythm_is_shown_first_and_saved_then() -> None:
 async def test_the_rest_after_each_duty_is_told_as_in_the_design() -> None:
     async with door(RHYTHM) as (made, _):
         page = await made.go("/de/rhythm")
-        assert "nach Früh23 h Ruhe Do 14:30 bis Fr 13:30" in page.text
-        assert "nach Nacht47 h Ruhe So 06:30 bis Di 1.12. 05:30" in page.text
+        assert "nach Früh 23 h Ruhe Do 14:30 bis Fr 13:30" in page.text
+        assert "nach Nacht 47 h Ruhe So 06:30 bis Di 1.12. 05:30" in page.text
         assert "Tag 1Do 26.11." in page.text
         assert "Tag 5heute" in page.text
 
