@@ -14,6 +14,7 @@ from tests.e2e.web.visitor import Visitor
 Show = Callable[[Exhibit, Visitor], None]
 
 NIGHTS: Final[Mapping[str, Any]] = {"windows": [{"kind": "weekly", "start": "22:00", "end": "06:00"}]}
+EVENINGS: Final[Mapping[str, Any]] = {"windows": [{"kind": "weekly", "start": "20:00", "end": "06:00"}]}
 DAY_SLEEP: Final[Mapping[str, Any]] = {"windows": [{"kind": "weekly", "start": "09:00", "end": "15:00"}]}
 ENDLESS: Final[Mapping[str, Any]] = {"windows": [{"kind": "weekly", "start": "00:00", "end": "24:00"}]}
 CRON: Final[Mapping[str, Any]] = {"windows": [{"kind": "cron", "start": "0 18 * * 5", "duration_minutes": 3600}]}
@@ -88,7 +89,7 @@ def rule_wrong(made: Exhibit, window: Visitor) -> None:
 
 
 def rule_releases(made: Exhibit, window: Visitor) -> None:
-    sign_in(made, window, NIGHTS, 3)
+    sign_in(made, window, EVENINGS, 3)
     window.go("/rules/new?kind=oncall")
     for control, value in (("day1", "2026-11-25"), ("time1", "21:00"), ("day2", "2026-11-26"), ("time2", "08:00")):
         window.page.locator(f"#f-{control}").fill(value)
