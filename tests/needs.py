@@ -15,10 +15,15 @@ from typing import Final
 
 import pytest
 
-PACKAGES: Final = {"h2load": "nghttp2-client", "nghttpd": "nghttp2-server", "node": "nodejs"}
+PACKAGES: Final = {
+    "chromium": "chromium",
+    "h2load": "nghttp2-client",
+    "nghttpd": "nghttp2-server",
+    "node": "nodejs",
+}
 """Program → the Debian package that has it."""
 ROOT: Final = Path(__file__).parents[1]
-MODULES: Final = {"oidc-provider": "tests/schedules/web/oidc"}
+MODULES: Final = {"axe-core": "tests/node", "oidc-provider": "tests/node"}
 """Package of npm → the folder whose package-lock.json names it and all that it needs."""
 
 

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby, pairwise
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from schedules.cycle import Cycle
 from schedules.errors import Text
@@ -24,6 +24,7 @@ from schedules.table import DAY, compile_table
 from schedules.walltime import Zone
 from schedules.web import shifts
 from schedules.web.looks import DARK, Look, Looks, Stretch
+from schedules.web.switch import was_pressed
 
 QUARTER: Final = 900
 """Seconds of a quarter hour."""
@@ -122,10 +123,16 @@ def bands(
     zone = rules.zone
     start, end = zone.opens(first * DAY), zone.opens((first + count) * DAY)
     painter = _Painter(
-        Looks.of(rules, start, end), list(_duties(document, zone, first, count)), rules, language,
+        Looks.of(rules, start, end, _pressed(document)), list(_duties(document, zone, first, count)), rules, language,
         None if now is None else int(now // 1), starred,
     )  # fmt: skip
     return [painter.day(*day) for day in calendar_days(zone, start, end)]
+
+
+def _pressed(document: Mapping[str, object]) -> list[int]:
+    """Places of the overrides that a button has made: being reachable by them is not being on call."""
+    overrides = cast("Sequence[Mapping[str, object]]", document.get("overrides", ()))
+    return [place for place, entry in enumerate(overrides) if was_pressed(entry)]
 
 
 class _Duty(NamedTuple):

@@ -48,12 +48,11 @@ def off_duty(visit: Visit) -> list[Choice]:
     else:
         morning = _morning(visit, now + SHORTEST)
         offers.append(Choice(morning, _until(visit, morning), dates.day(dates.date_of(morning))))
-    eleven = now + ELEVEN
-    rounded = eleven - eleven % 60
+    eleven = -(-(now + ELEVEN) // 60) * 60  # whole minutes, and never less
     offers.append(
         Choice(
             eleven, visit.ngettext("%(num)s hour", "%(num)s hours", 11),
-            visit.gettext("until %(edge)s", edge=dates.edge(rounded)),
+            visit.gettext("until %(edge)s", edge=dates.edge(eleven)),
         )
     )  # fmt: skip
     monday = _monday(visit)

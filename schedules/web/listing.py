@@ -60,16 +60,10 @@ def _overrides(visit: Visit, words: Words) -> Iterator[Listed]:
     for index, (entry, override) in enumerate(listed):
         if switch.is_switch(entry) or instant(override.span.end, closes) <= visit.now:
             continue
-        pressed = not override.rests and _was_pressed(entry)
+        pressed = switch.was_pressed(entry)
         name = visit.gettext("Reachable") if pressed else words.name(entry)
         when = words.times(entry)
         if override.classes is not None:
             when += ", " + visit.gettext("only for %(classes)s", classes=", ".join(sorted(override.classes)))
         place = f"/rules/overrides/{index}"
         yield Listed("r" if override.rests else "o", name, when, place, f"{place}/delete", False, pressed)
-
-
-def _was_pressed(entry: Entry) -> bool:
-    """Whether it looks like "reachable now", which is made of instants and has no name, and not like time on call."""
-    edges = (str(entry["start"]), str(entry["end"]))
-    return "id" not in entry and not entry.get("label") and all(edge.endswith("Z") for edge in edges)

@@ -8,7 +8,7 @@ a table), and working from windows instead of tables (a second truth about clock
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from itertools import groupby
@@ -46,8 +46,10 @@ class Looks:
         self._starts = [stretch.start for stretch in stretches]
 
     @classmethod
-    def of(cls, rules: Rules, start: int, end: int) -> Looks:
-        uncalled = replace(rules, overrides=tuple(o for o in rules.overrides if o.rests))
+    def of(cls, rules: Rules, start: int, end: int, pressed: Collection[int] = ()) -> Looks:
+        """`pressed`: places of overrides by which somebody is reachable, but not on call."""
+        kept = tuple(o for place, o in enumerate(rules.overrides) if o.rests or place in pressed)
+        uncalled = replace(rules, overrides=kept)
         fixed = replace(uncalled, windows=tuple(w for w in rules.windows if not isinstance(w.times, Cycle)))
         tables = [_resting(variant, start, end) for variant in (rules, uncalled, fixed)]
         edges = sorted({start, *(edge for table in tables for edge, _ in table)})

@@ -23,6 +23,8 @@ from schedules.web.versions import first_difference
 from schedules.web.visit import Visit
 
 _DAYS = 14
+_AT_ONCE = 60
+"""Seconds: the relay's "now" is a moment later than that of the page, and nobody tells such a wait from none."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -85,7 +87,7 @@ def _told(visit: Visit, effect: Effect) -> Iterator[str]:
 
 def _sentence(visit: Visit, number: int, before: float | None, after: float | None) -> str:
     at = visit.dates.edge(after - after % 60) if after is not None else ""
-    if after is not None and after <= visit.now:
+    if after is not None and after < visit.now + _AT_ONCE:
         return visit.ngettext(
             "%(num)s message is waiting: it goes out at once.",
             "%(num)s messages are waiting: they go out at once.",

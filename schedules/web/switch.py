@@ -47,5 +47,15 @@ def is_switch(entry: Mapping[str, object]) -> bool:
     return entry.get("kind") == "reachable" and entry.get("end") == FOREVER and "classes" not in entry
 
 
+def was_pressed(entry: Mapping[str, object]) -> bool:
+    """Whether it looks like "reachable now", which is made of instants and has no name, and not like time on call.
+
+    What turns everything off looks so too.
+    """
+    edges = (str(entry["start"]), str(entry["end"]))
+    is_plain = "id" not in entry and not entry.get("label") and all(edge.endswith("Z") for edge in edges)
+    return entry.get("kind") == "reachable" and is_plain
+
+
 def _overrides(document: Document) -> Sequence[Mapping[str, object]]:
     return cast("Sequence[Mapping[str, object]]", document.get("overrides", ()))

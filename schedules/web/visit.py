@@ -157,7 +157,12 @@ class Visit:
             "tag": TAGS[self.language],
             "others": [] if self.is_act else others,
             "is_signed_in": self.read is not None,
+            "sky": self._sky(),
         }
+
+    def _sky(self) -> str:
+        """The colour above a page, as a class of the style sheet: dark while its reader rests."""
+        return "rest" if self.read is not None and self.read.table.at(int(self.now)).resting else "day"
 
     def _in(self, language: str) -> str:
         """This page in another language."""

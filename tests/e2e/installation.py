@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from relay.doors.keys import new_key
 from relay.simulators.commands import KEY_ID, TEAM_ID, TOPIC
 from tests.e2e.client import Client, client
+from tests.e2e.phones import Provider
 from tests.e2e.processes import Child, free_port, running
 
 MASTER = bytes(range(32))
@@ -68,7 +69,35 @@ ca_file = "{credentials / "ca.pem"}"
 connections = 2
 """)
 
-    def _write(self, app: str, *, grace: float = 3, posts_seen: bool = False) -> None:
+    def configure_web(self, apns: Provider, fcm: Provider, port: int, url: str, more: str = "") -> None:
+        """For phones of both kinds, with the officers' door on `port`, reached as `url`; `more`: what `[web]` holds."""
+        self._write(
+            f"""
+name = "ios"
+topic = "{TOPIC}"
+team_id = "{TEAM_ID}"
+key_id = "{KEY_ID}"
+key_file = "{apns.credentials / "AuthKey.p8"}"
+endpoint = "127.0.0.1:{apns.port}"
+ca_file = "{apns.credentials / "ca.pem"}"
+connections = 1
+[[tenants.apps]]
+name = "android"
+provider = "fcm"
+service_account_file = "{fcm.credentials / "service-account.json"}"
+endpoint = "127.0.0.1:{fcm.port}"
+ca_file = "{fcm.credentials / "ca.pem"}"
+connections = 1
+""",
+            more=f"""
+[web]
+listen = ["127.0.0.1:{port}"]
+base_url = "{url}"
+{more}
+""",
+        )  # fmt: skip
+
+    def _write(self, app: str, *, grace: float = 3, posts_seen: bool = False, more: str = "") -> None:
         self.config.write_text(f"""
 [store]
 path = "relay.db"
@@ -100,7 +129,7 @@ scopes = ["support"]
 name = "alarm"
 roles = ["dispatch"]
 reasons = ["incident"]
-""")
+{more}""")
 
     def starting(self) -> AbstractAsyncContextManager[Child]:
         """The relay as a process."""

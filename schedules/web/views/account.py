@@ -6,7 +6,6 @@ from starlette.responses import Response
 
 from schedules.web import sessions
 from schedules.web.port import Code
-from schedules.web.sky import sky
 from schedules.web.visit import Page, Visit
 
 
@@ -18,7 +17,6 @@ async def _page(visit: Visit, code: Code | None = None) -> Response:
     """`code`: to be shown once, in the answer to the form that asked for it; no later page has it."""
     return visit.render(
         "account.html",
-        sky=sky(visit).kind,
         sessions=await visit.relay.sessions(visit.secret),
         support=await visit.relay.support(visit.secret),
         code=code,
@@ -66,7 +64,7 @@ def _file(content: bytes, media: str, name: str) -> Response:
 
 
 async def ask_delete(visit: Visit) -> Response:
-    return visit.render("delete.html", sky=sky(visit).kind)
+    return visit.render("delete.html")
 
 
 async def delete(visit: Visit) -> Response:

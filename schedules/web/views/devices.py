@@ -13,7 +13,6 @@ from starlette.responses import Response
 
 from schedules import Wake
 from schedules.web.port import Busy, DeviceTest, WakeTest
-from schedules.web.sky import sky
 from schedules.web.visit import Page, Visit
 
 LOOKS: Final = 12
@@ -40,19 +39,22 @@ async def _page(visit: Visit, tested: WakeTest | None, *, busy: float | None = N
     response = visit.render(
         "devices.html",
         200 if busy is None else 429,
-        sky=sky(visit).kind,
         step=visit.step(),
         devices=await visit.relay.devices(visit.secret),
         platforms=names,
         wakes=wakes,
         tested=tested,
-        told=[(_verdict(visit, each), each) for each in tested.devices] if tested is not None else [],
+        told=[(_verdict(visit, each), each) for each in sorted(() if tested is None else tested.devices, key=_name)],
         pending=tested is not None and _is_pending(tested),
         busy=None if busy is None else max(1, round(busy / 60)),
     )
     if busy is not None:
         response.headers["retry-after"] = str(round(busy))
     return response
+
+
+def _name(test: DeviceTest) -> str:
+    return test.device
 
 
 def _verdict(visit: Visit, test: DeviceTest) -> str:

@@ -11,6 +11,7 @@ from schedules import policy
 from schedules.web import bands, choices, listing, switch
 from schedules.web.port import Endless
 from schedules.web.sky import sky, title
+from schedules.web.views.saving import first_rhythm
 from schedules.web.visit import CONFIRM, Page, Visit
 
 SHOWN = 3
@@ -44,6 +45,7 @@ async def _page(visit: Visit, status: int = 200, *, wrong: str = "", field: str 
         proposed=visit.dates.date_of(now + 86_400).isoformat(),
         week=week,
         rules=listed,
+        has_rhythm=first_rhythm(visit) is not None,
         bypasses=bypasses[:SHOWN],
         more=len(bypasses) > SHOWN,
         hints=[policy.hint(short, plan.rules, visit.language) for short in policy.short_rests(plan.rules, now, 14)],
@@ -101,10 +103,10 @@ async def undo(visit: Visit) -> Response:
         )  # fmt: skip
     if step.before is None:
         await visit.relay.delete_rest(visit.secret, step.version)
-        visit.remember(None, is_undo=True)
+        visit.remember(None, is_undo=not step.is_undo)
     else:
         version = await visit.relay.save(visit.secret, step.before, step.version, confirmed=True)
-        visit.remember(version, is_undo=True)
+        visit.remember(version, is_undo=not step.is_undo)
     return visit.redirect("/#status")
 
 

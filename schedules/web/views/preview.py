@@ -17,7 +17,6 @@ async def show(visit: Visit) -> Response:
     above = sky(visit)
     return visit.render(
         "preview.html",
-        sky=above.kind,
         headline=title(visit, above),
         days=bands.fortnight(plan.document, visit.now, visit.language),
         zone=plan.rules.zone.name,

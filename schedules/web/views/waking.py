@@ -5,7 +5,6 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from schedules.web.port import Piercing
-from schedules.web.sky import sky
 from schedules.web.visit import Page, Visit
 
 
@@ -13,7 +12,6 @@ async def show(visit: Visit) -> Response:
     piercing = await visit.relay.piercing(visit.secret)
     return visit.render(
         "waking.html",
-        sky=sky(visit).kind,
         classes=[(class_name(visit, each.event_class), _rests(visit, each), each) for each in piercing],
         bypasses=[(class_name(visit, each.event_class), each) for each in await visit.relay.bypasses(visit.secret)],
     )

@@ -85,6 +85,15 @@ def test_the_fortnight_of_the_design_in_english() -> None:
     assert [(span.times, span.on_call) for span in days[1].spans] == [("05:30–14:30", False), ("18:00–22:00", True)]
 
 
+def test_who_has_pressed_reachable_now_is_reachable_and_not_on_call() -> None:
+    document: Document = {
+        "windows": [{"kind": "weekly", "start": "00:00", "end": "08:00"}],
+        "overrides": [{"kind": "reachable", "start": "2026-11-26T02:00:00Z", "end": "2026-11-26T05:00:00Z"}],
+    }
+    (day,) = bands.bands(document, day_of("2026-11-26"), 1, "en")
+    assert day.sentence == "reachable 03:00–06:00 and from 08:00"
+
+
 def test_who_has_no_rule_is_always_reachable() -> None:
     (day,) = bands.bands({}, 0, 1, "de")
     assert (drawn(day), day.sentence) == ("96l", "ganztags erreichbar")
@@ -106,7 +115,9 @@ def test_where_the_clock_is_changed_a_band_shows_the_wall(day: str, painted: str
             {"kind": "weekly", "start": "00:00", "end": "04:00"},
             {"kind": "weekly", "start": "06:00", "end": "08:00"},
         ],
-        "overrides": [{"kind": "reachable", "start": "2026-10-25T00:30Z", "end": "2026-10-25T01:15Z"}],
+        "overrides": [
+            {"kind": "reachable", "start": "2026-10-25T00:30Z", "end": "2026-10-25T01:15Z", "label": "on call"}
+        ],
     }
     (found,) = bands.bands(document, day_of(day), 1, "en")
     assert (drawn(found), found.sentence) == (painted, sentence)

@@ -11,7 +11,6 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
 
@@ -24,11 +23,12 @@ from schedules.web.logins import providers
 from schedules.web.settings import Provider as ProviderSettings
 from schedules.web.settings import Settings
 from tests.e2e.processes import free_port
+from tests.needs import MODULES, ROOT
 from tests.schedules.web.browser import Browser, HtmlForm, Shown, read
 from tests.schedules.web.test_login import WatchedRelay
 
 pytestmark = [pytest.mark.processes, pytest.mark.needs("node", "oidc-provider")]
-SCRIPT: Final = Path(__file__).parent / "oidc/provider.mjs"
+SCRIPT: Final = ROOT / MODULES["oidc-provider"] / "provider.mjs"
 BASE: Final = "http://localhost:8081"
 SETTINGS: Final = Settings(socket="/nowhere/door.sock", listen=("127.0.0.1:0",), base_url=BASE)
 SECRET: Final = "geheim: 100 %"

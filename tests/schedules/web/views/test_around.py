@@ -20,7 +20,7 @@ from tests.schedules.web.paper_relay import PaperRelay
 EVENING = datetime.fromisoformat("2026-11-25T21:40:00+01:00").timestamp()
 PHONE = Device("Diensttelefon", "apns", "ios", EVENING - 9_000_000, Wake.FOLLOW)
 TABLET = Device("Tab & <let>", "fcm", "android", EVENING - 90_000, Wake.FOLLOW)
-LAPTOP = Device("Laptop", "pc", None, EVENING - 90_000, Wake.FOLLOW)
+LAPTOP = Device("Laptop", "none", None, EVENING - 90_000, Wake.FOLLOW)
 
 
 @asynccontextmanager
@@ -48,7 +48,8 @@ async def test_devices_say_what_they_are_and_what_they_do() -> None:
         assert "Diensttelefon iPhone oder iPad, ios, seit Do 13.8." in page.text
         assert "Tab & <let> Android" in page.text
         assert "<let>" not in page.html
-        assert page.html.count('aria-pressed="true"') == 3
+        assert page.html.count('aria-pressed="true"') == 2
+        assert "Ohne Push: Er wird nie geweckt." in page.text
 
 
 async def test_what_a_device_does_is_saved_with_one_tap_and_undone() -> None:

@@ -1,0 +1,50 @@
+"""One installation and one browser for the tests of this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from tests.e2e.web.premises import Officer, Premises, premises
+from tests.e2e.web.visitor import ARGUMENTS, LOOKS, MILLISECONDS, Look, Visitor, visiting
+
+Visit = Callable[[Look], Visitor]
+"""(look) → a new window"""
+
+
+@pytest.fixture(scope="package")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Premises]:
+    with premises(tmp_path_factory.mktemp("premises")) as made:
+        yield made
+
+
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[Browser]:
+    expect.set_options(timeout=MILLISECONDS)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=[*ARGUMENTS])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(chromium: Browser, place: Premises) -> Iterator[Visit]:
+    with ExitStack() as windows:
+        yield lambda look: windows.enter_context(visiting(chromium, place.url, look))
+
+
+@pytest.fixture(params=LOOKS, ids=str)
+def look(request: pytest.FixtureRequest) -> Look:
+    assert isinstance(request.param, Look)
+    return request.param
+
+
+def open_page(visit: Visit, look: Look, officer: Officer, path: str = "/") -> tuple[Visitor, str]:
+    """A page in a new window, signed in; and the session."""
+    window, session = visit(look), officer.session()
+    window.sign_in(session)
+    window.go(path)
+    return window, session

@@ -1,0 +1,85 @@
+"""What every view must be: accessible to axe-core's eyes, as wide as its window, light, and within the policy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pytest
+from playwright.sync_api import Browser
+
+from schedules.web.app import PAGES
+from tests.e2e.web.exhibit import Exhibit, exhibit
+from tests.e2e.web.views import VIEWS, show
+from tests.e2e.web.visitor import DESKTOP, PHONE, Look, Visitor, visiting
+from tests.needs import MODULES, ROOT
+
+pytestmark = [pytest.mark.sockets, pytest.mark.needs("chromium", "axe-core")]
+
+RULES: Final = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+COLOURS: Final = ["color-contrast", "link-in-text-block"]
+"""All that can differ between light and dark."""
+RUN: Final = """async only => (await axe.run(document, {runOnly: only, resultTypes: ["violations"]})).violations
+    .map(found => `${found.id}: ${found.nodes.map(node => node.html).slice(0, 3).join(" ")}`)"""
+LARGEST: Final = 60_000
+"""Bytes of a page with its style sheet, script and icon, as they are and not compressed."""
+NARROW: Final = ((180, 370), (320, 640), PHONE, (768, 1024), DESKTOP, (1920, 1080))
+"""The first is a phone of 360 px at 200 %."""
+FILES: Final = re.compile(r'(?:href|src)="(/static/[^"]+)"')
+
+
+@pytest.fixture(scope="module")
+def made() -> Iterator[Exhibit]:
+    with exhibit() as shown:
+        yield shown
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    return (ROOT / MODULES["axe-core"] / "node_modules/axe-core/axe.min.js").read_text()
+
+
+def violations(window: Visitor, only: dict[str, Any]) -> list[str]:
+    found: list[str] = window.page.evaluate(RUN, only)
+    return found
+
+
+@pytest.mark.parametrize("language", ["de", "en"])
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_view(chromium: Browser, made: Exhibit, axe: str, name: str, language: str) -> None:
+    with visiting(chromium, made.url, Look(language, *PHONE)) as window:
+        show(made, window, name)
+        page = window.page
+        page.evaluate(axe)
+        for width, height in NARROW:
+            page.set_viewport_size({"width": width, "height": height})
+            over = page.evaluate("document.scrollingElement.scrollWidth - document.scrollingElement.clientWidth")
+            assert over == 0, f"{over} px too wide at {width}"
+            if (width, height) in (PHONE, DESKTOP):
+                assert violations(window, {"type": "tag", "values": RULES}) == []
+                page.emulate_media(color_scheme="dark")
+                assert violations(window, {"type": "rule", "values": COLOURS}) == []
+                page.emulate_media(color_scheme="light")
+        html = page.content()
+        assert page.locator("h1").count() == 1
+        weight = len(html.encode()) + sum(_size(window, path) for path in set(FILES.findall(html)))
+        assert weight <= LARGEST, weight
+
+
+def _size(window: Visitor, path: str) -> int:
+    return len(window.context.request.get(window.url + path).body())
+
+
+def test_every_page_is_among_the_views(chromium: Browser, made: Exhibit) -> None:
+    """By the addresses that are asked for; files to be saved are none, nor what leads to a provider."""
+    seen: set[str] = set()
+    with visiting(chromium, made.url, Look("de", *PHONE)) as window:
+        window.page.on("request", lambda request: seen.add(request.url.removeprefix(made.url).partition("?")[0]))
+        for name in VIEWS:
+            window.context.clear_cookies()
+            show(made, window, name)
+    beside = {"/export.json", "/rest.ics", "/login/{provider}", "/signed-out/{provider}"}
+    for page in PAGES:
+        pattern = ("" if page.bare else "/de") + re.sub(r"{[^}]+}", "[^/]+", page.path)
+        assert page.show is None or page.path in beside or any(re.fullmatch(pattern, one) for one in seen), page.path
