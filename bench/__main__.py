@@ -16,6 +16,7 @@ NOT_SCRIPTS = {
     "lives",
     "mixes",
     "mixture",
+    "officers",
     "report",
     "running",
     "scene",

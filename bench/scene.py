@@ -43,8 +43,12 @@ def scene(
     rest_end: stage.RestEnd = stage.nobody_rests,
     stamps: bool = False,
     dead_every: int = 1000,
+    more: str = "",
 ) -> Iterator[Scene]:
-    """A relay that knows users with so many phones each, and rest as `rest_end` says, where we may say so."""
+    """A relay that knows users with so many phones each, and rest as `rest_end` says, where we may say so.
+
+    `more`: what else its configuration holds, if it is ours.
+    """
     tokens = stage.new_tokens(phones, random.Random(seed))
     if (node := running.node(options)) is not None:
         with running.registered(node, tokens):
@@ -57,7 +61,7 @@ def scene(
         sink = ["--dead-every", str(dead_every), *(["--stamps", str(noted)] if stamps else [])]
         with (
             stage.sink(folder, *sink, cpu=OTHERS_CPU) as (port, ca),
-            stage.node(folder, database, port, ca, cpu=RELAY_CPU) as node,
+            stage.node(folder, database, port, ca, cpu=RELAY_CPU, more=more) as node,
             _pinned(),
         ):
             yield Scene(node, tokens, noted)

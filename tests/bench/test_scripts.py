@@ -43,6 +43,15 @@ def test_latency() -> None:
     assert "alarm_p99_ms_during_release" in figures, "none, perhaps: so small a release is soon over"
 
 
+def test_web() -> None:
+    figures = ran("web", "--officers", "5", "--seconds", "1", "--rate", "50", "--users", "200")
+    assert (figures["officers"], figures["missing"], figures["refused"], figures["pages_refused"]) == (5, 0, 0, 0)
+    assert 0 < figures["first_view_p50_ms"] <= figures["first_view_p99_ms"]
+    assert figures["pages_per_s"] > 0
+    assert 10 < figures["page_kb"] <= 60
+    assert 0 < figures["event_p50_ms_with_officers"] <= figures["event_p99_ms_with_officers"]
+
+
 def test_ingest() -> None:
     figures = ran("ingest", "--seconds", "1", "--users", "200", "--connections", "8")
     assert (figures["users"], figures["resting"]) == (200, 100)

@@ -17,6 +17,7 @@ from schedules.web import catalogue, texts
 SAID: Final = texts.load()
 KNOWN: Final = catalogue.translated("de")
 """All messages of the source: what a test looks for and nothing says any more is a mistake of the test."""
+CHROMIUM: Final = "/usr/bin/chromium"
 ARGUMENTS: Final = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
