@@ -23,6 +23,10 @@ settings.register_profile(
 settings.load_profile("default")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--thorough", action="store_true", help="tests/e2e/web: in every look, not in two of them")
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """`@pytest.mark.needs("program", …)`: see needs.py."""
     for mark in item.iter_markers("needs"):

@@ -53,3 +53,9 @@ def test_what_is_there_is_used(ci: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("program", "package"), PACKAGES.items())
 def test_ci_installs_it(program: str, package: str) -> None:
     assert f"command -v {program} >/dev/null || missing+=({package})" in CI.read_text()
+
+
+@pytest.mark.parametrize(("module", "folder"), MODULES.items())
+def test_ci_installs_the_packages_of_npm(module: str, folder: str) -> None:
+    assert f"npm ci --ignore-scripts --no-audit --no-fund --prefix {folder}\n" in CI.read_text()
+    assert f'"{module}"' in (ROOT / folder / "package.json").read_text()

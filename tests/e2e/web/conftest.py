@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.e2e.web.premises import Officer, Premises, premises
-from tests.e2e.web.visitor import ARGUMENTS, CHROMIUM, LOOKS, MILLISECONDS, Look, Visitor, visiting
+from tests.e2e.web.visitor import ARGUMENTS, CHROMIUM, FEW, LOOKS, MILLISECONDS, Look, Visitor, visiting
 
 Visit = Callable[[Look], Visitor]
 """(look) → a new window"""
@@ -36,10 +36,16 @@ def visit(chromium: Browser, place: Premises) -> Iterator[Visit]:
         yield lambda look: windows.enter_context(visiting(chromium, place.url, look))
 
 
-@pytest.fixture(params=LOOKS, ids=str)
-def look(request: pytest.FixtureRequest) -> Look:
-    assert isinstance(request.param, Look)
-    return request.param
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """With `--thorough` in every look, else in as few as each language, each size, with and without script needs."""
+    thorough = metafunc.config.getoption("thorough")
+    if "look" in metafunc.fixturenames:
+        looks = LOOKS if thorough else FEW
+        if metafunc.definition.get_closest_marker("scripted"):
+            looks = tuple(one for one in LOOKS if one.script)
+        metafunc.parametrize("look", looks, ids=str)
+    if "language" in metafunc.fixturenames:
+        metafunc.parametrize("language", ["de", "en"] if thorough else ["de"])
 
 
 def open_page(visit: Visit, look: Look, officer: Officer, path: str = "/") -> tuple[Visitor, str]:

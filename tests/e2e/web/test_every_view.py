@@ -45,7 +45,6 @@ def violations(window: Visitor, only: dict[str, Any]) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("language", ["de", "en"])
 @pytest.mark.parametrize("name", VIEWS)
 def test_a_view(chromium: Browser, made: Exhibit, axe: str, name: str, language: str) -> None:
     with visiting(chromium, made.url, Look(language, *PHONE)) as window:

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from tests.e2e.web.conftest import Visit, open_page
 from tests.e2e.web.premises import NIGHTS, Premises
-from tests.e2e.web.visitor import LOOKS, Look, Visitor
+from tests.e2e.web.visitor import Look, Visitor
 
 pytestmark = [pytest.mark.processes, pytest.mark.needs("chromium")]
 
@@ -108,11 +108,11 @@ def test_a_plan_without_a_reachable_minute_is_asked_about(place: Premises, visit
 # --- painted
 
 
-@pytest.mark.parametrize("look", [one for one in LOOKS if one.script], ids=str)
+@pytest.mark.scripted
 def test_the_week_is_painted_with_a_pointer_and_with_the_keyboard(place: Premises, visit: Visit, look: Look) -> None:
     anna = place.officer(NIGHTS)
     window, session = open_page(visit, look, anna, "/rules/windows/0")
-    cells = window.page.locator("#week button")
+    cells = window.page.locator("#paint button")
     across = cells.count() // 7
     step = 24 // across
     expect(cells.nth(0)).to_have_attribute("aria-pressed", "true")
