@@ -40,7 +40,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """With `--thorough` in every look, else in as few as each language, each size, with and without script needs."""
     thorough = metafunc.config.getoption("thorough")
     if "look" in metafunc.fixturenames:
-        looks = LOOKS if thorough else FEW
+        looks: tuple[Look, ...] = LOOKS if thorough else FEW
         if metafunc.definition.get_closest_marker("scripted"):
             looks = tuple(one for one in LOOKS if one.script)
         metafunc.parametrize("look", looks, ids=str)
