@@ -61,8 +61,11 @@ from relay.lanes.skew import Skew
 from relay.lanes.watching import Watched
 from relay.loading import Household, bring_back, erase_again
 from relay.ops.control import Control
+from relay.ops.copier import Copier
 from relay.ops.door import Destination, Ops
 from relay.ops.metrics import Sources
+from relay.store.copying import beside
+from relay.store.files import discard
 from relay.store.port import Store
 from relay.store.sqlite import SqliteStore
 from relay.trust import Trust
@@ -142,7 +145,7 @@ class Relay:
             self.people, self.pool.statistics, self.journal.statistics, store.statistics, self.door, self.tables,
             lambda: self.engine.unreadable_feedback, self.sample, _tasks,
         )  # fmt: skip
-        self.control = Control(self.people, self.journal, clock.now)
+        self.control = Control(self.people, self.journal, Copier(config.store.path, clock.now), clock.now)
         self.ops = Ops(
             sources, [_destination(tenant.name, app) for tenant in config.tenants for app in tenant.apps], clock.now
         )
@@ -285,6 +288,7 @@ async def run(
     """Run a node on its SQLite store until `stop` is set. Raises StoreError, OSError."""
     store = SqliteStore(config.store.path)
     try:
+        discard(beside(config.store.path))  # a copy that nobody has fetched
         erase_again(Household(config.store.masters, config.tenants), store, clock.now())
         await Relay(config, store, clock, seams).run(stop, task_status=task_status)
     finally:
