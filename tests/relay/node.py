@@ -12,13 +12,18 @@ Everything is the real part: SQLite, seals, drafts, `back_up` and `restore`. Not
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from random import Random
 from types import TracebackType
 from typing import Final, TypeVar
 
+import trio
+
 from relay.backing_up import back_up
+from relay.clock import TrioClock
 from relay.config import Config
 from relay.core import accepting, admitting, editing, settling
 from relay.core.batch import Parting
@@ -29,11 +34,29 @@ from relay.core.passes import PassKind
 from relay.core.private import PassKey, Private, UserKey
 from relay.core.records import Records
 from relay.core.tenants import Tenant
+from relay.journal import inline
 from relay.loading import Household, erase_again
 from relay.restoring import Restored, restore
+from relay.service import Relay, Seams
+from relay.simulators.apns import FakeApns
+from relay.simulators.provider_token import TeamKey
 from relay.store.copying import Contents
 from relay.store.sqlite import SqliteStore
-from tests.relay.world import APP, NOON, TENANT, app, configuration, nightly, tenant, token_of
+from tests.e2e.in_memory import Line
+from tests.relay.world import (
+    APP,
+    KEY_ID,
+    NOON,
+    TEAM_ID,
+    TENANT,
+    TOPIC,
+    app,
+    configuration,
+    nightly,
+    signing_key,
+    tenant,
+    token_of,
+)  # fmt: skip
 
 T = TypeVar("T")
 Fact = tuple[str, ...]
@@ -200,3 +223,19 @@ class Node:
             platform=Platform.APNS, token_hash=names.token(APP, token),
             sealed=records.seal_device(key, device_key, Private(user), Private(device), Private(token)),
         )  # fmt: skip
+
+
+@asynccontextmanager
+async def running(config: Config, store: SqliteStore, now: float) -> AsyncIterator[tuple[Relay, FakeApns]]:
+    """A relay on a file, in virtual time, with a strict APNs."""
+    clock = TrioClock(now)
+    key = TeamKey(team_id=TEAM_ID, key_id=KEY_ID, public_pem=signing_key()[1])
+    apple, stop = FakeApns({KEY_ID: key}, {TOPIC}, clock.now), trio.Event()
+    async with trio.open_nursery() as nursery:
+        seams = Seams(executor=inline, connect=Line(apple, nursery).of, rng=Random(1))
+        relay = Relay(replace(config, control=None), store, clock, seams)
+        await nursery.start(relay.run, stop)
+        yield relay, apple
+        assert relay.people.books.balance(relay.people.pending()) == []
+        assert apple.journal.violations == {}
+        nursery.cancel_scope.cancel()

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, closing
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from random import Random
 
 import pytest
 import trio
 
-from relay.clock import TrioClock
 from relay.config import Config, MasterKeys
 from relay.core.batch import Batch, PersonRecord
 from relay.core.editing import put_rest
@@ -23,12 +21,8 @@ from relay.core.events import DAY, HOUR
 from relay.core.halts import Act
 from relay.core.passes import LIVES, PassKind
 from relay.core.private import Private
-from relay.journal import inline
 from relay.ops.control import LONGEST
 from relay.restoring import CannotRestore, UnknownErasures, restore
-from relay.service import Relay, Seams
-from relay.simulators.apns import FakeApns
-from relay.simulators.provider_token import TeamKey
 from relay.store import erasures
 from relay.store.erasures import LIFE
 from relay.store.files import InUse
@@ -37,10 +31,10 @@ from relay.store.schema import MIGRATIONS, VERSION
 from relay.store.sqlite import SqliteStore
 from relay.trust import ClockIsWrong
 from tests.e2e.client import client
-from tests.e2e.in_memory import Line, MemoryListener
-from tests.relay.node import Fact, Node
+from tests.e2e.in_memory import MemoryListener
+from tests.relay.node import Fact, Node, running
 from tests.relay.store.test_sqlite import a_foreign_database, a_newer_version, a_text, largest_file, sql
-from tests.relay.world import KEY_ID, NOON, TEAM_ID, TENANT, TOPIC, signing_key, tenant, virtual
+from tests.relay.world import NOON, TENANT, tenant, virtual
 
 TOKEN = ("pass", "anna", "a", f"{NOON + LIVES[PassKind.TOKEN]:.0f}")
 ANNA: set[Fact] = {("person", "anna"), ("device", "anna", "phone"), ("rest", "anna"), TOKEN}
@@ -163,20 +157,6 @@ def test_everything_is_held_and_the_record_says_why(node: Node) -> None:
     assert list(node.store.acts(9)) == [Act(node.now, "restore", "hold", None, None, None, halt.reason, halt.until)]
 
 
-@asynccontextmanager
-async def running(node: Node) -> AsyncIterator[tuple[Relay, FakeApns]]:
-    """The relay on the node's file, in virtual time."""
-    clock = TrioClock(node.now)
-    key = TeamKey(team_id=TEAM_ID, key_id=KEY_ID, public_pem=signing_key()[1])
-    apple, stop = FakeApns({KEY_ID: key}, {TOPIC}, clock.now), trio.Event()
-    async with trio.open_nursery() as nursery:
-        seams = Seams(executor=inline, connect=Line(apple, nursery).of, rng=Random(1))
-        relay = Relay(replace(node.config, control=None), node.store, clock, seams)
-        await nursery.start(relay.run, stop)
-        yield relay, apple
-        nursery.cancel_scope.cancel()
-
-
 def test_a_restored_relay_sends_nothing_until_it_is_resumed(node: Node) -> None:
     node.no_rest("anna")
     node.back_up("tuesday")
@@ -184,7 +164,7 @@ def test_a_restored_relay_sends_nothing_until_it_is_resumed(node: Node) -> None:
 
     @virtual
     async def play() -> None:
-        async with running(node) as (relay, apple):
+        async with running(node.config, node.store, node.now) as (relay, apple):
             await trio.sleep(DAY)
             assert apple.journal.entries == []
             listener = MemoryListener()
@@ -252,7 +232,7 @@ def test_a_cursor_of_before_is_told_to_compare_and_what_is_kept_is_told_again(no
 
     @virtual
     async def play() -> None:
-        async with running(node) as (relay, _):
+        async with running(node.config, node.store, node.now) as (relay, _):
             tenant_ = relay.tenants[TENANT]
             for cursor in (0, first.seq, second.seq):
                 with pytest.raises(CursorExpired) as caught:
