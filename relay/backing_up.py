@@ -16,7 +16,7 @@ from relay.config import Config
 from relay.core.errors import RelayError
 from relay.store import copying
 from relay.store.copying import Contents
-from relay.store.files import InUse, discard, lock, new_file, sync
+from relay.store.files import InUse, discard, give_like, lock, new_file, sync
 from relay.store.port import StoreMismatch
 from relay.store.replacing import pour
 
@@ -62,6 +62,7 @@ def _copied(config: Config, part: Path, now: float) -> float:
         with new_file(part) as file:
             return _fetched(config, database, file)
     try:
+        give_like(Path(f"{database}.lock"), database)
         copying.copy(database, part, lambda: None)
     finally:
         os.close(held)

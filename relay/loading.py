@@ -124,7 +124,7 @@ def erase_again(household: Household, store: SqliteStore, now: float) -> None:
     trust.check(now)
     epoch = household.fill(store.load())
     store.commit_erased_again(draft_without(household, unknown, epoch, now).batch)
-    log.warning("older_database", erased_again=unknown.count)
+    log.warning("older_database", erased_again=unknown.count, all_known=store.knows_all_erasures)
 
 
 def draft_without(household: Household, erased: Erased, epoch: int, now: float) -> Draft:

@@ -27,7 +27,7 @@ class Copier:
     """Copies one database to a place beside it. `pause`: seconds after each step; `spare`: bytes to be left free."""
 
     def __init__(self, database: Path, now: Callable[[], float], *, pause: float = PAUSE, spare: int = SPARE) -> None:
-        self._database = database
+        self._database = Path(os.path.realpath(database))
         self._now = now
         self._pause = pause
         self._spare = spare

@@ -156,6 +156,8 @@ class Erasures:
         if kept.identity != identity:
             raise StoreMismatch(f"{path.name}: holds the erasures of another database; move it away")
         self._unknown = Erased()
+        self.knows_all = kept.knows_all_since(committed, None)
+        """Whether none is missing here of those that the database had not seen when it was opened."""
         self._is_ahead = kept.confirmed > committed
         if self._is_ahead:
             self._unknown = kept.since(committed, None)

@@ -63,6 +63,13 @@ def cannot_open(error: OSError) -> StoreError:
     return StoreError(f"the database file cannot be opened: {os.strerror(error.errno or 0)}")
 
 
+def give_like(path: Path, other: Path) -> None:
+    """root may make a file for the relay, whose user must be able to open it then. Raises OSError."""
+    if os.geteuid() == 0:
+        owner = other.stat()
+        os.chown(path, owner.st_uid, owner.st_gid)
+
+
 def connect(path: Path, mode: str) -> sqlite3.Connection:
     """`mode`: ro or rw. For one thread at a time, whichever; transactions are the caller's. Raises sqlite3.Error."""
     uri = f"file:{quote(os.fsencode(path))}?mode={mode}"

@@ -22,7 +22,17 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from relay.store import rows
-from relay.store.files import check, connect, discard, new_file, sync, transaction, translated, version_of
+from relay.store.files import (
+    check,
+    connect,
+    discard,
+    give_like,
+    new_file,
+    sync,
+    transaction,
+    translated,
+    version_of,
+)
 from relay.store.port import StoreError
 from relay.store.schema import VERSION
 
@@ -120,7 +130,8 @@ def put_in_place(ready: Path, database: Path, aside: Path) -> bool:
     """
     if Path(f"{ready}{LOG}").exists():
         raise StoreError("the restored database could not be written whole")
-    _give(ready, database)
+    for made in (ready, Path(f"{database}.lock")):
+        give_like(made, database if database.exists() else database.parent)
     sync(ready)
     is_there = database.exists()
     if is_there:
@@ -150,11 +161,3 @@ def _fold(database: Path) -> None:
         return
     with translated(), closing(connect(database, "rw")) as db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-
-
-def _give(ready: Path, database: Path) -> None:
-    """root may do this for the relay, whose user must be able to open what root has made. Raises OSError."""
-    if os.geteuid() == 0:
-        owner = (database if database.exists() else database.parent).stat()
-        for made in (ready, Path(f"{database}.lock")):
-            os.chown(made, owner.st_uid, owner.st_gid)

@@ -233,6 +233,11 @@ class SqliteStore:
         """
         return self._erasures.unknown
 
+    @property
+    def knows_all_erasures(self) -> bool:
+        """Whether none of the unknown erasures is missing in the file: some are, where 35 days have passed."""
+        return self._erasures.knows_all
+
     def commit_erased_again(self, batch: Batch) -> None:
         """Commit what has erased the unknown erasures: nothing is written down anew, and none is unknown any more."""
         self._commit(batch, lambda: self._erasures.newest)

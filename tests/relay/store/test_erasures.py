@@ -268,6 +268,7 @@ def test_an_older_database_knows_what_it_must_erase_again(path: Path, tmp_path: 
     with closing(SqliteStore(path)) as again:
         expected = Erased(frozenset({user(2), user(3)}), rests=frozenset({user(4)}), passes=frozenset({pass_key(1)}))
         assert again.unknown_erasures == expected
+        assert again.knows_all_erasures
         epoch = again.load().epoch
         with pytest.raises(StoreError, match=r"^what was erased before must be erased again first$"):
             again.commit(Batch(NOW, epoch, people={user(2): None}))
@@ -277,6 +278,18 @@ def test_an_older_database_knows_what_it_must_erase_again(path: Path, tmp_path: 
     assert (numbers(path), mark(path)) == ([2, 3, 4, 5], 5)
     with closing(SqliteStore(path)) as again:
         assert again.unknown_erasures is None
+
+
+def test_a_database_that_is_older_than_what_is_kept_says_so(path: Path, store: SqliteStore) -> None:
+    store.close()
+    older = path.read_bytes()
+    with closing(SqliteStore(path)) as newer:
+        newer.commit(forgetting(newer, 1))
+        newer.commit(forgetting(newer, 2, at=NOW + 30 * DAY))
+        newer.purge(NOW + 40 * DAY, 100)
+    path.write_bytes(older)
+    with closing(SqliteStore(path)) as again:
+        assert (again.unknown_erasures, again.knows_all_erasures) == (gone(2), False)
 
 
 def test_a_new_database_beside_an_old_file_goes_on_from_it(path: Path, store: SqliteStore) -> None:
