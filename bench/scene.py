@@ -62,13 +62,13 @@ def scene(
         with (
             stage.sink(folder, *sink, cpu=OTHERS_CPU) as (port, ca),
             stage.node(folder, database, port, ca, cpu=RELAY_CPU, more=more) as node,
-            _pinned(),
+            pinned(),
         ):
             yield Scene(node, tokens, noted)
 
 
 @contextlib.contextmanager
-def _pinned() -> Iterator[None]:
+def pinned() -> Iterator[None]:
     """This process out of the relay's way."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {OTHERS_CPU})

@@ -11,7 +11,7 @@ from typing import IO, Any, NoReturn
 
 import click
 
-from relay import cli_operate
+from relay import cli_backup, cli_operate
 from relay.cli_config import CONFIG, read_config, web_warnings
 
 WALL_TIME = click.DateTime(["%Y-%m-%dT%H:%M"])
@@ -104,7 +104,7 @@ def init(folder: Path, *, systemd: bool) -> None:
     click.echo("\n".join(installation.told(folder, made)))
 
 
-for command in (cli_operate.hold, cli_operate.resume, cli_operate.holds):
+for command in (cli_operate.hold, cli_operate.resume, cli_operate.holds, cli_backup.backup, cli_backup.restore):
     main.add_command(command)
 
 

@@ -1,17 +1,72 @@
-"""From a loaded store to the working set, at start."""
+"""From a configuration and a loaded store to the working set, at start."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import islice
+
 import structlog
 
+from relay import trust
+from relay.config import FcmAppConfig, TenantConfig
+from relay.config_reader import MasterKeys
 from relay.core.devices import Device, Platform
+from relay.core.draft import Draft
+from relay.core.erasing import Erased, erase
 from relay.core.fanout import is_of_the_future, set_back
 from relay.core.passes import Passes
 from relay.core.people import People, Person
 from relay.core.private import DeviceKey, UserKey
+from relay.core.pseudonym import Pseudonyms
+from relay.core.records import Records
+from relay.core.seal import SealBroken, Seals
+from relay.core.tables import Tables
+from relay.core.tenants import Tenant
 from relay.store.port import Loaded, StoreMismatch
+from relay.store.sqlite import SqliteStore
+from schedules import compile_table, parse
 
 log = structlog.get_logger()
+
+
+class Household:
+    """Tenants, and what belongs to all their people: names, seals, the working set, compiled rest. Empty at first."""
+
+    def __init__(self, masters: MasterKeys, tenants: Sequence[TenantConfig]) -> None:
+        root, seals = masters.keys[masters.first], Seals(masters.keys, masters.current)
+        self.tenants = {tenant.name: _tenant(tenant, Pseudonyms(root, tenant.name)) for tenant in tenants}
+        self.records = {name: Records(seals, name) for name in self.tenants}
+        self.people = People(self.tenants)
+        self.tables = Tables(
+            lambda tenant, key, sealed: self.records[tenant.name].open_rest(key, sealed),
+            lambda document, now: compile_table(parse(document), now),
+            lambda person: self.records[person.tenant.name].open_user(person.key, person.sealed_id).reveal(),
+        )
+
+    def fill(self, loaded: Loaded) -> int:
+        """Take in what a store holds; return the epoch to write under. Raises StoreMismatch, also for other keys."""
+        epoch = restore(self.people, loaded)
+        for person in islice(self.people.by_key.values(), 1):
+            try:
+                user = self.records[person.tenant.name].open_user(person.key, person.sealed_id)
+            except SealBroken:
+                raise StoreMismatch("the master key file does not hold the key this database is sealed with") from None
+            if person.tenant.pseudonyms.user(user.reveal()) != person.key:
+                raise StoreMismatch("the first master key is not the one this database names people by")
+        return epoch
+
+
+def _tenant(config: TenantConfig, pseudonyms: Pseudonyms) -> Tenant:
+    return Tenant(
+        name=config.name,
+        pseudonyms=pseudonyms,
+        apps={a.name: Platform.FCM if isinstance(a, FcmAppConfig) else Platform.APNS for a in config.apps},
+        classes={event_class.name: event_class for event_class in config.classes},
+        device_limit=config.device_limit,
+        evict=config.evict,
+        posts_seen=config.posts_seen,
+        jitter=config.jitter_seconds,
+    )
 
 
 def restore(people: People, loaded: Loaded) -> int:
@@ -56,3 +111,25 @@ def bring_back(people: People, now: float) -> None:
         set_back(person, now)
     if ahead:
         log.warning("clock_was_ahead", people=len(ahead))
+
+
+def erase_again(household: Household, store: SqliteStore, now: float) -> None:
+    """Erase in a database what was erased since it was written: somebody has put an older one in the place of another.
+
+    Does nothing to one that knows all its erasures. Raises ClockIsWrong, StoreMismatch, StoreError.
+    """
+    unknown = store.unknown_erasures
+    if unknown is None:
+        return
+    trust.check(now)
+    epoch = household.fill(store.load())
+    store.commit_erased_again(draft_without(household, unknown, epoch, now).batch)
+    log.warning("older_database", erased_again=unknown.count, all_known=store.knows_all_erasures)
+
+
+def draft_without(household: Household, erased: Erased, epoch: int, now: float) -> Draft:
+    """A draft that erases all of it that is there."""
+    draft = Draft(household.people, now, household.tables)
+    draft.batch.epoch = epoch
+    erase(draft, erased)
+    return draft

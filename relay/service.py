@@ -18,7 +18,6 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -30,21 +29,16 @@ import trio
 from relay import trust, unix
 from relay.clock import Clock
 from relay.cold_http import form_poster
-from relay.config import Address, AnyAppConfig, AppConfig, Config, FcmAppConfig, TenantConfig
+from relay.config import Address, AnyAppConfig, AppConfig, Config, FcmAppConfig
 from relay.config_reader import key_id_of, read_provider_key, read_service_account
 from relay.config_web import document
-from relay.core.devices import Platform
 from relay.core.errors import CannotListen
 from relay.core.events import NEVER, EventClass
 from relay.core.fanout import set_back, set_right
 from relay.core.flight import Flight
 from relay.core.halts import Halt
-from relay.core.people import People, Person
-from relay.core.pseudonym import Pseudonyms
-from relay.core.records import Records
+from relay.core.people import Person
 from relay.core.sampling import Sample
-from relay.core.seal import SealBroken, Seals
-from relay.core.tables import Tables
 from relay.core.tenants import Tenant
 from relay.dispatch import Dispatcher
 from relay.doors.door import event_door
@@ -68,17 +62,20 @@ from relay.lanes.provider import Provider
 from relay.lanes.quota import Quota
 from relay.lanes.skew import Skew
 from relay.lanes.watching import Watched
-from relay.loading import bring_back, restore
+from relay.loading import Household, bring_back, erase_again
 from relay.ops.control import Control
+from relay.ops.copier import Copier
 from relay.ops.door import Destination, Ops
 from relay.ops.metrics import Sources
-from relay.store.port import Store, StoreMismatch
+from relay.store.copying import beside
+from relay.store.files import discard
+from relay.store.port import Store
 from relay.store.sqlite import SqliteStore
 from relay.trust import Trust
 from relay.web import COMMAND, Web
 from relay.wire import connect as connect_tls
 from relay.wire import resolve as look_up
-from schedules import TZDATA, compile_table, parse, pointwise
+from schedules import TZDATA, parse, pointwise
 
 HTTPS: Final = 443
 DOORS: Final = 0.4
@@ -133,25 +130,16 @@ class Relay:
         self._store = store
         self._clock = clock
         rng = seams.rng or Random()
-        masters = config.store.masters
-        seals = Seals(masters.keys, masters.current)
-        root = masters.keys[masters.first]
-        self.tenants = {t.name: _tenant(t, Pseudonyms(root, t.name)) for t in config.tenants}
-        self._records = {name: Records(seals, name) for name in self.tenants}
-        self.people = People(self.tenants)
-        self.tables = Tables(
-            lambda tenant, key, sealed: self._records[tenant.name].open_rest(key, sealed),
-            lambda document, now: compile_table(parse(document), now),
-            lambda person: self._records[person.tenant.name].open_user(person.key, person.sealed_id).reveal(),
-        )
+        household = Household(config.store.masters, config.tenants)
+        self.tenants, self._records = household.tenants, household.records
+        self.people, self.tables = household.people, household.tables
         self.sample = Sample(self._is_resting)
         self._purged = 0
         """Records removed by the last piece of housekeeping."""
         trust.check(clock.now())
-        epoch = restore(self.people, store.load())
+        epoch = household.fill(store.load())
         bring_back(self.people, clock.now())
         self.trust = Trust(clock, self._clock_changed, self._set_back)
-        self._check_keys()
         self.pool = Pool(self._open_token, rng)
         self.dispatcher = Dispatcher(self.tables, clock, self.pool, rng, self._expired)
         self.journal = Journal(
@@ -177,21 +165,10 @@ class Relay:
             lambda: self.engine.unreadable_feedback, self.sample, _tasks,
             lambda: None if self.web is None else self.web.is_up,
         )  # fmt: skip
-        self.control = Control(self.people, self.journal, clock.now)
+        self.control = Control(self.people, self.journal, Copier(config.store.path, clock.now), clock.now)
         self.ops = Ops(
             sources, [_destination(tenant.name, app) for tenant in config.tenants for app in tenant.apps], clock.now
         )
-
-    def _check_keys(self) -> None:
-        """The master keys are those of this store: better said now than at the first wakeup. Raises StoreMismatch."""
-        for person in islice(self.people.by_key.values(), 1):
-            records = self._records[person.tenant.name]
-            try:
-                user = records.open_user(person.key, person.sealed_id)
-            except SealBroken:
-                raise StoreMismatch("the master key file does not hold the key this database is sealed with") from None
-            if person.tenant.pseudonyms.user(user.reveal()) != person.key:
-                raise StoreMismatch("the first master key is not the one this database names people by")
 
     def _add_lanes(self, rng: Random, seams: Seams) -> None:
         """A lane for each app, with its credentials: one provider token per team, one access token per app."""
@@ -349,6 +326,8 @@ async def run(
     """Run a node on its SQLite store until `stop` is set. Raises StoreError, OSError."""
     store = SqliteStore(config.store.path)
     try:
+        discard(beside(config.store.path))  # a copy that nobody has fetched
+        erase_again(Household(config.store.masters, config.tenants), store, clock.now())
         await Relay(config, store, clock, seams).run(stop, task_status=task_status)
     finally:
         store.close()
@@ -365,19 +344,6 @@ async def _listen(nursery: trio.Nursery, server: Server, addresses: Sequence[Add
     if listeners:
         await nursery.start(partial(server.run, [CrowdListener(each) for each in listeners]))
     return tuple(_name(listener) for listener in listeners)
-
-
-def _tenant(config: TenantConfig, pseudonyms: Pseudonyms) -> Tenant:
-    return Tenant(
-        name=config.name,
-        pseudonyms=pseudonyms,
-        apps={a.name: Platform.FCM if isinstance(a, FcmAppConfig) else Platform.APNS for a in config.apps},
-        classes={event_class.name: event_class for event_class in config.classes},
-        device_limit=config.device_limit,
-        evict=config.evict,
-        posts_seen=config.posts_seen,
-        jitter=config.jitter_seconds,
-    )
 
 
 def _api_keys(config: Config, tenants: dict[str, Tenant]) -> list[ApiKey]:

@@ -1,11 +1,12 @@
 """The control socket: what an operator on this machine does to the running relay.
 
 A Unix socket beside the database, which only the relay's own user and root can open: so there is no key to keep, and
-no port for others to find. `feierabend hold`, `resume` and `holds` talk to it.
+no port for others to find. `feierabend hold`, `resume`, `holds` and `backup` talk to it.
 
     POST /holds    {"reason": …, "by": …, "seconds": …, "tenant": …, "class": …, "lane": …}   201
     POST /resume   {"by": …, "reason": …, "tenant": …, "class": …, "lane": …}                  200
     GET  /holds    what is held now, and what was done lately                                  200
+    POST /backup   a copy of the database beside it, for who asks to take away                 200
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from relay.doors import decoding, problems
 from relay.doors.decoding import Body, check_members
 from relay.doors.http1 import Limits, Request, Response, Server
 from relay.journal import Journal
+from relay.ops.copier import Copier
+from relay.store.port import StoreError
 
 LONGEST: Final = 7 * 86400
 """Seconds of a hold: the messages that wait are given up after so long."""
@@ -79,16 +82,18 @@ _RESUME: Final = Body(ResumeBody, lambda v: check_members(v, "", _CHECKS, frozen
 
 
 class Control:
-    """Answers for the node. `running`: the journal that commits what is done."""
+    """Answers for the node. `journal` commits what is done, `copier` copies the database."""
 
-    def __init__(self, people: People, journal: Journal, now: Callable[[], float]) -> None:
+    def __init__(self, people: People, journal: Journal, copier: Copier, now: Callable[[], float]) -> None:
         self._people = people
         self._journal = journal
+        self._copier = copier
         self._now = now
         self._routes: dict[tuple[bytes, bytes], Callable[[Request], Awaitable[Response]]] = {
             (b"GET", b"/holds"): self._told,
             (b"POST", b"/holds"): self._hold,
             (b"POST", b"/resume"): self._resume,
+            (b"POST", b"/backup"): self._copy,
         }
         self.server = Server(self._answer, problems.refusal, Limits(body=8192, connections=10))
 
@@ -125,6 +130,13 @@ class Control:
         acts = await self._journal.acts(LATELY)
         held = [_shown(halt) for halt in self._people.halts.values() if halt.until > now]
         return Response(200, json.dumps({"holds": held, "acts": [asdict(act) for act in acts]}).encode())
+
+    async def _copy(self, _request: Request) -> Response:
+        try:
+            at = await self._copier.copy()
+        except StoreError as error:
+            return problems.problem("unavailable", str(error))
+        return Response(200, json.dumps({"at": at}).encode())
 
     def _selection(self, body: _Selecting, faults: list[Problem]) -> Selection:
         """Raises Refused for what is not there: a slip would hold nothing, and look as if it did."""

@@ -10,37 +10,29 @@ is moved into the file by hand when nothing waits (`idle`), or when it has grown
 SQLite's own checkpoint would fall into the middle of whichever commit crosses 1,000 pages. Moving it is housekeeping:
 where that fails, what is committed stands in the log, and the next occasion tries again.
 
-The file belongs to one process: a lock on the file beside it, taken before the database is touched at all. For closing
-*any* descriptor of the database drops every lock this process holds on it (POSIX), SQLite's among them.
+What owners erase is written down apart too, before the commit (relay/store/erasures.py); a batch that erases nothing
+pays nothing for that. The file belongs to one process (relay/store/files.py).
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
 
 from relay.core.batch import Batch, Bypass, Feedback
 from relay.core.devices import Device, RestRecord
+from relay.core.erasing import Erased, erased_by
 from relay.core.halts import Act
 from relay.core.passes import VISIT_LIFE, Visit
 from relay.core.private import DeviceKey, PassKey, ReceiptKey, UserKey
-from relay.store import rows
-from relay.store.port import (
-    Changes,
-    FeedbackRange,
-    Loaded,
-    Purged,
-    StaleEpoch,
-    StoreError,
-    StoreMismatch,
-    StoreStatistics,
-)
+from relay.store import erasures, rows
+from relay.store.erasures import Erasures
+from relay.store.files import PATIENCE, connect, lock, make_private, transaction, translated, version_of
+from relay.store.port import Changes, FeedbackRange, Loaded, Purged, StaleEpoch, StoreStatistics
 from relay.store.schema import APPLICATION_ID, MIGRATIONS
 from relay.store.statements import (
     DELETE_HALTS,
@@ -49,6 +41,8 @@ from relay.store.statements import (
     DELETE_SLOTS,
     DELETE_VISITS,
     MARKS,
+    NOTE_ERASED,
+    NOTE_NEW,
     NOTE_PURGED,
     PUT,
     Row,
@@ -61,8 +55,6 @@ LARGEST_WAL: Final = 64 * 2**20
 """Bytes of log beyond which a commit moves it even under load."""
 PAGE: Final = 2048
 """Bytes of a database page: slots are small and scattered, so each touched page is mostly written for one row."""
-PATIENCE: Final = 5_000
-"""Milliseconds a commit waits for another program that holds the file, a backup for example."""
 DAY: Final = 86400.0
 LIVES: Final = {
     "request": DAY,
@@ -95,28 +87,19 @@ class SqliteStore:
         self._largest_wal = largest_wal
         self._commits = 0
         with ExitStack() as opened:
-            opened.callback(os.close, _lock(self._path))
-            with _translated():
-                self._writer = opened.enter_context(closing(self._connect("rw")))
+            opened.callback(os.close, lock(self._path))
+            make_private(self._path)
+            with translated():
+                self._writer = opened.enter_context(closing(connect(self._path, "rw")))
                 self._open()
-                self._reader = opened.enter_context(closing(self._connect("ro")))
+                self._erasures = opened.enter_context(closing(self._keep_erasures()))
+                self._reader = opened.enter_context(closing(connect(self._path, "ro")))
             self._opened = opened.pop_all()
-
-    def _connect(self, mode: str) -> sqlite3.Connection:
-        uri = f"file:{quote(os.fsencode(self._path))}?mode={mode}"
-        return sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False, timeout=PATIENCE / 1000)
 
     def _open(self) -> None:
         """Nothing is written before the file has shown to be ours."""
         db = self._writer
-        (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        (application,) = db.execute("PRAGMA application_id").fetchone()
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-        if application != APPLICATION_ID and (tables or application or version):
-            raise StoreMismatch("the database file belongs to another program")
-        known = len(self._migrations)
-        if version > known:
-            raise StoreMismatch(f"the database has version {version}; this program knows versions up to {known}")
+        version = version_of(db, len(self._migrations))
         db.execute(f"PRAGMA page_size = {PAGE}")
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
@@ -128,18 +111,32 @@ class SqliteStore:
     def _migrate(self, version: int) -> None:
         db = self._writer
         for number, statements in enumerate(self._migrations[version:], version + 1):
-            with self._transaction(db):
+            with transaction(db):
                 for statement in statements:
                     db.execute(statement)
                 db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
                 db.execute(f"PRAGMA user_version = {number}")
+
+    def _keep_erasures(self) -> Erasures:
+        """The file beside this one. Whose it is, and how far it went, stands in both from the first opening on.
+
+        A number of 1, which no erasure has, tells a file that has seen none from one of a program that noted none.
+        """
+        path = erasures.path_of(self._path)
+        marks = dict(self._writer.execute("SELECT name, value FROM meta WHERE name IN ('identity', 'erased')"))
+        if len(marks) < 2:
+            kept = erasures.read(path)
+            marks = {"identity": kept.identity, "erased": 0} if kept else {"identity": _new_identity(), "erased": 1}
+            with transaction(self._writer):
+                self._writer.executemany(NOTE_NEW, list(marks.items()))
+        return Erasures(path, marks["identity"], marks["erased"])
 
     # --- reading
 
     def load(self, partition: int = 0) -> Loaded:
         """Everything, under a new epoch."""
         db = self._writer
-        with _translated(), self._transaction(db), rows.reading():
+        with translated(), transaction(db), rows.reading():
             db.execute("UPDATE meta SET value = value + 1 WHERE name = 'epoch'")
             marks = dict(db.execute("SELECT name, value FROM meta"))
             return Loaded(
@@ -173,7 +170,7 @@ class SqliteStore:
         rests: dict[UserKey, RestRecord | None] = {}
         newest = since
         query = "SELECT key, revision, user, body FROM {} WHERE revision > ? ORDER BY revision"
-        with _translated(), self._transaction(db, "DEFERRED"), rows.reading():
+        with translated(), transaction(db, "DEFERRED"), rows.reading():
             for key, revision, user, body in db.execute(query.format("device"), bound):
                 newest = max(newest, rows.read_number(revision))
                 devices[DeviceKey(key)] = (UserKey(user), rows.read_device(key, body) if body else None)
@@ -185,13 +182,13 @@ class SqliteStore:
     def feedback(self, tenant: str, after: int, limit: int) -> Sequence[Feedback]:
         query = "SELECT body FROM feedback WHERE key > ? AND key < ? ORDER BY key LIMIT ?"
         bounds = (rows.feedback_key(tenant, after), tenant.encode() + b"\x01", limit)
-        with _translated(), rows.reading():
+        with translated(), rows.reading():
             return [rows.read_feedback(body) for (body,) in self._reader.execute(query, bounds)]
 
     def feedback_range(self, tenant: str) -> FeedbackRange:
         purged = "SELECT seq FROM feedback_purged WHERE tenant = ?"
         query = f"SELECT ({purged}), (SELECT value FROM meta WHERE name = 'feedback')"
-        with _translated():
+        with translated():
             last, newest = self._reader.execute(query, (tenant,)).fetchone()
         return FeedbackRange(last or 0, newest)
 
@@ -201,7 +198,7 @@ class SqliteStore:
             "ORDER BY bypass.key DESC"
         )
         found: list[Bypass] = []
-        with _translated(), rows.reading():
+        with translated(), rows.reading():
             for body, recipients in self._reader.execute(query):
                 record = rows.read_bypass(body, recipients)
                 if record.tenant == tenant and wanted(record):
@@ -211,25 +208,57 @@ class SqliteStore:
         return found
 
     def acts(self, limit: int) -> Sequence[Act]:
-        with _translated(), rows.reading():
+        with translated(), rows.reading():
             found = self._reader.execute("SELECT body FROM act ORDER BY key DESC LIMIT ?", (limit,))
             return [rows.read_act(body) for (body,) in found]
 
     def visits(self, user: UserKey, limit: int) -> Sequence[Visit]:
         query = "SELECT body FROM visit WHERE key > ? AND key < ? ORDER BY key DESC LIMIT ?"
-        with _translated(), rows.reading():
+        with translated(), rows.reading():
             found = self._reader.execute(query, (user, rows.visits_end(user), limit))
             return [rows.read_visit(body) for (body,) in found]
 
     # --- writing
 
     def commit(self, batch: Batch) -> None:
-        """One transaction; durable when it returns."""
-        with _translated(), self._transaction(self._writer):
-            (epoch,) = self._writer.execute("SELECT value FROM meta WHERE name = 'epoch'").fetchone()
-            if epoch != batch.epoch:
-                raise StaleEpoch("another process has taken over this store")
-            self._write(batch)
+        """One transaction; durable when it returns. What it erases is written down apart before."""
+        erased = erased_by(batch)
+        self._commit(batch, (lambda: self._erasures.add(erased, batch.now)) if erased else None)
+
+    @property
+    def unknown_erasures(self) -> Erased | None:
+        """What stands in the file of erasures and not in this database, which must be an older one. None: all does.
+
+        It must be erased again, and committed by `commit_erased_again`, before anything else may be erased.
+        """
+        return self._erasures.unknown
+
+    @property
+    def knows_all_erasures(self) -> bool:
+        """Whether none of the unknown erasures is missing in the file: some are, where 35 days have passed."""
+        return self._erasures.knows_all
+
+    def commit_erased_again(self, batch: Batch) -> None:
+        """Commit what has erased the unknown erasures: nothing is written down anew, and none is unknown any more."""
+        self._commit(batch, lambda: self._erasures.newest)
+
+    def _commit(self, batch: Batch, note: Callable[[], int] | None) -> None:
+        """`note`: gives the number of what is erased."""
+        number: int | None = None
+        try:
+            with translated(), transaction(self._writer):
+                (epoch,) = self._writer.execute("SELECT value FROM meta WHERE name = 'epoch'").fetchone()
+                if epoch != batch.epoch:
+                    raise StaleEpoch("another process has taken over this store")
+                self._write(batch)
+                if note is not None:
+                    number = note()
+                    self._writer.execute(NOTE_ERASED, (number,))
+        except BaseException:
+            self._erasures.take_back()
+            raise
+        if number is not None:
+            self._erasures.keep(number)
         self._commits += 1
         if self._wal_bytes() > self._largest_wal:
             self._checkpoint("PASSIVE")
@@ -283,7 +312,7 @@ class SqliteStore:
 
     def purge(self, now: float, limit: int) -> Purged:
         """Delete what has outlived its purpose, by the lives in LIVES."""
-        with _translated(), self._transaction(self._writer):
+        with translated(), transaction(self._writer):
             gone = {
                 table: self._delete_some(table, "at < ?", rows.instant(max(0.0, now - life)), limit)
                 for table, life in LIVES.items()
@@ -293,6 +322,7 @@ class SqliteStore:
             old = rows.instant(max(0.0, now - TOMBSTONES))
             devices = len(self._delete_some("device", "body = x'' AND at < ?", old, limit))
             rests = len(self._delete_some("rest", "body = x'' AND at < ?", old, limit - devices))
+        self._erasures.purge(now)
         kinds = ("request", "bypass", "feedback", "receipt", "act", "pass", "visit")
         requests, bypasses, feedback, receipts, acts, passes, visits = (len(gone[table]) for table in kinds)
         return Purged(requests, bypasses, feedback, devices + rests, receipts, acts, passes, visits)
@@ -313,7 +343,7 @@ class SqliteStore:
         return StoreStatistics(self._commits, self._wal_bytes())
 
     def close(self) -> None:
-        with _translated():
+        with translated():
             self._opened.close()
 
     def _checkpoint(self, mode: str) -> None:
@@ -335,53 +365,6 @@ class SqliteStore:
         except OSError:
             return 0
 
-    @staticmethod
-    @contextmanager
-    def _transaction(db: sqlite3.Connection, kind: str = "IMMEDIATE") -> Iterator[None]:
-        db.execute(f"BEGIN {kind}")
-        try:
-            yield
-            db.execute("COMMIT")
-        except BaseException:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            raise
 
-
-def _lock(path: Path) -> int:
-    """Take the file for this process; the kernel gives it back when the process ends, however it ends."""
-    try:
-        descriptor = os.open(f"{path}.lock", _CREATE, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.close(os.open(path, _CREATE, 0o600))  # SQLite would create it readable by others
-        except BaseException:
-            os.close(descriptor)
-            raise
-    except BlockingIOError:
-        raise StoreError("the database file is in use by another process") from None
-    except OSError as error:
-        raise StoreError(f"the database file cannot be opened: {os.strerror(error.errno or 0)}") from None
-    return descriptor
-
-
-_CREATE: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """sqlite3's errors as ours; by name only, for its texts may hold content."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        name = getattr(error, "sqlite_errorname", "") or type(error).__name__
-        sentence = _SENTENCES.get(name.removeprefix("SQLITE_").partition("_")[0])
-        if sentence is not None:
-            raise StoreMismatch(sentence) from None
-        raise StoreError(f"the database refused ({name})") from None
-
-
-_SENTENCES: Final = {
-    "NOTADB": "the file is not a database",
-    "CORRUPT": "the database file is damaged",
-}
+def _new_identity() -> int:
+    return int.from_bytes(os.urandom(7), "big")

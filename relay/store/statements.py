@@ -67,6 +67,8 @@ MARKS: Final = (
 NOTE_PURGED: Final = (
     "INSERT INTO feedback_purged VALUES (?1, ?2) ON CONFLICT (tenant) DO UPDATE SET seq = max(seq, excluded.seq)"
 )
+NOTE_NEW: Final = "INSERT INTO meta VALUES (?, ?) ON CONFLICT (name) DO NOTHING"
+NOTE_ERASED: Final = "UPDATE meta SET value = ? WHERE name = 'erased'"
 
 
 def packed(pairs: Iterable[Row]) -> tuple[bytes, str]:

@@ -44,6 +44,8 @@ from tests.relay.store.batches import (
 )  # fmt: skip
 
 ROOT = Path(__file__).parents[3]
+BESIDE = ("", "-wal", "-shm", ".lock", ".erased")
+FILES = {"relay.db" + end for end in BESIDE}
 
 
 @pytest.fixture
@@ -121,7 +123,7 @@ def test_the_files_are_private(path: Path, store: SqliteStore) -> None:
     """Whatever the umask of whoever starts it."""
     fill(store, 1)
     modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
-    assert modes == dict.fromkeys(("relay.db", "relay.db-wal", "relay.db-shm", "relay.db.lock"), 0o600)
+    assert modes == dict.fromkeys(FILES, 0o600)
 
 
 def test_a_file_in_use_is_refused(path: Path, store: SqliteStore) -> None:
@@ -192,7 +194,7 @@ def test_any_file_name_will_do(tmp_path: Path, name: str) -> None:
     folder.mkdir()
     with closing(SqliteStore(folder / name)) as opened:
         opened.commit(a_full_batch(opened.load().epoch))
-        assert {file.name for file in folder.iterdir()} == {name + end for end in ("", "-wal", "-shm", ".lock")}
+        assert {file.name for file in folder.iterdir()} == {name + end for end in BESIDE}
         assert opened.statistics().wal_bytes > 0
         assert len(opened.changes(0).devices) == 3
 
