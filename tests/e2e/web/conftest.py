@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.e2e.web.premises import Officer, Premises, premises
-from tests.e2e.web.visitor import ARGUMENTS, CHROMIUM, LOOKS, MILLISECONDS, Look, Visitor, visiting
+from tests.e2e.web.visitor import ARGUMENTS, CHROMIUM, LOOKS, MILLISECONDS, OPPOSITES, Look, Visitor, visiting
 
 Visit = Callable[[Look], Visitor]
 """(look) → a new window"""
@@ -38,6 +38,14 @@ def visit(chromium: Browser, place: Premises) -> Iterator[Visit]:
 
 @pytest.fixture(params=LOOKS, ids=str)
 def look(request: pytest.FixtureRequest) -> Look:
+    """For the acts by which rest is made."""
+    assert isinstance(request.param, Look)
+    return request.param
+
+
+@pytest.fixture(params=OPPOSITES, ids=str)
+def either(request: pytest.FixtureRequest) -> Look:
+    """For what is around them."""
     assert isinstance(request.param, Look)
     return request.param
 

@@ -51,7 +51,9 @@ LOOKS: Final = (
     Look("en", *PHONE, script=False),
     Look("de", *DESKTOP, script=False),
 )
-"""Every act is done in each: so all pairs of language, size and script occur."""
+"""In these all pairs of language, size and script occur."""
+OPPOSITES: Final = (LOOKS[0], Look("en", *DESKTOP, script=False))
+"""In these each of the three is as it is in the one, and otherwise in the other."""
 
 
 @dataclass(slots=True)
