@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.e2e.web.premises import Officer, Premises, premises
-from tests.e2e.web.visitor import ARGUMENTS, CHROMIUM, FEW, LOOKS, MILLISECONDS, Look, Visitor, visiting
+from tests.e2e.web.visitor import ARGUMENTS, CHROMIUM, LOOKS, MILLISECONDS, OPPOSITES, Look, Visitor, visiting
 
 Visit = Callable[[Look], Visitor]
 """(look) → a new window"""
@@ -37,13 +37,17 @@ def visit(chromium: Browser, place: Premises) -> Iterator[Visit]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """With `--thorough` in every look, else in as few as each language, each size, with and without script needs."""
+    """`look` is for the acts by which rest is made, `either` for what is around them.
+
+    With `--thorough` all are done in every look, else in as few as each language and size, and script or none, needs.
+    """
     thorough = metafunc.config.getoption("thorough")
+    looks: tuple[Look, ...] = LOOKS if thorough else OPPOSITES
     if "look" in metafunc.fixturenames:
-        looks: tuple[Look, ...] = LOOKS if thorough else FEW
-        if metafunc.definition.get_closest_marker("scripted"):
-            looks = tuple(one for one in LOOKS if one.script)
-        metafunc.parametrize("look", looks, ids=str)
+        scripted = tuple(one for one in LOOKS if one.script)
+        metafunc.parametrize("look", scripted if metafunc.definition.get_closest_marker("scripted") else looks, ids=str)
+    if "either" in metafunc.fixturenames:
+        metafunc.parametrize("either", looks, ids=str)
     if "language" in metafunc.fixturenames:
         metafunc.parametrize("language", ["de", "en"] if thorough else ["de"])
 

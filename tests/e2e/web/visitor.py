@@ -51,9 +51,9 @@ LOOKS: Final = (
     Look("en", *PHONE, script=False),
     Look("de", *DESKTOP, script=False),
 )
-"""Every act is done in each by `--thorough`: so all pairs of language, size and script occur."""
-FEW: Final = (LOOKS[0], Look("en", *DESKTOP, script=False))
-"""And in these always: so both languages, both sizes, with script and without."""
+"""With `--thorough`: in these all pairs of language, size and script occur."""
+OPPOSITES: Final = (LOOKS[0], Look("en", *DESKTOP, script=False))
+"""In these each of the three is as it is in the one, and otherwise in the other."""
 
 
 @dataclass(slots=True)
