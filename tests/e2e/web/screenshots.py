@@ -52,7 +52,7 @@ PICTURES: Final[Mapping[str, tuple[Look, Prepare]]] = {
     "main-desktop-dark": (Look("de", *DESKTOP, dark=True), main_page),
     "main-english": (Look("en", *TALL), main_page),
     "rhythm": (Look("de", *DESKTOP), rhythm),
-    "conflict": (Look("de", *TALL), views.conflict),
+    "conflict": (Look("de", *DESKTOP), views.conflict),
 }
 """Name of the file → how it is looked at, and what is done first."""
 
