@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from tests.e2e.web.premises import Officer, Premises, premises
-from tests.e2e.web.visitor import ARGUMENTS, CHROMIUM, LOOKS, MILLISECONDS, OPPOSITES, Look, Visitor, visiting
+from tests.e2e.web.visitor import ARGUMENTS, CHROMIUM, LOOKS, MILLISECONDS, OPPOSITES, Look, Visitor, Windows
 
 Visit = Callable[[Look], Visitor]
 """(look) → a new window"""
@@ -22,18 +22,18 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Premises]:
 
 
 @pytest.fixture(scope="package")
-def chromium() -> Iterator[Browser]:
+def windows() -> Iterator[Windows]:
     expect.set_options(timeout=MILLISECONDS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS])
-        yield browser
+        yield Windows(browser)
         browser.close()
 
 
 @pytest.fixture
-def visit(chromium: Browser, place: Premises) -> Iterator[Visit]:
-    with ExitStack() as windows:
-        yield lambda look: windows.enter_context(visiting(chromium, place.url, look))
+def visit(windows: Windows, place: Premises) -> Iterator[Visit]:
+    with ExitStack() as stack:
+        yield lambda look: stack.enter_context(windows.visiting(place.url, look))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -18,7 +18,7 @@ from playwright.sync_api import sync_playwright
 
 from tests.e2e.web import views
 from tests.e2e.web.exhibit import ANNA, Exhibit, exhibit
-from tests.e2e.web.visitor import ARGUMENTS, CHROMIUM, DESKTOP, Look, Visitor, visiting
+from tests.e2e.web.visitor import ARGUMENTS, CHROMIUM, DESKTOP, Look, Visitor, Windows
 
 INTO: Final = Path(__file__).parents[3] / "schedules/web/screenshots"
 LARGEST: Final = 120_000
@@ -60,8 +60,9 @@ PICTURES: Final[Mapping[str, tuple[Look, Prepare]]] = {
 def take(made: Exhibit, into: Path) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS])
+        windows = Windows(browser)
         for name, (look, prepare) in PICTURES.items():
-            with visiting(browser, made.url, look) as window:
+            with windows.visiting(made.url, look) as window:
                 prepare(made, window)
                 window.page.evaluate(IN_GERMAN)
                 path = into / f"{name}.jpg"

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, Final
 
+import httpx
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import expect
 
 from schedules.web.app import PAGES
 from tests.e2e.web.exhibit import Exhibit, exhibit
 from tests.e2e.web.views import VIEWS, show
-from tests.e2e.web.visitor import DESKTOP, PHONE, Look, Visitor, visiting
+from tests.e2e.web.visitor import DESKTOP, PHONE, Look, Visitor, Windows
 from tests.needs import MODULES, ROOT
 
 pytestmark = [pytest.mark.sockets, pytest.mark.needs("chromium", "axe-core")]
@@ -46,8 +48,8 @@ def violations(window: Visitor, only: dict[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("name", VIEWS)
-def test_a_view(chromium: Browser, made: Exhibit, axe: str, name: str, language: str) -> None:
-    with visiting(chromium, made.url, Look(language, *PHONE)) as window:
+def test_a_view(windows: Windows, made: Exhibit, axe: str, name: str, language: str) -> None:
+    with windows.visiting(made.url, Look(language, *PHONE)) as window:
         show(made, window, name)
         page = window.page
         pattern = re.sub(r"{[^}]+}", "[^/?]+", VIEWS[name][0]) or "/nowhere"
@@ -65,12 +67,24 @@ def test_a_view(chromium: Browser, made: Exhibit, axe: str, name: str, language:
                 page.emulate_media(color_scheme="light")
         html = page.content()
         assert page.locator("h1").count() == 1
-        weight = len(html.encode()) + sum(_size(window, path) for path in set(FILES.findall(html)))
+        weight = len(html.encode()) + sum(size(made.url + path) for path in set(FILES.findall(html)))
         assert weight <= LARGEST, weight
 
 
-def _size(window: Visitor, path: str) -> int:
-    return len(window.context.request.get(window.url + path).body())
+@cache
+def size(url: str) -> int:
+    return len(httpx.get(url).content)
+
+
+@pytest.mark.parametrize("name", ["main-resting", "preview"])
+def test_on_paper_the_fortnight_is_one_sheet(windows: Windows, made: Exhibit, name: str) -> None:
+    with windows.visiting(made.url, Look("de", *DESKTOP)) as window:
+        show(made, window, name)
+        window.page.emulate_media(media="print")
+        expect(window.page.locator(".preview .band").last).to_be_visible()
+        expect(window.page.get_by_role("button")).to_have_count(0)
+        assert len(re.findall(rb"/Type /Page\b", window.page.pdf(format="A4"))) == 1
+        window.page.emulate_media(media="screen")
 
 
 def test_every_page_is_among_the_views() -> None:

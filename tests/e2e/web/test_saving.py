@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from tests.e2e.web.conftest import Visit, open_page
 from tests.e2e.web.premises import HOUR, NIGHTS, Premises, resting
-from tests.e2e.web.visitor import Look, watch
+from tests.e2e.web.visitor import Look
 
 pytestmark = [pytest.mark.processes, pytest.mark.needs("chromium")]
 
@@ -16,8 +16,7 @@ pytestmark = [pytest.mark.processes, pytest.mark.needs("chromium")]
 def test_of_two_tabs_the_second_chooses(place: Premises, visit: Visit, look: Look, keeps: str) -> None:
     anna = place.officer(NIGHTS)
     window, session = open_page(visit, look, anna, "/rules/windows/0")
-    second = window.context.new_page()
-    watch(window, second)
+    second = window.second()
     second.goto(window.page.url)
     for page, until in ((window.page, "07:00"), (second, "08:00")):
         page.get_by_label(window.say("to"), exact=True).first.fill(until)
@@ -41,8 +40,7 @@ def test_a_session_that_ends_while_somebody_writes_costs_no_word(place: Premises
     anna.ask(session, "DELETE", "/v1/me/token", status=204)
     window.press("Save", exact=True)
     window.reads("Nothing was saved yet, but what you have typed is still here. Sign in, then send it again.")
-    other = window.context.new_page()  # signs in anew, as the link on the page would have it
-    watch(window, other)
+    other = window.second()  # signs in anew, as the link on the page would have it
     other.goto(anna.link())
     other.get_by_role("button", name=window.say("Sign in now")).click()
     expect(other).to_have_url(f"{place.url}/{look.language}/")

@@ -69,6 +69,31 @@ class Visitor:
     faults: list[str] = field(default_factory=list)
     """What the console, the network and the policy had to say."""
 
+    # its life
+
+    def check(self) -> None:
+        assert self.faults == []
+        kept = {cookie["name"]: cookie for cookie in self.context.cookies(self.url)}
+        assert kept.keys() <= {"feierabend"}
+        assert all(cookie["httpOnly"] and cookie["sameSite"] == "Lax" for cookie in kept.values())
+        assert self.context.storage_state()["origins"] == []
+
+    def leave(self) -> None:
+        """As good as new, but for files that are kept for a year."""
+        for page in self.context.pages:
+            if page is not self.page:
+                page.close()
+        self.page.goto("about:blank")
+        self.page.set_viewport_size({"width": self.look.width, "height": self.look.height})
+        self.context.clear_cookies()
+        self.elsewhere = "-"
+
+    def second(self) -> Page:
+        """Another tab."""
+        page = self.context.new_page()
+        watch(self, page)
+        return page
+
     # words
 
     def say(self, message: str, **values: object) -> str:
@@ -88,7 +113,9 @@ class Visitor:
 
     def sign_in(self, session: str) -> None:
         """As if signed in before; without the button of a link, which has tests of its own."""
-        self.context.add_cookies([{"name": "feierabend", "value": session, "url": self.url, "httpOnly": True}])
+        self.context.add_cookies(
+            [{"name": "feierabend", "value": session, "url": self.url, "httpOnly": True, "sameSite": "Lax"}]
+        )
 
     # what is there
 
@@ -125,29 +152,40 @@ class Visitor:
         expect(self.page.locator("body")).to_contain_text(self.count(one, many, number))
 
 
-@contextmanager
-def visiting(browser: Browser, url: str, look: Look) -> Iterator[Visitor]:
-    """A window with cookies of its own. In the end nothing may have been refused, and only the session be kept."""
-    context = browser.new_context(
-        viewport={"width": look.width, "height": look.height},
-        locale={"de": "de-DE", "en": "en-GB"}[look.language],
-        timezone_id="Europe/Berlin",
-        java_script_enabled=look.script,
-        color_scheme="dark" if look.dark else "light",
-        reduced_motion="reduce",
-    )
-    context.set_default_timeout(MILLISECONDS)
-    visitor = Visitor(context.new_page(), context, look, url)
-    watch(visitor, visitor.page)
-    try:
-        yield visitor
-        assert visitor.faults == []
-        kept = {cookie["name"]: cookie for cookie in context.cookies(url)}
-        assert kept.keys() <= {"feierabend"}
-        assert all(cookie["httpOnly"] and cookie["sameSite"] in ("Lax", None) for cookie in kept.values())
-        assert context.storage_state()["origins"] == []
-    finally:
-        context.close()
+class Windows:
+    """The windows of a browser. One that is left is used again, for opening one takes longer than a page."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self._idle: dict[tuple[str, Look], list[Visitor]] = {}
+
+    @contextmanager
+    def visiting(self, url: str, look: Look) -> Iterator[Visitor]:
+        """A window without a cookie. In the end nothing may have been refused, and only the session be kept."""
+        idle = self._idle.setdefault((url, look), [])
+        visitor = idle.pop() if idle else self._open(url, look)
+        try:
+            yield visitor
+            visitor.check()
+        except BaseException:
+            visitor.context.close()
+            raise
+        visitor.leave()
+        idle.append(visitor)
+
+    def _open(self, url: str, look: Look) -> Visitor:
+        context = self._browser.new_context(
+            viewport={"width": look.width, "height": look.height},
+            locale={"de": "de-DE", "en": "en-GB"}[look.language],
+            timezone_id="Europe/Berlin",
+            java_script_enabled=look.script,
+            color_scheme="dark" if look.dark else "light",
+            reduced_motion="reduce",
+        )
+        context.set_default_timeout(MILLISECONDS)
+        visitor = Visitor(context.new_page(), context, look, url)
+        watch(visitor, visitor.page)
+        return visitor
 
 
 def watch(visitor: Visitor, page: Page) -> None:
