@@ -223,7 +223,7 @@ def test_the_list_of_scripts() -> None:
     listed = subprocess.run([sys.executable, "-m", "bench"], capture_output=True, text=True, timeout=60, check=True)
     names = [line.split()[2] for line in listed.stdout.splitlines()]
     scripts = (
-        "backup", "crash", "faults", "force", "fuzz", "ingest", "latency", "overload", "peers", "rest", "restart", "send",
-        "simulate", "soak", "year",
+        "backup", "crash", "faults", "force", "fuzz", "ingest", "latency", "overload", "peers", "rest", "restart",
+        "send", "simulate", "soak", "year",
     )  # fmt: skip
     assert names == [f"bench.{name}" for name in scripts]
