@@ -60,6 +60,17 @@ def test_ingest() -> None:
     assert 0 < figures["p50_ms"] <= figures["p99_ms"]
 
 
+def test_backup() -> None:
+    figures = ran("backup", "--seconds", "5", "--users", "300", "--rate", "50", "--connections", "4")
+    assert (figures["users"], figures["refused"]) == (300, 0)
+    assert figures["backups"] > 0
+    assert figures["events_during"] > 0
+    assert figures["backup_mb"] > 0
+    assert 0 < figures["ack_p50_ms"] <= figures["ack_p99_ms"] <= figures["ack_most_ms"]
+    assert 0 < figures["ack_p50_ms_during"] <= figures["ack_p99_ms_during"] <= figures["ack_most_ms_during"]
+    assert figures["restore_s"] > 0
+
+
 def test_force() -> None:
     figures = ran("force", "--users", "400", "--devices", "1000", "--runs", "1")
     assert (figures["devices"], figures["dead_expected"], figures["dead_booked"]) == (1000, 1, 1)
@@ -221,7 +232,7 @@ def test_the_list_of_scripts() -> None:
     listed = subprocess.run([sys.executable, "-m", "bench"], capture_output=True, text=True, timeout=60, check=True)
     names = [line.split()[2] for line in listed.stdout.splitlines()]
     scripts = (
-        "crash", "faults", "force", "fuzz", "ingest", "latency", "overload", "peers", "rest", "restart", "send",
-        "simulate", "soak", "year",
+        "backup", "crash", "faults", "force", "fuzz", "ingest", "latency", "overload", "peers", "rest", "restart",
+        "send", "simulate", "soak", "year",
     )  # fmt: skip
     assert names == [f"bench.{name}" for name in scripts]

@@ -104,12 +104,12 @@ async def test_a_restore_without_the_erasures_must_be_meant(tmp_path: Path) -> N
             assert await process.ended() == 0
         status, said, _ = await feierabend(relay, "backup", tmp_path / "backup.db")
         assert (status, "1 people" in said) == (0, True)
+        (tmp_path / "other").write_text("no database")
+        status, _, errors = await feierabend(relay, "restore", tmp_path / "other")
+        assert (status, errors) == (1, "feierabend: the file is not a database\n")
         (tmp_path / "relay.db.erased").unlink()
         status, _, errors = await feierabend(relay, "restore", tmp_path / "backup.db")
         assert status == 1
         assert "put relay.db.erased beside the database, or restore it all the same by --whatever-was-erased" in errors
         status, said, _ = await feierabend(relay, "restore", "--whatever-was-erased", tmp_path / "backup.db")
         assert (status, "restored: 1 people" in said) == (0, True)
-        (tmp_path / "other").write_text("no database")
-        status, _, errors = await feierabend(relay, "restore", tmp_path / "other")
-        assert (status, errors) == (1, "feierabend: the file is not a database\n")
