@@ -25,8 +25,8 @@ from bench import door, stage
 from bench.report import in_ms, say, surroundings
 from bench.scene import RELAY_CPU, pinned
 
-WARM = 1.0
-"""Seconds of events before the first backup, and after the last one."""
+WARM = 2.0
+"""Seconds of events before the first backup, which are left out but for the last one, and after the last backup."""
 APART = 1.0
 """Seconds between two backups."""
 LEAD = 100_000_000
@@ -79,6 +79,8 @@ def measured(folder: Path, options: argparse.Namespace) -> dict[str, object]:
             backups = aside.submit(back_up, folder, instants[-1])
             answers = door.play(door.address(node.url), posts, instants, options.connections)
             made = backups.result()
+    warm = round(options.rate * WARM / 2)
+    instants, answers = instants[warm:], answers[warm:]
     took = [(answer.at - instant) / 1e6 for instant, answer in zip(instants, answers, strict=True)]
     during = [any(backup.began <= instant <= backup.ended for backup in made) for instant in instants]
     quiet = [ms for ms, is_during in zip(took, during, strict=True) if not is_during]
