@@ -39,7 +39,6 @@ def configure(now: Callable[[], float], keep: Callable[[str], object] | None = N
     structlog.configure(
         processors=[structlog.processors.add_log_level, stamp, hide, render],
         logger_factory=lambda *_: _StandardError() if keep is None else _Kept(keep),
-        cache_logger_on_first_use=True,
     )
     listeners = logging.getLogger("trio.serve_listeners")
     listeners.handlers, listeners.propagate = [_Accepting(now)], False
