@@ -233,6 +233,6 @@ def test_the_list_of_scripts() -> None:
     names = [line.split()[2] for line in listed.stdout.splitlines()]
     scripts = (
         "backup", "crash", "faults", "force", "fuzz", "ingest", "latency", "overload", "peers", "rest", "restart",
-        "send", "simulate", "soak", "year",
+        "send", "simulate", "soak", "web", "year",
     )  # fmt: skip
     assert names == [f"bench.{name}" for name in scripts]

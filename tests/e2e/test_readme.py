@@ -19,9 +19,8 @@ README = (Path(__file__).parents[2] / "README.md").read_text()
 
 
 def shown(language: str) -> str:
-    """The one block of this language."""
-    (block,) = re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-    return str(block)
+    """All blocks of this language, one behind the other."""
+    return "".join(re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL))
 
 
 @pytest.mark.processes
@@ -52,7 +51,12 @@ def test_the_configuration_is_one(tmp_path: Path) -> None:
         "client_email": "relay@example-app.iam.gserviceaccount.com", "token_uri": "https://oauth2.googleapis.com/token",
     }  # fmt: skip
     (tmp_path / "service-account.json").write_text(json.dumps(account))
-    (tenant,) = read(tmp_path / "feierabend.toml").tenants
+    (tmp_path / "oidc-secret").write_text("secret\n")
+    (tmp_path / "oidc-secret").chmod(0o600)
+    config = read(tmp_path / "feierabend.toml")
+    assert config.web is not None
+    assert [provider.name for provider in config.web.oidc] == ["Dienstkonto"]
+    (tenant,) = config.tenants
     assert [app.name for app in tenant.apps] == ["ios", "android"]
 
 

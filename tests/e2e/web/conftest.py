@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from tests.e2e.web.premises import Officer, Premises, premises
+from tests.e2e.web.views import VIEWS
 from tests.e2e.web.visitor import ARGUMENTS, CHROMIUM, LOOKS, MILLISECONDS, OPPOSITES, Look, Visitor, Windows
 
 Visit = Callable[[Look], Visitor]
@@ -39,7 +40,8 @@ def visit(windows: Windows, place: Premises) -> Iterator[Visit]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """`look` is for the acts by which rest is made, `either` for what is around them.
 
-    With `--thorough` all are done in every look, else in as few as each language and size, and script or none, needs.
+    With `--thorough` all are done in every look, else in as few as each language and size, and script or none, needs;
+    and every view is looked at, else one of each page.
     """
     thorough = metafunc.config.getoption("thorough")
     looks: tuple[Look, ...] = LOOKS if thorough else OPPOSITES
@@ -48,6 +50,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("look", scripted if metafunc.definition.get_closest_marker("scripted") else looks, ids=str)
     if "either" in metafunc.fixturenames:
         metafunc.parametrize("either", looks, ids=str)
+    if "view" in metafunc.fixturenames:
+        one_of_each_page = {page: name for name, (page, _) in reversed([*VIEWS.items()])}.values()
+        metafunc.parametrize("view", VIEWS if thorough else one_of_each_page)
     if "language" in metafunc.fixturenames:
         metafunc.parametrize("language", ["de", "en"] if thorough else ["de"])
 

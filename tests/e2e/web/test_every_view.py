@@ -47,12 +47,11 @@ def violations(window: Visitor, only: dict[str, Any]) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("name", VIEWS)
-def test_a_view(windows: Windows, made: Exhibit, axe: str, name: str, language: str) -> None:
+def test_a_view(windows: Windows, made: Exhibit, axe: str, view: str, language: str) -> None:
     with windows.visiting(made.url, Look(language, *PHONE)) as window:
-        show(made, window, name)
+        show(made, window, view)
         page = window.page
-        pattern = re.sub(r"{[^}]+}", "[^/?]+", VIEWS[name][0]) or "/nowhere"
+        pattern = re.sub(r"{[^}]+}", "[^/?]+", VIEWS[view][0]) or "/nowhere"
         assert re.search(rf"[0-9](/{language})?{pattern}([?#]|$)", page.url), page.url
         page.evaluate(axe)
         for width, height in NARROW:

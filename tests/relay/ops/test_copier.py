@@ -19,7 +19,7 @@ from relay.store.port import StoreError
 from relay.store.sqlite import SqliteStore
 from tests.relay.ops.test_control import control_of
 from tests.relay.store.batches import NOW, user
-from tests.relay.world import virtual, world
+from tests.relay.world import world
 
 
 @pytest.fixture
@@ -110,9 +110,8 @@ async def test_where_no_copy_can_be_is_said(path: Path, store: SqliteStore) -> N
         await copier_of(path).copy()
 
 
-@virtual
 async def test_the_control_socket_says_why_there_is_no_copy() -> None:
-    async with world() as w, control_of(w) as control:
+    async with world(running=False) as w, control_of(w) as control:
         answer = await control.ask("POST", "/backup")
         assert (answer.status, answer.json()["detail"]) == (503, "there is no database")
 
