@@ -53,7 +53,7 @@ def test_web() -> None:
 
 
 def test_ingest() -> None:
-    figures = ran("ingest", "--seconds", "1", "--users", "200", "--connections", "8")
+    figures = ran("ingest", "--seconds", "4", "--users", "200", "--connections", "8")
     assert (figures["users"], figures["resting"]) == (200, 100)
     assert figures["single_per_s"] > 0
     assert figures["batch_per_s"] > 0
