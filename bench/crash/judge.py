@@ -157,12 +157,18 @@ def allowed(case: Case, life: Life) -> int:
 
 
 def without_excuse(case: Case) -> list[tuple[Life, Place]]:
-    """Duplicates of phones whose verdict was not lost by a kill before. An excuse lasts until the next wakeup."""
+    """Duplicates of phones whose verdict was not lost by a kill before.
+
+    An excuse lasts until a duplicate has used it, while the database owes the phone something. Not until the next
+    wakeup: a repeat after an event has come looks like the wakeup for that, whose own then comes a life later.
+    """
+    found = duplicates(case)
+    again = {(life.number, place) for life, place, _ in found}
     excused: list[set[Place]] = [set()]
     for life in case.lives:
-        unused = {place for place in excused[-1] & life.left.due if not case.woken[place][life.number]}
+        unused = {place for place in excused[-1] & life.left.due if (life.number, place) not in again}
         excused.append(unbooked(case, life) | unused)
-    return [(life, place) for life, place, _ in duplicates(case) if place not in excused[life.number]]
+    return [(life, place) for life, place, _ in found if place not in excused[life.number]]
 
 
 def repeated(case: Case) -> list[tuple[Life, Place]]:

@@ -180,6 +180,16 @@ def test_who_is_woken_in_rest(story: Story, found: int) -> None:
 # --- duplicates
 
 
+def repeated_beside_an_event() -> Story:
+    """A wakeup whose verdict was lost is repeated; the one for an event that came meanwhile is held, into a new life.
+
+    The second life ends in order.
+    """
+    story = Story(lives=3).posted(1).woken(2).owing(ANNA).posted(11, life=1).woken(12, 1).owing(ANNA, life=1)
+    story.lives[1] = replace(story.lives[1], fell="")
+    return story.woken(22, 2)
+
+
 def booked_and_still_owed() -> Story:
     """The second relay ended in order, and the database owes Anna what she was woken for in either life."""
     story = Story(lives=3).posted(1).woken(2).owing(ANNA).woken(12, 1).owing(ANNA, life=1).woken(22, 2)
@@ -202,6 +212,9 @@ def booked_and_still_owed() -> Story:
         (Story(lives=3).posted(1).woken(2).owing(ANNA).owing(ANNA, life=1).woken(22, 2), 1, 1, 0, 0),
         (Story(lives=3).posted(1).woken(2).owing(ANNA).woken(12, 1).woken(22, 2), 2, 1, 1, 1),
         (booked_and_still_owed(), 2, 1, 1, 0),
+        (repeated_beside_an_event(), 1, 1, 0, 0),
+        (repeated_beside_an_event().left(1, owed={}, due=frozenset()), 1, 1, 1, 1),
+        (repeated_beside_an_event().woken(23, 2), 2, 1, 0, 1),
         (Story().posted(1).woken(2).posted(11, life=1).woken(12, 1), 0, 0, 0, 0),
         (Story().posted(1, "refused").woken(2), 1, 0, 1, 1),
     ],
