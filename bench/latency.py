@@ -89,10 +89,10 @@ def measured(
     return Measured(arrived, accepted, missing, len(answers) - len(taken))
 
 
-def events(place: Scene, options: argparse.Namespace) -> Measured:
-    """A steady rate of single events."""
+def events(place: Scene, options: argparse.Namespace, first: int = 0) -> Measured:
+    """A steady rate of single events, for the users from number `first` on."""
     count = round(options.rate * (WARM + options.seconds))
-    numbers = [number % options.users for number in range(count)]
+    numbers = [first + number % options.users for number in range(count)]
     requests = [door.request(place.node.key, {"user": stage.user_id(number)}) for number in numbers]
     arrivals = Arrivals(place.stamps)
     instants = door.schedule(options.rate, WARM + options.seconds, time.monotonic_ns() + LEAD)

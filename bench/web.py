@@ -5,7 +5,8 @@ has a rhythm, leave and a time on call. `page_kb`: the page with its style sheet
 
 **Events, alone and beside 500 officers.** As in latency.py: single POSTs at a fixed rate, measured from the instant
 at which each was to be posted until its wakeup is at the provider; first alone, then while 500 officers use the page
-without a pause (officers.py), every fifth time saving. `pages_per_s` is what the door does then, and so what it can do.
+without a pause (officers.py), every fifth time saving; for other people then, since the first ones may still be held.
+`pages_per_s` is what the door does meanwhile, and so what it can do.
 
 The relay has core 0 for itself. The door's process, which stands back behind everything else (nice), shares core 1
 with the sink, with the officers and with this script; on a machine of its own it would do more.
@@ -178,11 +179,11 @@ def arguments() -> argparse.Namespace:
 def measured(place: Scene, port: int, options: argparse.Namespace) -> dict[str, object]:
     assert place.node.pid is not None
     door = pin_door(place.node.pid, port)
-    at_page = [stage.user_id(options.users + number) for number in range(options.officers)]
+    at_page = [stage.user_id(2 * options.users + number) for number in range(options.officers)]
     alone, weight = trio.run(views, port, link(place.node.url, at_page[0]))
     quiet = latency.events(place, options)
     with officers(port, [link(place.node.url, user) for user in at_page]) as together:
-        busy = latency.events(place, options)
+        busy = latency.events(place, options, options.users)
         used = resident_mb(door)
     return {
         "rate": options.rate,
@@ -211,7 +212,7 @@ def measured(place: Scene, port: int, options: argparse.Namespace) -> dict[str, 
 def main() -> None:
     options = arguments()
     port = stage.free_port()
-    phones = [1] * (options.users + options.officers)
+    phones = [1] * (2 * options.users + options.officers)
     with scene(options, phones, options.seed, stamps=True, dead_every=0, more=configuration(port)) as place:
         figures = measured(place, port, options)
     say({**figures, **surroundings(options.seed)}, as_json=options.json)

@@ -203,8 +203,6 @@ class WebConfig:
     listen: tuple[Address, ...]
     base_url: str
     """How browsers reach it; without a slash at the end."""
-    tenant: str | None
-    """Whose people sign in where nothing else says it."""
     oidc: tuple[OidcConfig, ...]
     socket: Path
     """Where the relay listens for it."""

@@ -43,6 +43,7 @@ PROXIES: Final = ("127.0.0.0/8", "::1")
 ATTEMPTS: Final = 30
 MOST_ATTEMPTS: Final = 6_000
 """As many as the process lets all clients together try."""
+_USUAL_PORTS: Final = {"https": ":443", "http": ":80"}
 _CLAIM: Final = r"[!-~]{1,200}"
 """Names of claims are often URLs."""
 _VALUE: Final = re.compile(r"[!-~]{1,200}")
@@ -64,7 +65,7 @@ def web(table: Table, folder: Path, listen: tuple[Address, ...], tenants: Sequen
     for name in sorted({name for name in named if named.count(name) > 1}):
         table.fault("oidc", f"has {name} twice; two buttons would say the same")
     return WebConfig(
-        listen=listen, base_url=base_url or "", tenant=tenant, oidc=oidc, socket=socket,
+        listen=listen, base_url=base_url or "", oidc=oidc, socket=socket,
         trusted_proxies=proxies, login_attempts=attempts,
     )  # fmt: skip
 
@@ -102,7 +103,6 @@ def document(web: WebConfig, grace_seconds: float) -> Mapping[str, object]:
         "socket": str(web.socket.absolute()),
         "listen": [str(address) for address in web.listen],
         "base_url": web.base_url,
-        "tenant": web.tenant,
         "oidc": [
             {
                 "tenant": provider.tenant,
@@ -124,16 +124,15 @@ def document(web: WebConfig, grace_seconds: float) -> Mapping[str, object]:
     }
 
 
-def is_local(url: str) -> bool:
-    return urlsplit(url).hostname in LOCAL
-
-
 def an_origin(value: object) -> str:
-    """`https://host` or `https://host:port`, without the slash; http for localhost. Raises ValueError."""
+    """`https://host` or `https://host:port`, without the slash; http for localhost. Raises ValueError.
+
+    As browsers write it in Host and Origin: without the port that goes without saying.
+    """
     parts = _url(value, "must be an address like https://ruhe.example.org, without a path")
     if parts.path not in ("", "/"):
         raise ValueError("must be an address like https://ruhe.example.org, without a path")
-    return f"{parts.scheme}://{parts.netloc.lower()}"
+    return f"{parts.scheme}://{parts.netloc.lower().removesuffix(_USUAL_PORTS[parts.scheme])}"
 
 
 def an_issuer(value: object) -> str:

@@ -215,11 +215,15 @@ class RelayEngine:
         return None
 
     def passes(self, officer: Officer, now: float) -> Sequence[PassFacts]:
+        return [known for known in self._passes(officer.user, now, officer.token) if known.kind in OWN]
+
+    def _passes(self, user: UserKey, now: float, asked_with: PassKey | None = None) -> list[PassFacts]:
+        """Those that are good, newest first."""
         passes = self._people.passes
         facts = [
-            PassFacts(known.kind, known.begun_at, passes.used_at(key), known.expires_at, key == officer.token)
-            for key, known in passes.of(officer.user).items()
-            if known.kind in OWN and passes.good(key, now) is not None
+            PassFacts(known.kind, known.begun_at, passes.used_at(key), known.expires_at, key == asked_with)
+            for key, known in passes.of(user).items()
+            if passes.good(key, now) is not None
         ]
         return sorted(facts, key=lambda known: (-known.begun_at, -known.used_at))
 
@@ -350,10 +354,9 @@ class RelayEngine:
     async def kept(self, tenant: Tenant, user: UserKey, now: float) -> Kept:
         person = self._person(tenant, user)
         own_id = self._records[tenant.name].open_user(user, person.sealed_id)
-        passes = [known for known in self._people.passes.of(user).values() if now < known.expires_at]
         visits = await self._journal.visits(user, MOST_KEPT)
         bypasses = await self._bypasses(tenant, user, MOST_KEPT)
-        return Kept(own_id, self.condition(tenant, user, now).devices, passes, visits, bypasses)
+        return Kept(own_id, self.condition(tenant, user, now).devices, self._passes(user, now), visits, bypasses)
 
     def _shown(self, kind: PassKind, secret: Private) -> tuple[Tenant, PassKey, Pass] | None:
         """The pass of a link, token or session. Whose it is does not stand in it, so that each tenant is tried."""

@@ -47,7 +47,8 @@ from relay.doors.keys import ApiKey, Keys
 from relay.doors.listening import CrowdListener
 from relay.doors.port import LaneCondition
 from relay.doors.problems import refusal
-from relay.doors.sessions import FOR_THE_WEB
+from relay.doors.sessions import for_the_web
+from relay.doors.turns import Turns
 from relay.engine import RelayEngine
 from relay.journal import Executor, Journal, in_thread
 from relay.lanes import apns, fcm
@@ -67,8 +68,7 @@ from relay.ops.control import Control
 from relay.ops.copier import Copier
 from relay.ops.door import Destination, Ops
 from relay.ops.metrics import Sources
-from relay.store.copying import beside
-from relay.store.files import discard
+from relay.store import copying
 from relay.store.port import Store
 from relay.store.sqlite import SqliteStore
 from relay.trust import Trust
@@ -151,11 +151,12 @@ class Relay:
         self.engine = RelayEngine(self.journal, self.people, self._records, self.tables, self._lane)
         door = partial(
             event_door, Keys(_api_keys(config, self.tenants)), self.engine, clock.now,
-            lambda tenant: self._records[tenant.name], parse, _log_failure,
+            lambda tenant: self._records[tenant.name], parse, _log_failure, turns=Turns(),
         )  # fmt: skip
         limits = Limits(body=config.door.max_body, connections=config.door.max_connections)
         self.door = Server(door(), refusal, limits)
-        self.web_door = Server(door(FOR_THE_WEB), refusal, Limits(body=WEB_BODY, connections=WEB_CONNECTIONS))
+        vouched = {provider.tenant for provider in config.web.oidc} if config.web is not None else ()
+        self.web_door = Server(door(for_the_web(vouched)), refusal, Limits(body=WEB_BODY, connections=WEB_CONNECTIONS))
         self.web: Web | None = None
         if config.web is not None:
             grace = config.grace_seconds * WEB
@@ -165,7 +166,7 @@ class Relay:
             lambda: self.engine.unreadable_feedback, self.sample, _tasks,
             lambda: None if self.web is None else self.web.is_up,
         )  # fmt: skip
-        self.control = Control(self.people, self.journal, Copier(config.store.path, clock.now), clock.now)
+        self.control = Control(self.people, self.journal, Copier(config.store.path, clock.now), clock.now, _log_failure)
         self.ops = Ops(
             sources, [_destination(tenant.name, app) for tenant in config.tenants for app in tenant.apps], clock.now
         )
@@ -326,7 +327,7 @@ async def run(
     """Run a node on its SQLite store until `stop` is set. Raises StoreError, OSError."""
     store = SqliteStore(config.store.path)
     try:
-        discard(beside(config.store.path))  # a copy that nobody has fetched
+        copying.clear(config.store.path)
         erase_again(Household(config.store.masters, config.tenants), store, clock.now())
         await Relay(config, store, clock, seams).run(stop, task_status=task_status)
     finally:

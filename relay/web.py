@@ -11,7 +11,7 @@ becomes of it, the relay goes on: when it dies it is started again, later each t
 Its settings hold a client's secret: no argument, no environment. It inherits no descriptor, and of the environment only
 what a Python program needs to find its modules and certificates. It leads a session of its own, so that Ctrl-C at a
 terminal reaches the relay alone, which ends it in its turn. Of what it says on its standard output events become lines
-of the relay's log, with `part="web"`; anything else is counted, and shown to nobody.
+of the relay's log, with `part="web"`, a hundred a minute at most; what is more, or no event, is counted and not shown.
 
 Rejected: the same process (a page that loops would hold up an alarm), a service of its own (two things to install, and
 two versions to mix), passing listening sockets (a restart of the door needs nothing from the relay).
@@ -19,6 +19,7 @@ two versions to mix), passing listening sockets (a restart of the door needs not
 
 from __future__ import annotations
 
+import builtins
 import json
 import os
 import re
@@ -27,13 +28,13 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
 import structlog
 import trio
 
-COMMAND: Final = (sys.executable, "-m", "schedules.web")
+COMMAND: Final = (sys.executable, "-P", "-m", "schedules.web")
+"""`-P`: what lies in the folder where the relay was started is no module of ours."""
 ENVIRONMENT: Final = (
     "PATH", "PYTHONPATH", "PYTHONHOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR",
     "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy",
@@ -51,14 +52,20 @@ LINGER: Final = 1.0
 """Seconds for which what it has said is read when it has ended."""
 LONGEST: Final = 16 * 1024
 """Bytes of a line; a longer one is none."""
+PIECE: Final = 4096
+"""Bytes read at a time: what lines are in them is looked at without a pause."""
+MOST: Final = 100
+"""Lines that are told of in `WHILE` seconds, and one that is no event; the others are counted."""
+WHILE: Final = 60.0
 LAST_WORDS: Final = 4096
 """Bytes of standard error that are looked at when it has died."""
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,40}")
 _LEVELS: Final = frozenset({"debug", "info", "warning", "error", "critical"})
-_OURS: Final = frozenset({"event", "level", "at", "part"})
-_KIND: Final = re.compile(rb"([A-Za-z_][\w.]{0,80})(?::|$)")
-_PLACE: Final = re.compile(rb'  File "([^"\n]+)", line (\d+)')
+_OURS: Final = frozenset({"event", "level", "at", "part", "self", "method_name", "exc_info", "stack_info"})
+"""Not its to say: what the log makes itself, and names that a call of it has already."""
+_FRAME: Final = re.compile(rb'  File "(?:[^"\n]*/)?([\w.<>-]+)", line (\d+)')
+_KIND: Final = re.compile(rb"([A-Za-z_]\w{0,60}(?:\.[A-Za-z_]\w{0,60})*)(?::|$)")
 
 log = structlog.get_logger()
 
@@ -139,7 +146,8 @@ class Web:
                 nursery.cancel_scope.cancel()
         finally:
             was_up = self.is_up
-            self._ready = trio.Event()
+            if was_up:  # whoever waits since before the first start waits on
+                self._ready = trio.Event()
             with trio.CancelScope(shield=True):  # it is killed: neither takes time
                 process.kill()
                 await process.wait()
@@ -173,15 +181,47 @@ class Web:
         process.kill()
 
     async def _listen(self, stream: trio.abc.ReceiveStream) -> None:
+        heard = _Heard()
         async for line in _lines(stream):
-            said = _event(line)
-            if said is None:
-                log.warning("web_said_no_event", size=len(line))
-                continue
-            level, name, facts = said
-            getattr(log, level)(name, part="web", **facts)
-            if name == "ready":
+            if heard.tell(line, trio.current_time()) == "ready":
                 self._ready.set()
+        heard.tell_of_the_others()
+
+
+class _Heard:
+    """Tells the log what the process says, in moderation: the log stays readable, and the relay awake."""
+
+    __slots__ = ("_began", "_others", "_strange", "_told")
+
+    def __init__(self) -> None:
+        self._began = float("-inf")
+        self._told = self._strange = self._others = 0
+
+    def tell(self, line: bytes, now: float) -> str | None:
+        """The name of an event; None for a line that is none."""
+        if now - self._began >= WHILE:
+            self.tell_of_the_others()
+            self._began, self._told, self._strange = now, 0, 0
+        said = _event(line)
+        if said is None:
+            self._strange += 1
+            if self._strange == 1:
+                log.warning("web_said_no_event", size=len(line))
+            else:
+                self._others += 1
+            return None
+        level, name, facts = said
+        self._told += 1
+        if self._told <= MOST:
+            getattr(log, level)(name, part="web", **facts)
+        else:
+            self._others += 1
+        return name
+
+    def tell_of_the_others(self) -> None:
+        if self._others:
+            log.warning("web_said_more", count=self._others)
+            self._others = 0
 
 
 async def _tell(stdin: trio.abc.SendStream, line: bytes) -> None:
@@ -199,7 +239,7 @@ async def _keep_end(stream: trio.abc.ReceiveStream, kept: bytearray) -> None:
 async def _lines(stream: trio.abc.ReceiveStream) -> AsyncIterator[bytes]:
     """Whole lines; of one that is too long only the end, which is no event."""
     rest = b""
-    async for data in stream:
+    while data := await stream.receive_some(PIECE):
         *lines, rest = (rest + bytes(data)).split(b"\n")
         rest = rest[-LONGEST:]
         for line in lines:
@@ -217,10 +257,10 @@ def _event(line: bytes) -> tuple[str, str, dict[str, object]] | None:
     if not isinstance(content, dict):
         return None
     name, level = content.get("event"), content.get("level", "info")
-    if not isinstance(name, str) or not _NAME.fullmatch(name) or level not in _LEVELS:
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or not isinstance(level, str) or level not in _LEVELS:
         return None
     facts = {key: _plain(value) for key, value in content.items() if key not in _OURS and _NAME.fullmatch(key)}
-    return str(level), name, facts
+    return level, name, facts
 
 
 def _plain(value: object) -> object:
@@ -230,11 +270,24 @@ def _plain(value: object) -> object:
 
 
 def _failure(last_words: bytes | bytearray) -> dict[str, str]:
-    """Kind and place of the error that ended it; never its text, which may hold content."""
-    lines = bytes(last_words).strip().rsplit(b"\n", 1)
-    kind = _KIND.match(lines[-1])
-    places = _PLACE.findall(bytes(last_words))
-    if kind is None or not places:
+    """Kind and place of the error that ended it; never its text, which may hold content.
+
+    The kind stands in the first line that is not indented behind the last frame; lines after it are of the text. What
+    goes wrong while it serves the process says itself, as an event.
+    """
+    lines = bytes(last_words).split(b"\n")
+    frames = [(number, found) for number, line in enumerate(lines) if (found := _FRAME.match(line))]
+    if not frames:
         return {}
-    file, number = places[-1]
-    return {"kind": kind[1].decode(), "place": f"{Path(os.fsdecode(file)).name}:{number.decode()}"}
+    at, frame = frames[-1]
+    behind = next((line for line in lines[at + 1 :] if not line.startswith(b" ")), b"")
+    kind = _KIND.match(behind)
+    if kind is None or not _is_kind(kind[1].decode()):
+        return {}
+    return {"kind": kind[1].decode(), "place": f"{frame[1].decode()}:{frame[2].decode()}"}
+
+
+def _is_kind(name: str) -> bool:
+    """A class of errors: of Python, or of a module."""
+    found = getattr(builtins, name, None)
+    return "." in name or (isinstance(found, type) and issubclass(found, BaseException))

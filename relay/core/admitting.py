@@ -86,8 +86,18 @@ def visit(draft: Draft, tenant: Tenant, user: UserKey, code: PassKey, key_id: st
 
 
 def _put(draft: Draft, user: UserKey, kind: PassKind, key: PassKey) -> None:
-    """The oldest of the person's passes of this kind end where there would be too many."""
-    own = [(found.expires_at, known) for known, found in draft.passes_of(user).items() if found.kind is kind]
-    for _, known in sorted(own)[: max(0, len(own) + 1 - MOST[kind])]:
+    """Where a person would have too many passes of this kind, those that are not good any more end, then the oldest."""
+    own = [
+        (_is_good(draft, known, found), found.expires_at, known)
+        for known, found in draft.passes_of(user).items()
+        if found.kind is kind
+    ]
+    for *_, known in sorted(own)[: max(0, len(own) + 1 - MOST[kind])]:
         draft.put_pass(known, None)
     draft.put_pass(key, Pass(kind, user, draft.now + LIVES[kind]))
+
+
+def _is_good(draft: Draft, key: PassKey, found: Pass) -> bool:
+    """What this batch has touched was given or used just now."""
+    touched = key in draft.batch.passes and found.expires_at > draft.now
+    return touched or draft.people.passes.good(key, draft.now) is not None

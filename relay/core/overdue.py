@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from relay.core.devices import FOLLOW
+from relay.core.events import NEVER, EventClass
 from relay.core.people import Person
+from relay.core.private import DeviceKey
+from relay.core.slots import Slot
 
 Oldest = dict[tuple[str, str], float]
 """(app, class) → seconds."""
@@ -22,14 +25,27 @@ def measure(persons: Iterable[Person], now: float, oldest: Oldest) -> None:
             continue
         for name, slot in person.slots.items():
             event_class = person.tenant.class_of(name)
-            due_at = slot.due_at
+            waits = 0.0
             if not event_class.pierces and slot.generation > person.left_generation:
-                due_at = max(due_at, person.hold.until)
+                waits = max(waits, person.hold.until)
             if event_class.yields:
-                due_at = max(due_at, person.active_until)
-            if due_at > now:
-                continue
+                waits = max(waits, person.active_until)
             for phone in person.phones:
-                if slot.owed(phone.key) and (person.wakes is FOLLOW or phone.key not in person.wakes.never):
+                due_at = max(waits, _released(person, slot, event_class, phone.key))
+                if due_at <= now and slot.owed(phone.key):
                     key = (phone.app, name)
                     oldest[key] = max(now - due_at, oldest.get(key, 0.0))
+
+
+def _released(person: Person, slot: Slot, event_class: EventClass, phone: DeviceKey) -> float:
+    """When the rest lets a phone be woken, as in `fanout.consider`.
+
+    One that is always woken is due with each event. Of those it was not woken for only the newest is known by its time,
+    so what it is owed is counted from that: shorter than it is, and never an alarm for nothing.
+    """
+    if person.wakes is not FOLLOW and not event_class.pierces:
+        if phone in person.wakes.never:
+            return NEVER
+        if phone in person.wakes.always and not slot.is_echo:
+            return slot.last_at
+    return slot.due_at

@@ -109,7 +109,7 @@ class TestTaken(msgspec.Struct):
     at: float
 
 
-class Sentence(msgspec.Struct):
+class Said(msgspec.Struct):
     en: str
     de: str
 
@@ -126,7 +126,7 @@ class TestedDevice(msgspec.Struct):
     why: str
     reason: str
     retry_at: float | None
-    sentence: Sentence
+    sentence: Said
 
 
 class Tested(msgspec.Struct):
@@ -159,11 +159,6 @@ class Bypass(msgspec.Struct):
 
 class Bypasses(msgspec.Struct):
     bypasses: list[Bypass]
-
-
-class Said(msgspec.Struct):
-    en: str
-    de: str
 
 
 class Waiting(msgspec.Struct):
@@ -265,6 +260,8 @@ class KeptDevice(MyDevice):
 
 class KeptPass(msgspec.Struct):
     kind: str
+    begun_at: float
+    used_at: float
     expires_at: float
 
 

@@ -20,8 +20,6 @@ from relay.doors import (
     openapi,
     orders,
     rest,
-    sessions,
-    testing,
     users,
 )
 from relay.doors.keys import Keys, Scope, Who
@@ -29,6 +27,7 @@ from relay.doors.port import Engine
 from relay.doors.rest import Validate
 from relay.doors.router import Route, Router
 from relay.doors.support import with_code
+from relay.doors.turns import Turns
 
 _DEVICE: Final = (b"v1", b"users", b"{}", b"devices", b"{}")
 _REST: Final = (b"v1", b"users", b"{}", b"rest")
@@ -42,10 +41,11 @@ def event_door(
     validate: Validate,
     failed: Callable[[BaseException], None],
     further: tuple[Route, ...] = (),
+    turns: Turns | None = None,
 ) -> Router:
     """Everything a backend, a settings service, support and officers may ask.
 
-    `further`: routes of a door that not everybody reaches (sessions.FOR_THE_WEB).
+    `further`: routes of a door that not everybody reaches (sessions.for_the_web). `turns`: doors share it.
     """
     put_rest = rest.put_rest(records, validate)
     confirm = frozenset({rest.CONFIRM})
@@ -78,38 +78,6 @@ def event_door(
         Route((b"v1", b"openapi.json"), {b"GET": (Who.ANYBODY, openapi.get_openapi)}),
         Route((b"v1", b"users", b"{}", b"explain"), {b"GET": (Scope.SUPPORT, explain.get_explain)}),
         Route((b"v1", b"users", b"{}", b"link"), {b"POST": (Scope.REST, me.post_link)}),
-        Route(
-            (b"v1", b"me", b"token"),
-            {b"POST": (Who.ANYBODY, me.post_token), b"DELETE": (Who.OFFICER, me.delete_token)},
-        ),
-        Route(
-            (b"v1", b"me", b"rest"),
-            {
-                b"PUT": (Who.OFFICER, put_rest),
-                b"GET": (Who.OFFICER, rest.get_rest),
-                b"DELETE": (Who.OFFICER, rest.delete_rest),
-            },
-            confirm,
-        ),
-        Route(
-            (b"v1", b"me", b"sessions"),
-            {b"GET": (Who.OFFICER, sessions.get_sessions), b"DELETE": (Who.OFFICER, sessions.delete_sessions)},
-        ),
-        Route(
-            (b"v1", b"me", b"test"),
-            {b"POST": (Who.OFFICER, testing.post_test), b"GET": (Who.OFFICER, testing.get_test)},
-        ),
-        Route((b"v1", b"me", b"devices"), {b"GET": (Who.OFFICER, me.get_devices)}),
-        Route((b"v1", b"me", b"bypasses"), {b"GET": (Who.OFFICER, me.get_bypasses)}),
-        Route((b"v1", b"me", b"explain"), {b"GET": (Who.OFFICER, explain.get_my_explain)}),
-        Route(
-            (b"v1", b"me", b"support"),
-            {
-                b"POST": (Who.OFFICER, me.post_support),
-                b"GET": (Who.OFFICER, me.get_support),
-                b"DELETE": (Who.OFFICER, me.delete_support),
-            },
-        ),
-        *officers.routes(),
+        *officers.routes(put_rest, turns or Turns()),
     )
     return Router(routes + further, keys, engine, clock, failed)

@@ -19,7 +19,7 @@ from relay.doors import decoding
 from relay.doors.decoding import Body, Silent, check_members
 from relay.doors.http1 import Response
 from relay.doors.keys import CODE_DIGITS, new_code, new_secret
-from relay.doors.port import DeviceCondition, Engine
+from relay.doors.port import DeviceCondition, Engine, PassFacts
 from relay.doors.router import TOKEN_PREFIX, Call
 from schedules import Wake
 
@@ -75,6 +75,16 @@ async def get_support(call: Call, engine: Engine) -> Response:
     visits = [visit(each) for each in await engine.visits(call.user)]
     until = engine.support_until(call.user, call.now)
     return Response(200, msgspec.json.encode({"visits": visits, "until": until}))
+
+
+def known_pass(known: PassFacts) -> dict[str, object]:
+    """What its owner is told of a link, a code, a token or a session."""
+    return {
+        "kind": known.kind.value,
+        "begun_at": known.begun_at,
+        "used_at": known.used_at,
+        "expires_at": known.expires_at,
+    }
 
 
 async def get_bypasses(call: Call, engine: Engine) -> Response:

@@ -75,6 +75,7 @@ class Operation:
     """Statuses of problems beyond those that any operation with a body or a key may have."""
     form: str = "application/json"
     """Content type of the answers."""
+    needs_body: bool = True
 
 
 _CONFIRM: Final = {"confirm": {"enum": ["never-reachable"]}}
@@ -93,7 +94,8 @@ _OFFICERS: Final = (
         "POST", f"{_ME_REST}/snooze", Who.OFFICER, "Off duty now", {200: State}, SnoozeBody, _CONFIRM, _MATCH, _ACT
     ),
     Operation(
-        "POST", f"{_ME_REST}/reachable", Who.OFFICER, "Reachable now", {200: State}, UntilBody, {}, _MATCH, _ACT
+        "POST", f"{_ME_REST}/reachable", Who.OFFICER, "Reachable now", {200: State}, UntilBody, {}, _MATCH, _ACT,
+        needs_body=False,
     ),
     Operation("POST", _ON_CALL, Who.OFFICER, "On call", {201: OnCall}, OnCallBody, {}, _MATCH, _ACT),
     Operation(
@@ -215,7 +217,10 @@ def _described(operation: Operation, schemas: Iterator[Any]) -> dict[str, Any]:
     if operation.body is not None:
         schema = next(schemas)
         forms = ("application/json", "application/msgpack")
-        told["requestBody"] = {"required": True, "content": {form: {"schema": schema} for form in forms}}
+        told["requestBody"] = {
+            "required": operation.needs_body,
+            "content": {form: {"schema": schema} for form in forms},
+        }
     if operation.caller is not Who.ANYBODY:
         told["security"] = [{"token" if operation.caller is Who.OFFICER else "key": []}]
         told["description"] = (

@@ -84,10 +84,7 @@ def _export(facts: RestFacts, kept: Kept, now: float) -> dict[str, Any]:
         "waiting": explain.waiting(words.RestTold(facts, now), facts),
         "bypasses": [me.bypass(each) for each in kept.bypasses],
         "visits": [me.visit(each) for each in kept.visits],
-        "passes": [
-            {"kind": each.kind.value, "expires_at": each.expires_at}
-            for each in sorted(kept.passes, key=lambda each: (each.kind.value, each.expires_at))
-        ],
+        "passes": [me.known_pass(each) for each in kept.passes],
     }
 
 

@@ -18,7 +18,7 @@ from relay.core.events import Accepted, Event, EventClass, Request
 from relay.core.explaining import Waiting
 from relay.core.foretelling import Leaving
 from relay.core.gate import RestTable
-from relay.core.passes import Look, Pass, PassKind, Visit
+from relay.core.passes import Look, PassKind, Visit
 from relay.core.private import DeviceKey, PassKey, Private, ReceiptKey, UserKey
 from relay.core.receipts import Totals
 from relay.core.tenants import Tenant
@@ -217,7 +217,7 @@ class Kept:
     user: Private
     """The backend's own id."""
     devices: Sequence[DeviceCondition]
-    passes: Sequence[Pass]
+    passes: Sequence[PassFacts]
     visits: Sequence[Visit]
     bypasses: Sequence[Bypass]
 

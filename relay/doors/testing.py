@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from relay.core.devices import Platform
+from relay.doors.explain import said as explained
 from relay.doors.http1 import Response
 from relay.doors.port import DeviceTrial, Engine, TrialState, TrialWhy
 from relay.doors.router import Call
@@ -113,7 +114,7 @@ def _told(trial: DeviceTrial, now: float) -> dict[str, object]:
         "why": trial.why.value,
         "reason": trial.reason,
         "retry_at": trial.retry_at,
-        "sentence": {"en": sentence.english, "de": sentence.german},
+        "sentence": explained(sentence),
     }
 
 

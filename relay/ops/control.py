@@ -82,13 +82,21 @@ _RESUME: Final = Body(ResumeBody, lambda v: check_members(v, "", _CHECKS, frozen
 
 
 class Control:
-    """Answers for the node. `journal` commits what is done, `copier` copies the database."""
+    """Answers for the node. `journal` commits what is done, `copier` copies, `failed` hears of our faults."""
 
-    def __init__(self, people: People, journal: Journal, copier: Copier, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        people: People,
+        journal: Journal,
+        copier: Copier,
+        now: Callable[[], float],
+        failed: Callable[[BaseException], None],
+    ) -> None:
         self._people = people
         self._journal = journal
         self._copier = copier
         self._now = now
+        self._failed = failed
         self._routes: dict[tuple[bytes, bytes], Callable[[Request], Awaitable[Response]]] = {
             (b"GET", b"/holds"): self._told,
             (b"POST", b"/holds"): self._hold,
@@ -108,7 +116,13 @@ class Control:
         except decoding.UnknownMedia as error:
             return problems.problem("media-type", str(error))
         except RelayError as error:
-            return problems.of(error) or problems.problem("internal")
+            return problems.of(error) or self._internal(error)
+        except Exception as error:  # the process boundary of one request: the relay goes on
+            return self._internal(error)
+
+    def _internal(self, error: Exception) -> Response:
+        self._failed(error)
+        return problems.problem("internal")
 
     async def _hold(self, request: Request) -> Response:
         body = _HOLD.decode(request.headers.get(b"content-type", b""), request.body)

@@ -12,7 +12,6 @@ import structlog
 import trio
 
 from relay.store import copying
-from relay.store.files import discard
 from relay.store.port import StoreError
 
 PAUSE: Final = 0.005
@@ -40,18 +39,16 @@ class Copier:
         self._is_busy = True
         try:
             at = self._now()
-            await trio.to_thread.run_sync(self._copy)
+            size = await trio.to_thread.run_sync(self._copy)
         finally:
             self._is_busy = False
-        log.info("copied", bytes=copying.beside(self._database).stat().st_size)
+        log.info("copied", bytes=size)
         return at
 
-    def _copy(self) -> None:
-        target = copying.beside(self._database)
+    def _copy(self) -> int:
+        """Its bytes."""
         try:
-            discard(target)  # nobody has fetched the last one
-            self._look_for_room()
-            copying.copy(self._database, target, self._breathe)
+            return copying.put_beside(self._database, self._breathe, self._look_for_room)
         except OSError as error:
             raise StoreError(f"the copy: {error.strerror or type(error).__name__}") from None
 

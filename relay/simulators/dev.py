@@ -3,7 +3,7 @@
 Everything is real but Apple and Google: HTTP door, SQLite file, TLS, HTTP/2, access tokens. Prints a key and the lines
 to try it with, then each wakeup as one line. What it plays on is put up by stage.py. Times are those of the wall clock
 in the zone that rest documents have when they name none, not the machine's, so that `--at 21:55` is five minutes before
-a rest from 22:00. This is the one module of the simulators that knows the relay.
+a rest from 22:00. Of the simulators only this, shown.py and demo/ know the relay.
 """
 
 from __future__ import annotations

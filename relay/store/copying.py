@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from relay.store.files import check, connect, new_file, transaction, translated, version_of
+from relay.store.files import check, connect, discard, new_file, transaction, translated, version_of
 from relay.store.port import StoreError
 from relay.store.schema import VERSION
 
@@ -46,6 +46,32 @@ class Contents:
 def beside(database: Path) -> Path:
     """Where the relay puts a copy for whoever has asked for one."""
     return Path(f"{os.path.realpath(database)}.copy")
+
+
+def put_beside(database: Path, between: Callable[[], None], look_for_room: Callable[[], None]) -> int:
+    """Put a copy beside the database, and return its bytes. Whole, or not there: somebody may be fetching the last one.
+
+    `look_for_room` is called when what nobody has fetched is gone, and may raise. Raises what `copy` does.
+    """
+    clear(database)
+    look_for_room()
+    target = beside(database)
+    making = _making(target)
+    copy(database, making, between)
+    size = making.stat().st_size
+    os.rename(making, target)
+    return size
+
+
+def clear(database: Path) -> None:
+    """Remove copies that nobody has fetched, or that were not finished. Raises OSError."""
+    target = beside(database)
+    discard(target)
+    discard(_making(target))
+
+
+def _making(target: Path) -> Path:
+    return target.with_name(f"{target.name}.part")
 
 
 def copy(database: Path, target: Path, between: Callable[[], None]) -> None:

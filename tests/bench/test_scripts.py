@@ -45,12 +45,12 @@ def test_latency() -> None:
 
 def test_web() -> None:
     figures = ran("web", "--officers", "5", "--seconds", "1", "--rate", "50", "--users", "200")
-    assert (figures["officers"], figures["refused"], figures["pages_refused"]) == (5, 0, 0)
-    assert figures["missing"] < 25, "of 50; on a busy machine some wakeups come after the script has looked"
+    assert (figures["officers"], figures["missing"], figures["refused"], figures["pages_refused"]) == (5, 0, 0, 0)
     assert 0 < figures["first_view_p50_ms"] <= figures["first_view_p99_ms"]
     assert figures["pages_per_s"] > 0
     assert 10 < figures["page_kb"] <= 60
     assert 0 < figures["event_p50_ms_with_officers"] <= figures["event_p99_ms_with_officers"]
+    assert figures["event_p50_ms_with_officers"] < 4000, "else it is a hold of five seconds that is measured"
 
 
 def test_ingest() -> None:

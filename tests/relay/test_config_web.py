@@ -65,7 +65,6 @@ def test_what_is_not_said_has_a_default(folder: Path) -> None:
     assert web_of(folder, with_provider()) == WebConfig(
         listen=(Address("127.0.0.1", 8081),),
         base_url="https://ruhe.example.org",
-        tenant="city",
         oidc=(
             OidcConfig(
                 tenant="city", name="login.example.org", issuer=PROVIDER["issuer"], client_id="feierabend",
@@ -107,12 +106,16 @@ def test_the_example_in_the_documentation_becomes_what_the_process_is_told(folde
     [
         ("https://ruhe.example.org/", "https://ruhe.example.org"),
         ("https://Ruhe.Example.org:8443", "https://ruhe.example.org:8443"),
+        ("https://ruhe.example.org:443", "https://ruhe.example.org"),
+        ("https://ruhe.example.org:80", "https://ruhe.example.org:80"),
+        ("http://localhost:80/", "http://localhost"),
+        ("http://[::1]:80", "http://[::1]"),
         ("http://localhost:8081", "http://localhost:8081"),
         ("http://127.0.0.1", "http://127.0.0.1"),
         ("http://[::1]:8081", "http://[::1]:8081"),
     ],
 )
-def test_an_origin_is_taken_without_its_slash(folder: Path, given: str, taken: str) -> None:
+def test_an_origin_is_taken_as_browsers_write_it(folder: Path, given: str, taken: str) -> None:
     assert web_of(folder, {"base_url": given}).base_url == taken
 
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 import schedules
 from relay import service, unix
 from relay.clock import TrioClock, WallClock
-from relay.config import Address, Config, DoorConfig, MasterKeys, WebConfig
+from relay.config import Address, Config, DoorConfig, MasterKeys, OidcConfig, WebConfig
 from relay.core.devices import Platform
 from relay.core.errors import CannotListen, Unavailable
 from relay.core.events import DAY, HOUR, NEVER, Event
@@ -560,11 +560,17 @@ def _healing() -> list[tuple[str, object]]:
     return [*nobody, ("silence", False), ("latency", 0.0), ("streams", 1000), ("plug", None)]
 
 
+VOUCHING = OidcConfig(
+    tenant="example", name="Konto", issuer="https://id.example", client_id="f", client_secret=None, user_claim="sub",
+    acr_values=(), amr=(), scopes=("openid",), ca_file=None,
+)  # fmt: skip
+
+
 @pytest.mark.processes
 async def test_the_officers_door_has_a_socket_of_its_own_that_drains(tmp_path: Path) -> None:
     """What serves the pages is another process (test_web.py); here it is one that does nothing."""
     web = WebConfig(
-        listen=(), base_url="http://localhost", tenant=None, oidc=(), socket=tmp_path / "relay.db.door.sock",
+        listen=(), base_url="http://localhost", oidc=(VOUCHING,), socket=tmp_path / "relay.db.door.sock",
         trusted_proxies=(), login_attempts=30,
     )  # fmt: skip
     async with world(running=False) as w:

@@ -215,9 +215,10 @@ async def test_what_is_no_event_is_counted_and_shown_to_nobody(lines: Lines) -> 
     )  # fmt: skip
     async with running(program):
         await lines.until("ready")
-    assert lines.names() == [*["web_said_no_event"] * 6, "page_failed", "ready", "web_ended"]
-    assert "canary" not in repr([line for line in lines.all if line["event"] == "web_said_no_event"])
-    failed = lines.all[6]
+    assert lines.names() == ["web_said_no_event", "page_failed", "ready", "web_said_more", "web_ended"]
+    assert "canary" not in repr(lines.all[0])
+    assert lines.all[3]["count"] == 5
+    failed = lines.all[1]
     assert (failed["level"], failed["kind"], failed["part"], "at" in failed) == ("error", "KeyError", "web", False)
     assert failed["who"] == {"canary": 1}, "not plain: the log hides it (test_logs.py)"
 
@@ -229,13 +230,85 @@ async def test_what_is_said_without_an_end_of_line_is_heard_too(lines: Lines) ->
     assert "last" in lines.names()
 
 
-@given(
-    st.binary(max_size=200) | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(repr).map(str.encode)
+NAMES = st.sampled_from(["event", "level", "at", "part", "self", "method_name", "exc_info", "stack_info", "kind"])
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text() | st.sampled_from(["ready", "info", "error"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
 )
-def test_no_line_is_too_strange(line: bytes) -> None:
-    said = web._event(line)
-    assert said is None or said[1]
-    assert web._failure(line).keys() in (set(), {"kind", "place"})
+EVENTS = st.dictionaries(NAMES | st.from_regex(r"[a-z_]{1,8}", fullmatch=True), VALUES, max_size=6).map(
+    lambda said: json.dumps({"event": "x", **said}).encode()
+)
+
+
+@given(st.lists(EVENTS | st.binary(max_size=200) | VALUES.map(json.dumps).map(str.encode), max_size=5))
+def test_no_line_is_too_strange(said: list[bytes]) -> None:
+    kept = Lines()
+    structlog.configure(processors=[kept.take])
+    heard = web._Heard()
+    for number, line in enumerate(said):
+        heard.tell(line, float(number))
+        assert web._failure(line) == {}
+    structlog.reset_defaults()
+    assert all(line["event"] for line in kept.all)
+
+
+async def test_a_process_that_raves_floods_nobody(lines: Lines) -> None:
+    """Half a million lines are a second's work for it, and for the log five lines."""
+    program = READY + (
+        "os.write(1, (json.dumps({'event': 'again'}) + '\\n').encode() * 1000 + b'\\n' * 300_000)\n"
+        "say('enough'); say('ready')\n"
+    )
+    async with running(program):
+        await lines.until("web_died")
+    told = [name for name in lines.names() if name != "web_died"]
+    assert len(told) == web.MOST + 2, "with the first that is no event, and how many there were besides"
+    assert lines.all[web.MOST + 1]["count"] == 901 + 1 + 299_999 + 1
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind"),
+    [
+        ("raise ValueError('a\\nanna4711')", "ValueError"),
+        ("raise type('Own', (Exception,), {})('anna4711: b')", None),
+        ("raise ExceptionGroup('anna4711', [ValueError('anna4711')])", None),
+        ("raise json.JSONDecodeError('anna4711', '', 0)", "json.decoder.JSONDecodeError"),
+        ("sys.exit('anna4711')", None),
+    ],
+)
+async def test_of_an_error_its_kind_is_told_and_nothing_of_its_text(
+    lines: Lines, raised: str, kind: str | None
+) -> None:
+    async with running(READY + raised):
+        died = await lines.until("web_died")
+    assert died.get("kind") == kind
+    assert "anna4711" not in repr(lines.all)
+
+
+async def test_who_waits_since_before_the_first_death_is_told_of_the_second_start(lines: Lines, tmp_path: Path) -> None:
+    once = tmp_path / "once"
+    program = READ + SAY + (
+        "import pathlib\n"
+        f"if not pathlib.Path({str(once)!r}).exists():\n"
+        f"    pathlib.Path({str(once)!r}).touch(); sys.exit(1)\n"
+        "say('ready'); sys.stdin.read()\n"
+    )  # fmt: skip
+    async with running(program) as kept:
+        with trio.fail_after(PATIENCE):
+            await kept.wait_ready()
+    assert lines.names() == ["web_died", "ready", "web_ended"]
+
+
+async def test_what_lies_in_the_folder_of_the_start_is_no_module_of_ours(
+    lines: Lines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "trio.py").write_text("raise SystemExit(77)")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    async with running("", command=web.COMMAND):
+        died = await lines.until("web_died")
+    assert lines.names()[0] == "settings_rejected"
+    assert died["code"] == 1
 
 
 # --- in the relay
@@ -255,7 +328,7 @@ async def test_the_relay_starts_it_serves_it_and_goes_on_when_it_dies(lines: Lin
         "sys.stdin.read()\n"
     )
     config = WebConfig(
-        listen=(), base_url="http://localhost", tenant=None, oidc=(), socket=tmp_path / "door.sock",
+        listen=(), base_url="http://localhost", oidc=(), socket=tmp_path / "door.sock",
         trusted_proxies=(), login_attempts=30,
     )  # fmt: skip
     seams = Seams(executor=inline, web=(sys.executable, "-c", program))

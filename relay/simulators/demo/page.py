@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -59,9 +59,10 @@ async def leave_open(say: Say, keep: Callable[[str], object], opened: Callable[[
         async with trio.open_nursery() as nursery:
             await nursery.start(watch_signals, stop)
             async with _running(Path(folder), clock, stop, say) as (page, backend, settings), backend, settings:
-                await _prepare(backend, settings, wall(clock.now()))
-                nursery.start_soon(partial(_links, page, settings, say, opened))
-                say(f"Ctrl-C ends. Wakeups of {OFFICER}'s phones, while it runs:")
+                if not stop.is_set():
+                    await _prepare(backend, settings, wall(clock.now()))
+                    nursery.start_soon(partial(_links, page, settings, say, opened))
+                    say(f"Ctrl-C ends. Wakeups of {OFFICER}'s phones, while it runs:")
                 await stop.wait()
             nursery.cancel_scope.cancel()
 
@@ -88,7 +89,7 @@ async def _running(
             relay = Relay(config, store, clock)
             async with trio.open_nursery() as serving:
                 bound = await serving.start(partial(relay.run, stop))
-                await _wait_for_page(relay)
+                await _wait_for_page(relay, stop)
                 host, port = bound.door[0]
                 door = partial(AsyncClient, f"http://{host}:{port}", trust_env=False)
                 yield f"http://{HOST}:{page}", door(backend), door(settings)
@@ -107,12 +108,20 @@ def _free_port() -> int:
         return port
 
 
-async def _wait_for_page(relay: Relay) -> None:
+async def _wait_for_page(relay: Relay, stop: trio.Event) -> None:
+    """Until it is there, or nobody wants it any more. Raises PageFailed."""
     assert relay.web is not None
     with trio.move_on_after(PATIENCE):
-        await relay.web.wait_ready()
+        async with trio.open_nursery() as either:
+            either.start_soon(_then_end, relay.web.wait_ready, either.cancel_scope)
+            either.start_soon(_then_end, stop.wait, either.cancel_scope)
         return
     raise PageFailed(f"the officers' page was not there within {PATIENCE:.0f} s")
+
+
+async def _then_end(wait: Callable[[], Awaitable[None]], scope: trio.CancelScope) -> None:
+    await wait()
+    scope.cancel()
 
 
 async def _prepare(backend: AsyncClient, settings: AsyncClient, now: datetime) -> None:

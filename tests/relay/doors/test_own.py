@@ -128,7 +128,10 @@ async def test_all_that_is_kept_can_be_taken_along(anna: Anna, autojump_clock: M
     assert [each["class"] for each in told["waiting"]] == ["alarm", "message"]
     assert told["bypasses"] == [{"at": NOON, "class": "alarm", "role": "dispatch", "reason": "incident"}]
     assert told["visits"] == [{"at": NOON, "key": "support", "what": "rest"}]
-    assert [each["kind"] for each in told["passes"]] == ["support", "token"]
+    assert {each["kind"]: each["expires_at"] for each in told["passes"]} == {
+        "support": NOON + 900.0, "token": NOON + 30 * 86_400.0,
+    }  # fmt: skip
+    assert {(each["begun_at"], each["used_at"]) for each in told["passes"]} == {(NOON, NOON)}
     for secret in (code, code.replace(" ", ""), anna._officer[1].removeprefix("Bearer me.")):
         assert secret.encode() not in answer.body
 

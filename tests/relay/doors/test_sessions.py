@@ -13,7 +13,7 @@ from relay.core.passes import Passes, PassKind
 from relay.doors.door import event_door
 from relay.doors.http1 import Request, Response
 from relay.doors.keys import Keys
-from relay.doors.sessions import FOR_THE_WEB
+from relay.doors.sessions import for_the_web
 from relay.store.port import StoreError
 from schedules import parse
 from tests.relay.doors.house import NIGHT, NOON, House, open_house, tenant, usual_keys
@@ -22,11 +22,13 @@ from tests.relay.doors.http_client import JSON, Field
 MINUTE = 60.0
 
 
-async def ask_web(house: House, method: str, path: str, body: object = None) -> Response:
+async def ask_web(
+    house: House, method: str, path: str, body: object = None, vouched: tuple[str, ...] = ("north", "south")
+) -> Response:
     """One request on the officers' door's own socket."""
     router = event_door(
         Keys([]), house.engine, house.clock.now, lambda owner: house.records[owner.name], parse,
-        house.failures.append, FOR_THE_WEB,
+        house.failures.append, for_the_web(vouched),
     )  # fmt: skip
     content = b"" if body is None else msgspec.json.encode(body)
     return await router(Request(method.encode(), path.encode(), {b"content-type": JSON.encode()}, content))
@@ -90,6 +92,14 @@ async def test_what_names_nobody_is_refused_by_its_paths(house: House, autojump_
     assert (answer.status, told(answer)["type"]) == (422, "/problems/validation")
 
 
+async def test_where_no_provider_vouches_a_link_is_the_only_way_in(house: House, autojump_clock: MockClock) -> None:
+    await house.register("anna")
+    anna, secret = {"tenant": "north", "user": "anna"}, await link(house)
+    answer = await ask_web(house, "POST", "/v1/door/session", anna, vouched=("south",))
+    assert (answer.status, told(answer)["type"]) == (403, "/problems/link")
+    assert (await ask_web(house, "POST", "/v1/me/session", {"link": secret}, vouched=())).status == 201
+
+
 @pytest.mark.parametrize("path", ["/v1/me/session", "/v1/door/session"])
 async def test_at_the_door_that_everybody_reaches_no_session_is_begun(
     house: House, autojump_clock: MockClock, path: str
@@ -121,6 +131,21 @@ async def test_a_session_that_is_not_used_ends_and_asking_keeps_it(house: House,
     await trio.sleep(30 * MINUTE)
     assert await status(house, officer) == 401
     assert house.store.commits == commits, "asking writes nothing"
+
+
+async def test_those_that_ended_for_want_of_use_make_room_before_one_that_is_used(
+    house: House, autojump_clock: MockClock
+) -> None:
+    await house.register("anna")
+    used = await begin(house)
+    await trio.sleep(MINUTE)
+    for _ in range(4):
+        await begin(house)
+    for _ in range(3):
+        await trio.sleep(20 * MINUTE)
+        assert await status(house, used) == 200
+    await begin(house)
+    assert await status(house, used) == 200
 
 
 async def test_a_session_ends_after_twelve_hours_however_much_it_is_used(

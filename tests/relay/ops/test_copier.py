@@ -98,6 +98,50 @@ async def test_a_relay_that_ends_does_not_wait_for_a_copy(path: Path, store: Sql
     assert await copier_of(path).copy() == NOW
 
 
+class Crowded(Copier):
+    """Somebody looks at the place of the copy while it is made, as who has asked for another one would."""
+
+    seen: tuple[bytes, ...] = ()
+
+    def _breathe(self) -> None:
+        place = beside(self._database)
+        self.seen += (place.read_bytes(),) if place.exists() else ()
+        super()._breathe()
+
+
+async def test_what_lies_beside_the_database_is_a_whole_copy_or_nothing(path: Path, store: SqliteStore) -> None:
+    copier = Crowded(path, lambda: NOW, pause=0, spare=0)
+    await copier.copy()
+    await copier.copy()
+    assert copier.seen == ()
+    assert sorted(found.name for found in path.parent.glob("*.copy*")) == ["relay.db.copy"]
+
+
+def test_one_that_was_not_finished_and_one_that_nobody_fetched_are_removed(tmp_path: Path) -> None:
+    for name in ("relay.db.copy", "relay.db.copy.part", "relay.db.copy-wal"):
+        (tmp_path / name).touch()
+    copying.clear(tmp_path / "relay.db")
+    assert list(tmp_path.iterdir()) == []
+
+
+class Broken(Copier):
+    """A fault of ours."""
+
+    async def copy(self) -> float:
+        raise LookupError("canary")
+
+
+async def test_a_fault_of_ours_fails_the_request_and_not_the_relay(path: Path) -> None:
+    async with world(running=False) as w:
+        w.relay.control._copier = Broken(path, lambda: NOW)
+        async with control_of(w) as control:
+            for _ in range(2):
+                answer = await control.ask("POST", "/backup")
+                assert answer.status == 500
+                assert b"canary" not in answer.body
+            assert (await control.ask("GET", "/holds")).status == 200
+
+
 async def test_the_disk_is_not_filled_by_a_copy(path: Path, store: SqliteStore) -> None:
     with pytest.raises(StoreError, match=r"^there is no room beside the database for a copy: \d+ MB must be free$"):
         await copier_of(path, spare=2**60).copy()
