@@ -39,7 +39,7 @@ def backup(config_path: Path, file: Path) -> None:
 def restore(config_path: Path, file: Path, *, whatever_was_erased: bool) -> None:
     """Put BACKUP in the place of the database, while no relay runs. What was erased since is erased again.
 
-    The next start sends nothing but alarms and orders, until `feierabend resume`.
+    Nothing but alarms and orders leaves until `feierabend resume`, for seven days at most.
     """
     from relay.clock import WallClock
     from relay.restoring import UnknownErasures

@@ -3,7 +3,8 @@
 Everything is made ready in a file beside the database, and takes its place by one rename (store/replacing.py): before
 that nothing has changed, whatever goes wrong. What was erased since the backup was made is erased again, from the file
 that is kept apart (store/erasures.py). And everything is held: a restored relay does not know what it has sent since,
-nor what people have set, and sends nothing but what pierces rest until an operator has seen to that.
+nor what people have set. It sends nothing but what pierces rest until an operator has seen to that, for seven days at
+most from the restore (`LONGEST`).
 
 Where it is not known what was erased since, because the backup is older than erasures are kept, or their file is lost,
 the backup is refused, unless whoever restores it has said that it must be.

@@ -35,5 +35,5 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Seven thousand tests are many objects, and none of them is garbage: the collector need not look at them again."""
+    """Thousands of tests are many objects, and none of them is garbage: the collector need not look at them again."""
     process.settle()

@@ -52,7 +52,6 @@ class Settings:
     listen: tuple[str, ...]
     base_url: str
     """What officers type, without a slash at its end."""
-    tenant: str | None = None
     oidc: tuple[Provider, ...] = ()
     grace_seconds: float = 10.0
     trusted_proxies: tuple[str, ...] = LOOPBACK

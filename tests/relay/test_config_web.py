@@ -86,7 +86,6 @@ def test_the_example_in_the_documentation_becomes_what_the_process_is_told(folde
         "socket": str(folder / "relay.db.door.sock"),
         "listen": ["127.0.0.1:8081"],
         "base_url": "https://ruhe.example.org",
-        "tenant": "example",
         "oidc": [
             {
                 "tenant": "example", "name": "Dienstausweis", "issuer": "https://login.example.org",

@@ -23,13 +23,13 @@ def test_what_the_relay_says_is_understood(tmp_path: Path) -> None:
         user_claim="pn", acr_values=("a", "b"), amr=("hwk",), scopes=("openid", "p"), ca_file=tmp_path / "ca.pem",
     )  # fmt: skip
     web = WebConfig(
-        listen=(Address("127.0.0.1", 8081), Address("::1", 8081)), base_url="https://ruhe.example", tenant="city",
+        listen=(Address("127.0.0.1", 8081), Address("::1", 8081)), base_url="https://ruhe.example",
         oidc=(provider,), socket=tmp_path / "s", trusted_proxies=("10.0.0.0/8",), login_attempts=7,
     )  # fmt: skip
     found = read(json.dumps(document(web, 2.5)).encode())
     assert found == Settings(
         socket=str(tmp_path / "s"), listen=("127.0.0.1:8081", "[::1]:8081"), base_url="https://ruhe.example",
-        tenant="city", grace_seconds=2.5, trusted_proxies=("10.0.0.0/8",), login_attempts=7,
+        grace_seconds=2.5, trusted_proxies=("10.0.0.0/8",), login_attempts=7,
         oidc=(
             Provider(
                 tenant="city", name="Konto", issuer="https://id.example", client_id="f", client_secret="geheim",
