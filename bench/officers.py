@@ -101,10 +101,12 @@ class Tally:
     """Answers other than pages and redirects."""
 
 
-async def officer(page: Page, tally: Tally) -> None:
-    """Loads the main page over and over; every fifth time goes off duty, or takes that back."""
+async def officer(page: Page, tally: Tally, number: int) -> None:
+    """Loads the main page over and over; every fifth time goes off duty, or takes that back.
+
+    `number`: of pages already seen, so that not all officers save at once.
+    """
     is_off = False
-    number = 0
     while True:
         began = time.monotonic()
         status, _, html = await page.ask("GET", "/de/")
@@ -147,8 +149,8 @@ async def main() -> None:
     tally = Tally()
     began = time.monotonic()
     async with trio.open_nursery() as nursery:
-        for page in pages:
-            nursery.start_soon(officer, page, tally)
+        for number, page in enumerate(pages):
+            nursery.start_soon(officer, page, tally, number % SAVES_EVERY)
         sys.stdout.write("running\n")
         sys.stdout.flush()
         while await stdin.receive_some(1024):

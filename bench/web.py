@@ -8,8 +8,10 @@ at which each was to be posted until its wakeup is at the provider; first alone,
 without a pause (officers.py), every fifth time saving; for other people then, since the first ones may still be held.
 `pages_per_s` is what the door does meanwhile, and so what it can do.
 
-The relay has core 0 for itself. The door's process, which stands back behind everything else (nice), shares core 1
-with the sink, with the officers and with this script; on a machine of its own it would do more.
+The relay has core 0 for itself. The door's process and the officers share core 1 with the sink and with this script,
+and run only when these two have nothing to do there (SCHED_IDLE): else what is measured would be how long they wait for
+a processor to take the time on. What is left is what the pages cost the relay. On a machine of its own the page would
+do more.
 
     python -m bench.web [--officers 500] [--rate 1000] [--seconds 20] [--users 23000] [--json]
 """
@@ -94,8 +96,14 @@ def pin_door(relay: int, port: int) -> int:
     listed = [path.read_text().split() for path in Path(f"/proc/{relay}/task").glob("*/children")]
     (door,) = [int(child) for children in listed for child in children]
     for task in Path(f"/proc/{door}/task").iterdir():
-        os.sched_setaffinity(int(task.name), {OTHERS_CPU})
+        stand_back(int(task.name))
     return door
+
+
+def stand_back(task: int) -> None:
+    """Onto the other core, behind whoever measures there."""
+    os.sched_setaffinity(task, {OTHERS_CPU})
+    os.sched_setscheduler(task, os.SCHED_IDLE, os.sched_param(0))
 
 
 def link(relay: str, user: str) -> str:
@@ -140,7 +148,7 @@ def officers(port: int, links: list[str]) -> Iterator[dict[str, Any]]:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        os.sched_setaffinity(process.pid, {OTHERS_CPU})
+        stand_back(process.pid)
         try:
             process.stdin.write(json.dumps({"door": port, "links": links}) + "\n")
             process.stdin.flush()
