@@ -24,11 +24,15 @@ settings.load_profile("default")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--thorough", action="store_true", help="tests/e2e/web: in every look, not in two of them")
+    parser.addoption(
+        "--thorough", action="store_true", help="tests/e2e/web in every look, not in two of them; all bench scripts"
+    )
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """`@pytest.mark.needs("program", …)`: see needs.py."""
+    if item.get_closest_marker("thorough") is not None and not item.config.getoption("thorough"):
+        pytest.skip("only with --thorough")
     for mark in item.iter_markers("needs"):
         for program in mark.args:
             require(program, os.environ)

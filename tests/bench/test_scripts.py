@@ -1,4 +1,7 @@
-"""The scripts, small: they run to their end, and what they say can be read by a program. No figure is judged."""
+"""The scripts, small: they run to their end, and what they say can be read by a program. No figure is judged.
+
+Those that take long, or a machine that has time for them, run with `--thorough` only.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +36,7 @@ def ran(script: str, *options: str, may_object: bool = False) -> dict[str, Any]:
     return figures
 
 
+@pytest.mark.thorough
 def test_latency() -> None:
     figures = ran("latency", *LATENCY)
     assert (figures["rate"], figures["seconds"], figures["missing"], figures["refused"]) == (50, 1, 0, 0)
@@ -43,6 +47,7 @@ def test_latency() -> None:
     assert "alarm_p99_ms_during_release" in figures, "none, perhaps: so small a release is soon over"
 
 
+@pytest.mark.thorough
 def test_web() -> None:
     figures = ran("web", "--officers", "5", "--seconds", "1", "--rate", "50", "--users", "200")
     assert (figures["officers"], figures["missing"], figures["refused"], figures["pages_refused"]) == (5, 0, 0, 0)
@@ -53,6 +58,7 @@ def test_web() -> None:
     assert figures["event_p50_ms_with_officers"] < 4000, "else it is a hold of five seconds that is measured"
 
 
+@pytest.mark.thorough
 def test_ingest() -> None:
     figures = ran("ingest", "--seconds", "4", "--users", "200", "--connections", "8")
     assert (figures["users"], figures["resting"]) == (200, 100)
@@ -61,6 +67,7 @@ def test_ingest() -> None:
     assert 0 < figures["p50_ms"] <= figures["p99_ms"]
 
 
+@pytest.mark.thorough
 def test_backup() -> None:
     figures = ran("backup", "--seconds", "5", "--users", "300", "--rate", "50", "--connections", "4")
     assert (figures["users"], figures["refused"]) == (300, 0)
@@ -78,6 +85,7 @@ def test_force() -> None:
     assert figures["seconds"] >= figures["seconds_to_202"] > 0
 
 
+@pytest.mark.thorough
 def test_restart() -> None:
     figures = ran("restart", "--users", "300", "--devices", "600", "--runs", "1")
     assert figures["missing"] == 0
@@ -130,6 +138,7 @@ def test_the_tokens_are_as_long_as_real_ones() -> None:
     assert lengths == {Platform.APNS: {64}, Platform.FCM: {163}}
 
 
+@pytest.mark.thorough
 def test_faults() -> None:
     """Some of the mixes: all of them take minutes."""
     figures = ran("faults", "--wakeups", "300", "--only", "cut")
@@ -140,6 +149,7 @@ def test_faults() -> None:
     assert figures["recovery_s"] < 60
 
 
+@pytest.mark.thorough
 def test_overload() -> None:
     figures = ran(
         "overload", "--seconds", "0.5", "--users", "300", "--alarm-rate", "10", "--fsync-ms", "40", may_object=True
@@ -162,6 +172,7 @@ def test_overload() -> None:
     assert slow["due_p50_ms"] > 0
 
 
+@pytest.mark.thorough
 def test_soak() -> None:
     figures = ran("soak", "--minutes", "0.1", "--every", "1", "--users", "300", "--devices", "600", may_object=True)
     assert figures["samples"] == 6
@@ -204,6 +215,7 @@ def test_year() -> None:
     assert figures["events"] > 500
 
 
+@pytest.mark.thorough
 def test_against_a_relay_that_runs_already(tmp_path: Path) -> None:
     """The same, and afterwards nobody called bench-… is left, while others are where they were."""
     database, stamps = tmp_path / "relay.db", tmp_path / "stamps"
