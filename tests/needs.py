@@ -15,11 +15,14 @@ from typing import Final
 
 import pytest
 
+from tests.postgres import binaries
+
 PACKAGES: Final = {
     "chromium": "chromium",
     "h2load": "nghttp2-client",
     "nghttpd": "nghttp2-server",
     "node": "nodejs",
+    "postgres": "postgresql",
 }
 """Program → the Debian package that has it."""
 ROOT: Final = Path(__file__).parents[1]
@@ -33,7 +36,7 @@ def require(needed: str, environ: Mapping[str, str], root: Path = ROOT) -> None:
         if (root / MODULES[needed] / "node_modules" / needed).is_dir():
             return
         sentence = f"{needed} is not installed (npm ci in {MODULES[needed]})"
-    elif shutil.which(needed, path=environ.get("PATH")):
+    elif shutil.which(needed, path=environ.get("PATH")) or (needed == "postgres" and binaries() is not None):
         return
     else:
         sentence = f"{needed} is not installed (Debian package {PACKAGES[needed]})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -9,12 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgpack
+import psycopg
 import pytest
 
 from relay.core.batch import Bypass
+from relay.store import rows
 from relay.store.memory import MemoryStore
 from relay.store.port import Store, StoreError
+from relay.store.postgres import PostgresStore
+from relay.store.postgres_migrating import migrate
 from relay.store.sqlite import SqliteStore
+from tests.needs import require
+from tests.postgres import cluster, emptied
 
 BypassRow = tuple[str, str, float, str, str, str, int, bool, bytes]
 
@@ -79,14 +86,53 @@ def _sqlite(path: Path) -> tuple[Keeper, Callable[[], None]]:
     return made, lambda: made.store.close()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+def bypasses_at(url: str) -> list[BypassRow]:
+    """The same in PostgreSQL."""
+    query = "SELECT b.body, r.body FROM bypass b FULL JOIN bypass_recipients r USING (tenant, key) ORDER BY key"
+    with psycopg.connect(url, options="-c search_path=feierabend") as db:
+        return [bypass_row(rows.read_bypass(*found)) for found in db.execute(query, binary=True)]
+
+
+def _postgres(url: str) -> tuple[Keeper, Callable[[], None]]:
+    def break_next() -> None:
+        """The account is the last row a commit writes."""
+        with psycopg.connect(url, options="-c search_path=feierabend") as db:
+            db.execute("CREATE TRIGGER broken BEFORE INSERT ON account EXECUTE FUNCTION refuse_update()")
+
+    def take_up() -> Store:
+        made.store.close()
+        return PostgresStore(url)
+
+    def close() -> None:
+        made.store.close()
+        with psycopg.connect(url, options="-c search_path=feierabend") as db:
+            db.execute("DROP TRIGGER IF EXISTS broken ON account")
+
+    emptied(url)
+    made = Keeper(PostgresStore(url), take_up, lambda: bypasses_at(url), break_next)
+    return made, close
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 def keeper(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Keeper]:
     if request.param == "memory":
         yield _memory()
         return
-    found, close = _sqlite(tmp_path / "relay.db")
+    if request.param == "postgres":
+        found, close = _postgres(request.getfixturevalue("database"))
+    else:
+        found, close = _sqlite(tmp_path / "relay.db")
     yield found
     close()
+
+
+@pytest.fixture(scope="session")
+def database() -> Iterator[str]:
+    """A migrated database on a server of our own. Without fsync: what is durable is shown elsewhere."""
+    require("postgres", os.environ)
+    with cluster("fsync = off") as server:
+        migrate(server.url)
+        yield server.url
 
 
 @pytest.fixture

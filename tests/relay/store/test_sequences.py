@@ -1,11 +1,12 @@
-"""Random histories: after each step both stores hold what a few dictionaries say they must.
+"""Random histories: after each step all stores hold what a few dictionaries say they must.
 
-A step commits a batch, purges, tidies, or ends the process: SQLite then gets a new object on the same file.
+A step commits a batch, purges, tidies, or ends the process: the store then gets a new object on the same file.
 """
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
@@ -23,9 +24,11 @@ from relay.core.private import DeviceKey, TokenHash, UserKey
 from relay.core.slots import Order, Slot, Stub
 from relay.store.memory import MemoryStore
 from relay.store.port import FeedbackRange, Loaded, Purged, StaleEpoch, Store
+from relay.store.postgres import PostgresStore
 from relay.store.sqlite import SqliteStore
+from tests.postgres import emptied
 from tests.relay.store.batches import DAY, NOW, device_key, pass_key, receipt_key, user
-from tests.relay.store.conftest import BypassRow, bypass_row, bypasses_in
+from tests.relay.store.conftest import BypassRow, bypass_row, bypasses_at, bypasses_in
 
 TENANTS = ("a", "ab")
 CLASSES = ("message", "m", "alarm")
@@ -123,6 +126,7 @@ commits = st.builds(
     st.lists(st.sampled_from(TENANTS), max_size=2).map(tuple), st.lists(st.sampled_from(USERS), max_size=2).map(tuple),
     st.frozensets(st.sampled_from(USERS), max_size=1),
 )  # fmt: skip
+Step = Commit | Purge | Restart | Tidy | Stale
 histories = st.lists(
     st.one_of(
         commits,
@@ -193,19 +197,20 @@ class Model:
 
 
 class Pair:
-    """Both stores and the model, on one clock."""
+    """The reference, another store and the model, on one clock."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, open_: Callable[[], Store], bypasses: Callable[[], list[BypassRow]]) -> None:
+        self._open = open_
+        self._bypasses = bypasses
         self.now = NOW
         self.memory = MemoryStore()
-        self.sqlite = SqliteStore(path)
+        self.other = open_()
         self.model = Model()
         self.numbers = 0
         self.epochs = {store: store.load().epoch for store in self.stores()}
 
     def stores(self) -> tuple[Store, Store]:
-        return self.memory, self.sqlite
+        return self.memory, self.other
 
     def commit(self, step: Commit) -> None:
         batch, state = deepcopy(step.batch), self.model.state
@@ -253,9 +258,9 @@ class Pair:
         self.model.purge(self.now)
 
     def restart(self) -> None:
-        self.sqlite.close()
-        self.epochs.pop(self.sqlite)
-        self.sqlite = SqliteStore(self.path)
+        self.other.close()
+        self.epochs.pop(self.other)
+        self.other = self._open()
 
     def stale(self, step: Stale) -> None:
         for store in self.stores():
@@ -282,7 +287,7 @@ class Pair:
                 assert list(store.visits(person, 1000)) == own[::-1]
                 assert list(store.visits(person, 1)) == own[::-1][:1]
         assert [bypass_row(bypass) for bypass in self.memory.bypasses] == self.model.bypasses
-        assert bypasses_in(self.path) == self.model.bypasses
+        assert self._bypasses() == self.model.bypasses
 
     def _check_changes(self, store: Store, since: int) -> None:
         model, found = self.model, store.changes(since)
@@ -295,22 +300,31 @@ class Pair:
 
 @settings(max_examples=40)
 @given(histories)
-def test_both_stores_hold_what_dictionaries_would(
-    history: list[Commit | Purge | Restart | Tidy | Stale],
-) -> None:
+def test_sqlite_holds_what_dictionaries_would(history: list[Step]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        pair = Pair(Path(folder) / "relay.db")
-        for step in history:
-            match step:
-                case Commit():
-                    pair.commit(step)
-                case Purge():
-                    pair.purge(step)
-                case Restart():
-                    pair.restart()
-                case Tidy():
-                    pair.sqlite.idle()
-                case Stale():
-                    pair.stale(step)
-            pair.check()
-        pair.sqlite.close()
+        path = Path(folder) / "relay.db"
+        play(Pair(lambda: SqliteStore(path), lambda: bypasses_in(path)), history)
+
+
+@settings(max_examples=15)
+@given(history=histories)
+def test_postgres_holds_what_dictionaries_would(database: str, history: list[Step]) -> None:
+    emptied(database)
+    play(Pair(lambda: PostgresStore(database), lambda: bypasses_at(database)), history)
+
+
+def play(pair: Pair, history: list[Step]) -> None:
+    for step in history:
+        match step:
+            case Commit():
+                pair.commit(step)
+            case Purge():
+                pair.purge(step)
+            case Restart():
+                pair.restart()
+            case Tidy():
+                pair.other.idle()
+            case Stale():
+                pair.stale(step)
+        pair.check()
+    pair.other.close()

@@ -1,0 +1,90 @@
+"""Versions of the PostgreSQL store. Forward only: each migration is one transaction that also notes its number.
+
+Everything lies in a schema of its own, `feierabend`, of whatever database the operator gives us. As in SQLite, tables
+are `key → body` with a few columns that SQL must see; the bodies are the same bytes (relay/store/rows.py), so that a
+store can be copied from one to the other, and what is private in them is sealed.
+
+**Partitions.** What belongs to a person begins with `part`, the last six bits of the first byte of the person's key (a
+MAC, so all 64 are alike). A partition is what one node owns and another takes over (`partition`), and every primary key
+of such a table begins with it: Citus, or one cluster for each range, follows without a rewrite. They are a column and
+not 64 tables each: a batch of 500 people touches all of them, and each statement would open 64 tables and indexes.
+
+**Nodes.** A row of `node` is one life of a process; its number is the epoch that its commits carry. Who takes over sets
+`alive` to false, which waits for a commit under way and lets no later one pass.
+
+**Churn.** Slots come and go with every event. Their pages keep room for the next version of a row (`fillfactor`), no
+index holds a column that changes (HOT), and vacuum comes early and without pauses: it is 100 times cheaper to clean a
+small table often than a large one at night.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+SCHEMA: Final = "feierabend"
+PARTITIONS: Final = 64
+
+_CHURN: Final = (
+    "WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000, "
+    "autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0.2)"
+)
+_APPEND_ONLY: Final = "CREATE TRIGGER {0}_is_append_only BEFORE UPDATE ON {0} EXECUTE FUNCTION refuse_update()"
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
+    (
+        "CREATE TABLE node (id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY, alive boolean NOT NULL DEFAULT true, "
+        "began timestamptz NOT NULL DEFAULT now(), generation bigint NOT NULL DEFAULT 0, "
+        "revision bigint NOT NULL DEFAULT 0, feedback bigint NOT NULL DEFAULT 0, commits bigint NOT NULL DEFAULT 0) "
+        "WITH (fillfactor = 10)",
+        "CREATE TABLE partition (id smallint PRIMARY KEY, owner bigint REFERENCES node) WITH (fillfactor = 50)",
+        f"INSERT INTO partition SELECT number, NULL FROM generate_series(0, {PARTITIONS - 1}) AS number",
+        f"CREATE FUNCTION part_of(key bytea) RETURNS smallint LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE "
+        f"AS 'SELECT (get_byte(key, 0) & {PARTITIONS - 1})::smallint'",
+        # Fails a transaction of a node that others take for dead. The row stays locked until the commit.
+        "CREATE FUNCTION hold(node_id bigint, newest bigint, newest_revision bigint, newest_feedback bigint) "
+        "RETURNS void LANGUAGE plpgsql AS $$ BEGIN "
+        "UPDATE node SET commits = commits + 1, generation = greatest(generation, newest), "
+        "revision = greatest(revision, newest_revision), feedback = greatest(feedback, newest_feedback) "
+        "WHERE id = node_id AND alive; "
+        "IF NOT FOUND THEN RAISE EXCEPTION 'stale epoch' USING ERRCODE = 'FE001'; END IF; END $$",
+        "CREATE FUNCTION refuse_update() RETURNS trigger LANGUAGE plpgsql "
+        "AS $$ BEGIN RAISE EXCEPTION 'append-only'; END $$",
+        "CREATE TABLE person (part smallint, key bytea, body bytea NOT NULL, PRIMARY KEY (part, key))",
+        f"CREATE TABLE slot (part smallint, key bytea, body bytea NOT NULL, PRIMARY KEY (part, key)) {_CHURN}",
+        "CREATE TABLE device (part smallint, key bytea, owner bytea NOT NULL, revision bigint NOT NULL, "
+        "at bigint NOT NULL, body bytea NOT NULL, PRIMARY KEY (part, key))",
+        "CREATE INDEX device_revision ON device (revision)",
+        "CREATE TABLE rest (part smallint, key bytea, owner bytea NOT NULL, revision bigint NOT NULL, "
+        "at bigint NOT NULL, body bytea NOT NULL, PRIMARY KEY (part, key))",
+        "CREATE INDEX rest_revision ON rest (revision)",
+        "CREATE TABLE visit (part smallint, owner bytea, seq bigint, at bigint NOT NULL, body bytea NOT NULL, "
+        "PRIMARY KEY (part, owner, seq))",
+        "CREATE INDEX visit_at ON visit (at)",
+        # By the first byte of keys of their own, for that is by what they are asked for.
+        "CREATE TABLE pass (part smallint, key bytea, owner bytea NOT NULL, at bigint NOT NULL, body bytea NOT NULL, "
+        "PRIMARY KEY (part, key))",
+        "CREATE INDEX pass_at ON pass (at)",
+        "CREATE TABLE request (part smallint, key bytea, at bigint NOT NULL, body bytea NOT NULL, "
+        "PRIMARY KEY (part, key))",
+        "CREATE INDEX request_at ON request (at)",
+        f"CREATE TABLE receipt (part smallint, key bytea, at bigint NOT NULL, body bytea NOT NULL, "
+        f"PRIMARY KEY (part, key)) {_CHURN}",
+        "CREATE INDEX receipt_at ON receipt (at)",
+        "CREATE TABLE account (node bigint REFERENCES node, tenant text, class text, body bytea NOT NULL, "
+        "PRIMARY KEY (node, tenant, class)) WITH (fillfactor = 20)",
+        "CREATE TABLE feedback (tenant text, seq bigint, at bigint NOT NULL, body bytea NOT NULL, "
+        "PRIMARY KEY (tenant, seq))",
+        "CREATE INDEX feedback_at ON feedback (at)",
+        "CREATE TABLE feedback_purged (tenant text PRIMARY KEY, seq bigint NOT NULL)",
+        "CREATE TABLE bypass (tenant text, key bytea, at bigint NOT NULL, body bytea NOT NULL, "
+        "PRIMARY KEY (tenant, key))",
+        "CREATE INDEX bypass_at ON bypass (at)",
+        "CREATE TABLE bypass_recipients (tenant text, key bytea, at bigint NOT NULL, body bytea NOT NULL, "
+        "PRIMARY KEY (tenant, key))",
+        "CREATE INDEX bypass_recipients_at ON bypass_recipients (at)",
+        "CREATE TABLE halt (number bigint PRIMARY KEY, body bytea NOT NULL)",
+        "CREATE TABLE act (key bytea PRIMARY KEY, at bigint NOT NULL, body bytea NOT NULL)",
+        *(_APPEND_ONLY.format(table) for table in ("bypass", "bypass_recipients", "act", "visit")),
+    ),
+)
+VERSION: Final = len(MIGRATIONS)
