@@ -25,6 +25,10 @@ LARGEST_RECORD: Final = 2**20
 """A record is smaller than this (bytes, with its key). What doors take is far smaller; 25,000 recipients are 400 kB."""
 
 
+LEASE: Final = 3.0
+"""Seconds for which a node holds a store that several share, after a renewal (relay/tenure.py)."""
+
+
 class StoreError(RelayError):
     """The store could not read or write. Nothing of the batch is written. The text names no content."""
 
