@@ -33,6 +33,10 @@ class StaleEpoch(StoreError):
     """Another node owns the partition now; the writer must stop."""
 
 
+class Outdated(StaleEpoch):
+    """A commit that was taken for failed is written: this process is behind the store, the next one reads it anew."""
+
+
 class StoreMismatch(StoreError):
     """The file is not ours, damaged, or of a newer version than this program understands."""
 
