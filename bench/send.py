@@ -114,7 +114,7 @@ def token_at_once(_app: FcmAppConfig) -> PostForm:
 
 async def measure(config: Config, seams: Seams | None = None) -> Sent:
     """From the first look at the due slots to the last verdict booked."""
-    store = SqliteStore(config.store.path)
+    store = SqliteStore(config.store.file)
     relay = Relay(config, store, WallClock(), seams or Seams())
     devices = sum(len(person.phones) for person in relay.people.by_key.values())
     stop = trio.Event()

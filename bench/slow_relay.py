@@ -36,7 +36,7 @@ class SlowStore(SqliteStore):
 
 async def serve(config_path: Path, seconds: float) -> None:
     config, clock, stop = read(config_path), WallClock(), trio.Event()
-    store = SlowStore(config.store.path, seconds)
+    store = SlowStore(config.store.file, seconds)
     async with trio.open_nursery() as signals:
         await signals.start(process.watch_signals, stop)
         async with trio.open_nursery() as relay:

@@ -53,7 +53,7 @@ def _must_be_new(path: Path) -> None:
 
 def _copied(config: Config, part: Path, now: float) -> float:
     """A copy in a new file; returns its instant. Leaves nothing if it fails."""
-    database = Path(os.path.realpath(config.store.path))
+    database = Path(os.path.realpath(config.store.file))
     if not database.is_file():
         raise CannotBackUp(f"{database}: there is no database")
     try:

@@ -16,6 +16,8 @@ from relay.cli_config import CONFIG, read_config, web_warnings
 
 WALL_TIME = click.DateTime(["%Y-%m-%dT%H:%M"])
 KEY_VARIABLE = "FEIERABEND_KEY"
+OUSTED = 3
+"""Exit code of a relay whose store another process has taken over: started again, the two would take turns for ever."""
 LOG_LINES = 50
 """Of the relay's log that the demo shows when something went wrong."""
 
@@ -53,7 +55,7 @@ def serve(config_path: Path) -> None:
     """Run the relay until SIGTERM; then drain and exit."""
     import trio
 
-    from relay import process, service
+    from relay import process, serving
     from relay.clock import WallClock
     from relay.ops import logs
 
@@ -67,7 +69,7 @@ def serve(config_path: Path) -> None:
         async with trio.open_nursery() as signals:
             await signals.start(process.watch_signals, stop)
             async with trio.open_nursery() as relay:
-                await relay.start(service.run, config, clock, stop)
+                await relay.start(serving.run, config, clock, stop)
                 process.settle()
             signals.cancel_scope.cancel()
 
@@ -279,7 +281,7 @@ def _rules(file: IO[bytes], language: str) -> Any:  # noqa: ANN401 (the type is 
 def _warnings(config: Any) -> Iterator[str]:  # noqa: ANN401 (the type is imported lazily)
     """What works, and is perhaps not meant."""
     try:
-        devices = {os.stat(path).st_dev for path in (config.store.path.parent, config.store.key_file)}
+        devices = {os.stat(path).st_dev for path in (config.store.file.parent, config.store.key_file)}
     except OSError as error:
         yield f"store: {error.strerror}"
     else:
@@ -303,9 +305,9 @@ def _warnings(config: Any) -> Iterator[str]:  # noqa: ANN401 (the type is import
                 yield f"tenants[{i}].classes: {event_class.name} has no roles or reasons, so nobody can send it"
 
 
-def _fail(sentence: str) -> NoReturn:
+def _fail(sentence: str, status: int = 1) -> NoReturn:
     click.echo(f"feierabend: {sentence}", err=True)
-    sys.exit(1)
+    sys.exit(status)
 
 
 def _run(main_task: Callable[[], Any]) -> Any:  # noqa: ANN401 (what the task returns)
@@ -314,6 +316,7 @@ def _run(main_task: Callable[[], Any]) -> Any:  # noqa: ANN401 (what the task re
 
     from relay.client import RelayFailure
     from relay.core.errors import RelayError
+    from relay.store.port import StaleEpoch
 
     try:
         return trio.run(main_task)
@@ -321,6 +324,6 @@ def _run(main_task: Callable[[], Any]) -> Any:  # noqa: ANN401 (what the task re
         errors: list[BaseException] = list(group.exceptions)
         while errors and isinstance(errors[0], BaseExceptionGroup):
             errors = list(errors[0].exceptions)
-        _fail(str(errors[0]))
+        _fail(str(errors[0]), OUSTED if type(errors[0]) is StaleEpoch else 1)
     except* MemoryError:
         _fail("there is no memory left; what was acknowledged goes on after the next start")

@@ -51,7 +51,7 @@ def restore(config_path: Path, file: Path, *, whatever_was_erased: bool) -> None
             lambda: put_back(config, file, WallClock().now(), whatever_was_erased=whatever_was_erased), UnknownErasures
         )
     except UnknownErasures as error:
-        name = f"{config.store.path.name}.erased"
+        name = f"{config.store.file.name}.erased"
         _fail(f"{error}: put {name} beside the database, or restore it all the same by --whatever-was-erased")
     made = done.contents
     click.echo(f"restored: {made.people} people, as of {_at(made.at)}; erased since, and again: {done.erased_again}")

@@ -1,7 +1,7 @@
 """The configuration: TOML, read once, into values that never change.
 
-    [store]
-    path = "feierabend.db"            # SQLite
+    [store]                           # where all of it is kept: relay/config_store.py
+    path = "feierabend.db"            # SQLite; or postgresql = "postgresql://…", and password_file
     key_file = "/run/keys/master"     # master keys; on another device than the database (I6)
 
     [door]
@@ -98,11 +98,45 @@ class Address:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+class NotAFile(RelayError):
+    """The store is in PostgreSQL, and what was asked for is done with a file."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the store is in PostgreSQL, whose own tools back it up and restore it (pg_dump, or a base backup and "
+            "archived logs); what that means for who was erased stands in the README"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresConfig:
+    """A database. Who may see this value sees its password; `str` and `repr` tell its host only."""
+
+    url: str = field(repr=False)
+    """For libpq; without a password."""
+    password: str | None = field(repr=False)
+    host: str
+    """Where it is, for people: `db.example:5432`."""
+
+    def __str__(self) -> str:
+        return self.host
+
+
 @dataclass(frozen=True, slots=True)
 class StoreConfig:
-    path: Path
+    """Either in a file or in PostgreSQL: one of `path` and `postgresql` is None."""
+
+    path: Path | None
     key_file: Path
     masters: MasterKeys
+    postgresql: PostgresConfig | None = None
+
+    @property
+    def file(self) -> Path:
+        """The SQLite database. Raises NotAFile."""
+        if self.path is None:
+            raise NotAFile
+        return self.path
 
 
 @dataclass(frozen=True, slots=True)

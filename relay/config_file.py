@@ -24,7 +24,6 @@ from relay.config import (
     DoorConfig,
     FcmAppConfig,
     KeyConfig,
-    StoreConfig,
     TenantConfig,
     WebConfig,
 )
@@ -37,13 +36,13 @@ from relay.config_reader import (
     key_id_of,
     number,
     read_certificates,
-    read_masters,
     read_provider_key,
     read_service_account,
     strings,
     text,
     whole,
 )
+from relay.config_store import store as read_store
 from relay.config_web import LISTEN as WEB_LISTEN
 from relay.config_web import web as read_web
 from relay.core.errors import Problem
@@ -62,22 +61,25 @@ def read(path: Path) -> Config:
         raise ConfigError((Problem(str(path), f"cannot be read: {error.strerror}"),)) from None
     except (ValueError, RecursionError) as error:
         raise ConfigError((Problem(str(path), f"is not TOML: {error}"),)) from None
-    return examine(content, path.absolute().parent)
+    return examine(content, path.absolute().parent, path.stem)
 
 
-def examine(content: Mapping[str, object], folder: Path) -> Config:
-    """Values from what a TOML file holds; `folder` is where its paths begin. Raises ConfigError."""
+def examine(content: Mapping[str, object], folder: Path, name: str = "feierabend") -> Config:
+    """Values from what a TOML file holds; `folder` is where its paths begin, `name` its own without the end.
+
+    Raises ConfigError.
+    """
     problems: list[Problem] = []
     root = Table(content, "", problems)
-    config = _config(root, folder)
+    config = _config(root, folder, name)
     root.done()
     if problems or config is None:
         raise ConfigError(tuple(problems))
     return config
 
 
-def _config(root: Table, folder: Path) -> Config | None:
-    store = _store(root.table("store"), folder)
+def _config(root: Table, folder: Path, name: str) -> Config | None:
+    store = read_store(root.table("store"), folder)
     door_table = root.table("door")
     door = DoorConfig(
         _addresses(door_table, ("127.0.0.1:8080",)),
@@ -98,9 +100,10 @@ def _config(root: Table, folder: Path) -> Config | None:
     tenants = [_tenant(table, folder) for table in root.tables("tenants", least=1)]
     named = tuple(tenant for tenant in tenants if tenant)
     _across(root, named)
-    database = store.path if store else folder / "none"
-    control = folder / socket if socket else database.with_name(f"{database.name}.sock")
-    web = _web(root.table("web"), folder, (*door.listen, *ops), named, database) if root.has("web") else None
+    control = folder / socket if socket else None
+    beside = (store.path if store else None) or (control.with_suffix("") if control else folder / name)
+    control = control or beside.with_name(f"{beside.name}.sock")
+    web = _web(root.table("web"), folder, (*door.listen, *ops), named, beside) if root.has("web") else None
     if web is not None and control == web.socket:
         ops_table.fault("socket", "is the one of the officers' door")
     if store is None or None in tenants:
@@ -109,13 +112,13 @@ def _config(root: Table, folder: Path) -> Config | None:
 
 
 def _web(
-    table: Table, folder: Path, taken: tuple[Address, ...], tenants: tuple[TenantConfig, ...], database: Path
+    table: Table, folder: Path, taken: tuple[Address, ...], tenants: tuple[TenantConfig, ...], beside: Path
 ) -> WebConfig:
     listen = _addresses(table, WEB_LISTEN)
     for address in sorted(set(listen) & set(taken), key=str):
         if address.port:
             table.fault("listen", f"has {address}, where the relay itself listens")
-    socket = database.with_name(f"{database.name}.door.sock")
+    socket = beside.with_name(f"{beside.name}.door.sock")
     return read_web(table, folder, listen, [tenant.name for tenant in tenants], socket)
 
 
@@ -131,22 +134,6 @@ def _across(root: Table, tenants: tuple[TenantConfig, ...]) -> None:
     apps = {(a.team_id, a.key_id, a.key) for tenant in tenants for a in tenant.apps if isinstance(a, AppConfig)}
     for name in _twice(f"{key_id} of the team {team_id}" for team_id, key_id, _ in apps):
         root.fault("tenants.apps", f"has two different keys that are both called {name}")
-
-
-def _store(table: Table, folder: Path) -> StoreConfig | None:
-    path = table.get("path", a_path, None)
-    key_file = table.get("key_file", a_path, None)
-    table.done()
-    if path and not (folder / path).parent.is_dir():
-        table.fault("path", "lies in a folder that does not exist")
-    if path and (folder / path).is_dir():
-        table.fault("path", "is a folder")
-    if path and key_file and (folder / path).resolve() == (folder / key_file).resolve():
-        table.fault("path", "is the key file; the database is another file, best on another device")
-    masters = _file(table, "key_file", folder / key_file, read_masters) if key_file else None
-    if path is None or masters is None:
-        return None
-    return StoreConfig(folder / path, folder / key_file, masters)
 
 
 def _tenant(table: Table, folder: Path) -> TenantConfig | None:
@@ -192,7 +179,7 @@ def _app(table: Table, folder: Path) -> AnyAppConfig | None:
     name = table.get("name", text(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"), None)
     endpoint = table.get("endpoint", an_address, None, required=False)
     ca_file = table.get("ca_file", a_path, None, required=False)
-    ca_path = _file(table, "ca_file", folder / ca_file, read_certificates) if ca_file else None
+    ca_path = table.file("ca_file", folder / ca_file, read_certificates) if ca_file else None
     if endpoint and endpoint[1] == 0:
         table.fault("endpoint", "must name a port")
     app = read(table, folder, name or "", Address(*endpoint) if endpoint else None, ca_path)
@@ -212,7 +199,7 @@ def _apns_app(
     environment = table.get("environment", choice("production", "sandbox"), "production")
     connections = table.get("connections", whole(1, 64), 2)
     most = table.get("most_connections", whole(1, 64), 8)
-    key = _file(table, "key_file", folder / key_file, read_provider_key) if key_file else None
+    key = table.file("key_file", folder / key_file, read_provider_key) if key_file else None
     if not (topic and team_id and key_id and key):
         return None
     return AppConfig(
@@ -230,7 +217,7 @@ def _fcm_app(
     connections = table.get("connections", whole(1, 64), 4)
     most = table.get("most_connections", whole(1, 64), 16)
     rate = table.get("rate_per_minute", whole(SMALLEST, 100_000_000), FCM_RATE)
-    found = _file(table, "service_account_file", folder / account_file, read_service_account) if account_file else None
+    found = table.file("service_account_file", folder / account_file, read_service_account) if account_file else None
     if found is None:
         return None
     account = replace(found, token_uri=token_uri or found.token_uri)
@@ -339,17 +326,6 @@ def _addresses(table: Table, default: tuple[str, ...]) -> tuple[Address, ...]:
             table.fault(f"listen[{index}]", str(error))
     _unique(table, "listen", [str(address) for address in found if address.port])
     return tuple(found)
-
-
-def _file(table: Table, name: str, path: Path, reader: Callable[[Path], Any]) -> Any:  # noqa: ANN401
-    """What a file holds; a fault when it cannot be read."""
-    try:
-        return reader(path)
-    except OSError as error:
-        table.fault(name, f"cannot be read: {error.strerror}")
-    except ValueError as error:
-        table.fault(name, str(error))
-    return None
 
 
 def _unique(table: Table, path: str, names: Iterable[str]) -> None:

@@ -48,18 +48,33 @@ class Table:
         if problem not in self._problems:
             self._problems.append(problem)
 
+    def lacks(self, name: str, sentence: str) -> None:
+        """A fault of a table that is one."""
+        if self._is_table:
+            self.fault(name, sentence)
+
     def get(self, name: str, read: Callable[[object], T], default: Any, *, required: bool = True) -> Any:  # noqa: ANN401
         """A member; `default` when absent (None with `required`: then it must be there)."""
         self._asked.add(name)
         if name not in self._content:
-            if default is None and required and self._is_table:
-                self.fault(name, "is missing")
+            if default is None and required:
+                self.lacks(name, "is missing")
             return default
         try:
             return read(self._content[name])
         except ValueError as error:
             self.fault(name, str(error))
             return default
+
+    def file(self, name: str, path: Path, read: Callable[[Path], T]) -> T | None:
+        """What a file holds that a member names; a fault when it cannot be read."""
+        try:
+            return read(path)
+        except OSError as error:
+            self.fault(name, f"cannot be read: {error.strerror}")
+        except ValueError as error:
+            self.fault(name, str(error))
+        return None
 
     def has(self, name: str) -> bool:
         """Whether it is there, whatever it is."""
@@ -214,6 +229,17 @@ def read_secret(path: Path) -> str:
     if not re.fullmatch(r"[!-~]{1,1000}", secret):
         raise ValueError("must hold one line of visible ASCII characters")
     return secret
+
+
+def read_password(path: Path) -> str:
+    """The first line of a file that others cannot read."""
+    try:
+        line, *_ = _read_private(path).decode("utf-8").splitlines() or [""]
+    except UnicodeDecodeError:
+        raise ValueError("is not text in UTF-8") from None
+    if not line or "\0" in line:
+        raise ValueError("must begin with a line that holds the password")
+    return line
 
 
 def _read_private(path: Path) -> bytes:

@@ -70,7 +70,7 @@ class _Since:
 def restore(config: Config, backup: Path, now: float, *, whatever_was_erased: bool = False) -> Restored:
     """Put a backup in the place of the database. Raises CannotRestore, ClockIsWrong, StoreError, OSError."""
     trust.check(now)
-    database = Path(os.path.realpath(config.store.path))
+    database = Path(os.path.realpath(config.store.file))
     if not backup.is_file():
         raise CannotRestore(f"{backup}: is no file")
     if database.exists() and backup.samefile(database):

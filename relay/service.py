@@ -64,14 +64,12 @@ from relay.lanes.provider import Provider
 from relay.lanes.quota import Quota
 from relay.lanes.skew import Skew
 from relay.lanes.watching import Watched
-from relay.loading import Household, bring_back, erase_again
+from relay.loading import Household, bring_back
 from relay.ops.control import Control
 from relay.ops.copier import Copier
 from relay.ops.door import Destination, Ops
 from relay.ops.metrics import Sources
-from relay.store import copying
 from relay.store.port import Store
-from relay.store.sqlite import SqliteStore
 from relay.trust import Trust
 from relay.web import COMMAND, Web
 from relay.wire import connect as connect_tls
@@ -186,7 +184,8 @@ class Relay:
             lambda: self.engine.unreadable_feedback, self.sample, _tasks,
             lambda: None if self.web is None else self.web.is_up,
         )  # fmt: skip
-        self.control = Control(self.people, self.journal, Copier(config.store.path, clock.now), clock.now, _log_failure)
+        copier = Copier(config.store.path, clock.now) if config.store.path is not None else None
+        self.control = Control(self.people, self.journal, copier, clock.now, _log_failure)
         self.ops = Ops(
             sources, [_destination(tenant.name, app) for tenant in config.tenants for app in tenant.apps], clock.now,
             holds,
@@ -336,24 +335,6 @@ class Relay:
     def _purge(self) -> None:
         self._purged = self._store.purge(self._clock.now(), PURGE_LIMIT).total
         log.info("purged", records=self._purged)
-
-
-async def run(
-    config: Config,
-    clock: Clock,
-    stop: trio.Event,
-    *,
-    seams: Seams = Seams(),
-    task_status: trio.TaskStatus[Bound] = trio.TASK_STATUS_IGNORED,
-) -> None:
-    """Run a node on its SQLite store until `stop` is set. Raises StoreError, OSError."""
-    store = SqliteStore(config.store.path)
-    try:
-        copying.clear(config.store.path)
-        erase_again(Household(config.store.masters, config.tenants), store, clock.now())
-        await Relay(config, store, clock, seams).run(stop, task_status=task_status)
-    finally:
-        store.close()
 
 
 async def listen(nursery: trio.Nursery, server: Server, addresses: Sequence[Address]) -> tuple[tuple[str, int], ...]:

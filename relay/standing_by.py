@@ -11,7 +11,7 @@ Rejected: taking over whenever one starts (two that are restarted by their super
 from __future__ import annotations
 
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 import trio
@@ -21,7 +21,7 @@ from relay.config import Config
 from relay.journal import in_thread
 from relay.ops import waiting_door
 from relay.service import Bound, Relay, Seams, fill, listen
-from relay.store.port import Store, StoreError
+from relay.store.port import SharedStore, StoreError
 from relay.tenure import Asked, Tenure
 
 ASK_EVERY: Final = 0.5
@@ -30,26 +30,13 @@ ASK_EVERY: Final = 0.5
 log = structlog.get_logger()
 
 
-class SharedStore(Store, Protocol):
-    """A store that one of several nodes holds for a while."""
-
-    def enter(self) -> bool:
-        """Become the one that holds it, if nobody does; `load` is next. False: another one does."""
-
-    def renew(self) -> None:
-        """Hold on for another while. Raises StaleEpoch when another one has taken over."""
-
-    def leave(self) -> None:
-        """Let the next one in at once; nothing is written after that."""
-
-
 async def run(
     config: Config,
     store: SharedStore,
     clock: Clock,
     stop: trio.Event,
-    *,
     seams: Seams,
+    *,
     task_status: trio.TaskStatus[Bound] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Wait for the turn of this node, then serve until `stop` is set. Raises StaleEpoch when its turn was ended."""

@@ -1,12 +1,12 @@
 """The control socket: what an operator on this machine does to the running relay.
 
-A Unix socket beside the database, which only the relay's own user and root can open: so there is no key to keep, and
-no port for others to find. `feierabend hold`, `resume`, `holds` and `backup` talk to it.
+A Unix socket beside the database, or the configuration, which only the relay's own user and root can open: so there is
+no key to keep, and no port for others to find. `feierabend hold`, `resume`, `holds` and `backup` talk to it.
 
     POST /holds    {"reason": …, "by": …, "seconds": …, "tenant": …, "class": …, "lane": …}   201
     POST /resume   {"by": …, "reason": …, "tenant": …, "class": …, "lane": …}                  200
     GET  /holds    what is held now, and what was done lately                                  200
-    POST /backup   a copy of the database beside it, for who asks to take away                 200
+    POST /backup   a copy of the SQLite file beside it, for who asks to take away              200
 """
 
 from __future__ import annotations
@@ -82,13 +82,16 @@ _RESUME: Final = Body(ResumeBody, lambda v: check_members(v, "", _CHECKS, frozen
 
 
 class Control:
-    """Answers for the node. `journal` commits what is done, `copier` copies, `failed` hears of our faults."""
+    """Answers for the node. `journal` commits what is done, `copier` copies, `failed` hears of our faults.
+
+    Without a copier, where the store is no file, there is no such route.
+    """
 
     def __init__(
         self,
         people: People,
         journal: Journal,
-        copier: Copier,
+        copier: Copier | None,
         now: Callable[[], float],
         failed: Callable[[BaseException], None],
     ) -> None:
@@ -101,8 +104,9 @@ class Control:
             (b"GET", b"/holds"): self._told,
             (b"POST", b"/holds"): self._hold,
             (b"POST", b"/resume"): self._resume,
-            (b"POST", b"/backup"): self._copy,
         }
+        if copier is not None:
+            self._routes[(b"POST", b"/backup")] = self._copy
         self.server = Server(self._answer, problems.refusal, Limits(body=8192, connections=10))
 
     async def _answer(self, request: Request) -> Response:
@@ -146,6 +150,7 @@ class Control:
         return Response(200, json.dumps({"holds": held, "acts": [asdict(act) for act in acts]}).encode())
 
     async def _copy(self, _request: Request) -> Response:
+        assert self._copier is not None
         try:
             at = await self._copier.copy()
         except StoreError as error:

@@ -37,6 +37,10 @@ class StaleEpoch(StoreError):
     """Another node owns the partition now; the writer must stop."""
 
 
+class Outdated(StaleEpoch):
+    """A commit that was taken for failed is written: this process is behind the store, the next one reads it anew."""
+
+
 class StoreMismatch(StoreError):
     """The file is not ours, damaged, or of a newer version than this program understands."""
 
@@ -149,3 +153,16 @@ class Store(Protocol):
         """Figures for the metrics; may be called from another thread."""
 
     def close(self) -> None: ...
+
+
+class SharedStore(Store, Protocol):
+    """A store that one of several nodes holds for a while."""
+
+    def enter(self) -> bool:
+        """Become the one that holds it, if nobody does; `load` is next. False: another one does."""
+
+    def renew(self) -> None:
+        """Hold on for another while. Raises StaleEpoch when another one has taken over."""
+
+    def leave(self) -> None:
+        """Let the next one in at once; nothing is written after that."""

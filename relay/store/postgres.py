@@ -5,14 +5,15 @@ table, whatever the number of rows, here over one array for each column (`unnest
 COMMIT go out in one piece (pipeline), so a batch costs one round trip and one flush of the server's log
 (`synchronous_commit = on`, which is checked at the start: without it a 202 would be a lie).
 
-**Fencing.** A process that loads gets a number, the epoch, and its row in `node`; whoever loads after it sets that row
-to dead. Each commit begins with `hold`, which locks the row and raises when it is dead: a taker waits for a commit
-under way, and none comes after. The database alone decides that: a process that was stopped in between writes nothing.
+**Fencing.** A process that takes the store gets a number, the epoch, and its row in `node` (postgres_lease.py); whoever
+takes it after that removes that row, once the commit under way is over, and none comes after. The database alone
+decides that: a process that was stopped in between writes nothing.
 
 **Doubt.** A connection that breaks during COMMIT leaves open whether the batch was written. The row counts commits, so
-the next connection tells. If it was written, and who waited was told that it was not, memory is older than the store:
-StaleEpoch, the process ends and reads everything anew. Rejected: taking it for failed, for numbers of feedback would
-then be given twice.
+the next connection tells: it waits for the commit under way, and counts one of its own, so that what may still lie in
+the buffers of the broken connection finds another number than it expects, and fails. If the batch was written, and who
+waited was told that it was not, memory is older than the store: Outdated, the process ends and reads everything anew.
+Rejected: taking it for failed, for numbers of feedback would then be given twice.
 
 One connection for commits, one for reading in another thread; one that has failed is made anew at the next call.
 """
@@ -37,13 +38,14 @@ from relay.store.port import (
     Changes,
     FeedbackRange,
     Loaded,
+    Outdated,
     Purged,
     StaleEpoch,
     StoreError,
     StoreMismatch,
     StoreStatistics,
 )
-from relay.store.postgres_connection import Connection, columns, connect, translated
+from relay.store.postgres_connection import TAKEN_OVER, Connection, columns, connect, translated
 from relay.store.postgres_lease import Taken
 from relay.store.postgres_migrating import check_version
 from relay.store.postgres_rows import ended, written
@@ -63,6 +65,7 @@ LIVES: Final = {
 TOMBSTONES: Final = DAY
 PAGE: Final = 500
 """Records of bypasses looked at together."""
+OUTDATED: Final = "a commit was written as its connection broke: the store must be read anew, by a new start"
 
 
 class PostgresStore:
@@ -82,7 +85,7 @@ class PostgresStore:
         """Our epoch."""
         self._commits = 0
         self._under_epoch = 0
-        """Commits under this epoch that are known to be written."""
+        """What our row counts, as far as it is known."""
         self._in_doubt = False
         """Whether the last one was written is not known."""
         with translated(), self._writing() as db:
@@ -227,7 +230,8 @@ class PostgresStore:
             try:
                 with self._writing() as db, db.pipeline(), db.transaction():
                     seq = max((f.seq for f in batch.feedback), default=0)
-                    db.execute("SELECT hold(%s, %s, %s, %s)", (self._node, batch.generation, batch.revision, seq))
+                    marks = (self._node, self._under_epoch, batch.generation, batch.revision, seq)
+                    db.execute("SELECT hold(%s, %s, %s, %s, %s)", marks)
                     for table, keys in ended(batch):
                         db.execute(DELETE[table], columns((key,) for key in keys))
                     for table, arrays in puts.items():
@@ -243,12 +247,14 @@ class PostgresStore:
         if not self._in_doubt:
             return
         with self._writing() as db:
-            found = db.execute("SELECT commits FROM node WHERE id = %s AND alive", (self._node,)).fetchone()
-        if found is None:
-            raise StaleEpoch("another process has taken over this store")
-        if found[0] != self._under_epoch:
-            raise StaleEpoch("a commit was written when its connection broke, so the store must be read anew")
-        self._in_doubt = False
+            found = db.execute(
+                "UPDATE node SET commits = commits + 1 WHERE id = %s AND alive AND commits = %s RETURNING commits",
+                (self._node, self._under_epoch),
+            ).fetchone()
+            if found is None:
+                is_ours = db.execute("SELECT 1 FROM node WHERE id = %s AND alive", (self._node,)).fetchone()
+                raise Outdated(OUTDATED) if is_ours else StaleEpoch(TAKEN_OVER)
+        self._under_epoch, self._in_doubt = found[0], False
 
     def purge(self, now: float, limit: int) -> Purged:
         """Delete what has outlived its purpose, by the lives in LIVES."""

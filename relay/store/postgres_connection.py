@@ -31,6 +31,7 @@ LONGEST_IDLE: Final = 10_000
 """Milliseconds."""
 STALE: Final = "FE001"
 """What `hold` raises (postgres_schema.py)."""
+TAKEN_OVER: Final = "another process has taken over this store"
 
 _HEAD: Final = b"\x00\x00\x00\x01\x00\x00\x00\x00"
 """One dimension, no nulls."""
@@ -120,7 +121,7 @@ def translated() -> Iterator[None]:
 
 def _ours(error: psycopg.Error) -> StoreError:
     if error.sqlstate == STALE:
-        return StaleEpoch("another process has taken over this store")
+        return StaleEpoch(TAKEN_OVER)
     if isinstance(error, psycopg.errors.DiskFull):
         return StoreError("the database's disk is full")
     if isinstance(error, psycopg.errors.DataCorrupted | psycopg.errors.IndexCorrupted):
@@ -128,5 +129,5 @@ def _ours(error: psycopg.Error) -> StoreError:
     if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
         return StoreError("the database is read-only (a standby?)")
     if error.sqlstate is None:
-        return StoreError("the database cannot be reached")
+        return StoreError("the database cannot be reached, or does not let us in")
     return StoreError(f"the database refused ({type(error).__name__})")

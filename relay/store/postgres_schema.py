@@ -42,12 +42,14 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         f"INSERT INTO partition SELECT number, NULL FROM generate_series(0, {PARTITIONS - 1}) AS number",
         f"CREATE FUNCTION part_of(key bytea) RETURNS smallint LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE "
         f"AS 'SELECT (get_byte(key, 0) & {PARTITIONS - 1})::smallint'",
-        # Fails a transaction of a node that others take for dead. The row stays locked until the commit.
-        "CREATE FUNCTION hold(node_id bigint, newest bigint, newest_revision bigint, newest_feedback bigint) "
+        # Fails a transaction of a node that others take for dead, and one that its own node has given up.
+        # The row stays locked until the commit.
+        "CREATE FUNCTION hold(node_id bigint, known bigint, newest bigint, newest_revision bigint, "
+        "newest_feedback bigint) "
         "RETURNS void LANGUAGE plpgsql AS $$ BEGIN "
         "UPDATE node SET commits = commits + 1, generation = greatest(generation, newest), "
         "revision = greatest(revision, newest_revision), feedback = greatest(feedback, newest_feedback) "
-        "WHERE id = node_id AND alive; "
+        "WHERE id = node_id AND alive AND commits = known; "
         "IF NOT FOUND THEN RAISE EXCEPTION 'stale epoch' USING ERRCODE = 'FE001'; END IF; END $$",
         "CREATE FUNCTION refuse_update() RETURNS trigger LANGUAGE plpgsql "
         "AS $$ BEGIN RAISE EXCEPTION 'append-only'; END $$",

@@ -95,7 +95,7 @@ class Node:
 
     def open(self) -> None:
         """As the service does it."""
-        self.store = SqliteStore(self.config.store.path)
+        self.store = SqliteStore(self.config.store.file)
         erase_again(Household(self.config.store.masters, self.config.tenants), self.store, self.now)
         self.household = Household(self.config.store.masters, self.config.tenants)
         self._epoch = self.household.fill(self.store.load())
@@ -161,7 +161,7 @@ class Node:
 
     @property
     def database(self) -> Path:
-        return self.config.store.path
+        return self.config.store.file
 
     def backup(self, name: str) -> Path:
         return self.folder / name

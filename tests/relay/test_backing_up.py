@@ -88,7 +88,7 @@ def test_a_folder_that_is_not_there_is_named(config: Config, tmp_path: Path) -> 
 
 
 def test_a_damaged_database_makes_no_backup(config: Config, tmp_path: Path) -> None:
-    with config.store.path.open("r+b") as file:
+    with config.store.file.open("r+b") as file:
         file.seek(2 * 2048)
         file.write(bytes(20 * 2048))
     with pytest.raises((CannotBackUp, StoreError), match="damaged"):
@@ -98,9 +98,9 @@ def test_a_damaged_database_makes_no_backup(config: Config, tmp_path: Path) -> N
 
 def test_an_older_database_stays_as_old_as_it_is(tmp_path: Path) -> None:
     config = config_of(tmp_path)
-    SqliteStore(config.store.path, migrations=MIGRATIONS[:4]).close()
+    SqliteStore(config.store.file, migrations=MIGRATIONS[:4]).close()
     assert back_up(config, tmp_path / "monday", NOON).version == 4
-    assert sql(config.store.path, "PRAGMA user_version") == [(4,)]
+    assert sql(config.store.file, "PRAGMA user_version") == [(4,)]
 
 
 # --- while one runs
@@ -117,7 +117,7 @@ async def serving(config: Config, server: Server) -> AsyncIterator[None]:
 
 def control_of(config: Config) -> Server:
     """What the control socket of a relay does for a backup."""
-    copier = Copier(config.store.path, lambda: NOON + 7, pause=0, spare=0)
+    copier = Copier(config.store.file, lambda: NOON + 7, pause=0, spare=0)
 
     async def answer(request: Request) -> Response:
         assert (request.method, request.target) == (b"POST", b"/backup")
@@ -129,13 +129,13 @@ def control_of(config: Config) -> Server:
 @pytest.mark.processes
 async def test_a_relay_that_runs_makes_the_copy(config: Config, tmp_path: Path) -> None:
     target = tmp_path / "monday"
-    with closing(SqliteStore(config.store.path)):
+    with closing(SqliteStore(config.store.file)):
         async with serving(config, control_of(config)):
             contents = await trio.to_thread.run_sync(back_up, config, target, NOON)
     assert (contents.at, contents.people) == (NOON + 7, 2)
     assert files(tmp_path) == {"monday"}
     assert target.stat().st_mode & 0o777 == 0o600
-    assert not beside(config.store.path).exists()
+    assert not beside(config.store.file).exists()
 
 
 @pytest.mark.processes
@@ -143,7 +143,7 @@ async def test_what_the_relay_says_is_passed_on(config: Config, tmp_path: Path) 
     async def answer(_request: Request) -> Response:
         return problem("unavailable", "the disk is full")
 
-    held = lock(config.store.path)
+    held = lock(config.store.file)
     async with serving(config, Server(answer, refusal, Limits())):
         with pytest.raises(CannotBackUp, match=r"^the disk is full$"):
             await trio.to_thread.run_sync(back_up, config, tmp_path / "monday", NOON)
@@ -156,7 +156,7 @@ async def test_a_copy_that_another_has_taken_is_missed(config: Config, tmp_path:
     async def answer(_request: Request) -> Response:
         return Response(200, b'{"at":1}')
 
-    held = lock(config.store.path)
+    held = lock(config.store.file)
     async with serving(config, Server(answer, refusal, Limits())):
         with pytest.raises(CannotBackUp, match=r"relay\.db\.copy: is gone; is another backup under way\?$"):
             await trio.to_thread.run_sync(back_up, config, tmp_path / "monday", NOON)
@@ -165,7 +165,7 @@ async def test_a_copy_that_another_has_taken_is_missed(config: Config, tmp_path:
 
 
 def test_a_relay_that_does_not_answer_is_named(config: Config, tmp_path: Path) -> None:
-    held = lock(config.store.path)
+    held = lock(config.store.file)
     for one in (config, replace(config, control=None)):
         with pytest.raises(CannotBackUp, match=r"but the database is in use$"):
             back_up(one, tmp_path / "monday", NOON)
@@ -176,10 +176,10 @@ def test_a_relay_that_does_not_answer_is_named(config: Config, tmp_path: Path) -
 @pytest.mark.processes
 async def test_a_full_disk_at_the_target_leaves_nothing_there_and_nothing_here(config: Config, tmp_path: Path) -> None:
     """The copy was made, and could not be taken away."""
-    held = lock(config.store.path)
+    held = lock(config.store.file)
 
     async def answer(_request: Request) -> Response:
-        os.rename(tmp_path / "copy", beside(config.store.path))
+        os.rename(tmp_path / "copy", beside(config.store.file))
         return Response(200, b'{"at":1}')
 
     def limited() -> None:
@@ -187,9 +187,9 @@ async def test_a_full_disk_at_the_target_leaves_nothing_there_and_nothing_here(c
             back_up(config, tmp_path / "monday", NOON)
 
     async with serving(config, Server(answer, refusal, Limits())):
-        shutil.copyfile(config.store.path, tmp_path / "copy")
+        shutil.copyfile(config.store.file, tmp_path / "copy")
         with pytest.raises(OSError, match="File too large"):
             await trio.to_thread.run_sync(limited)
     os.close(held)
     assert files(tmp_path) == set()
-    assert not beside(config.store.path).exists()
+    assert not beside(config.store.file).exists()

@@ -330,7 +330,7 @@ A_CERTIFICATE = "tenants[0].apps[0].ca_file"
     [
         # unknown keys, at every level
         ("stores", {}, "is not known here; known are door, ops, shutdown, store, tenants, web"),
-        ("store.paht", "x", "is not known here; known are key_file, path"),
+        ("store.paht", "x", "is not known here; known are key_file, password_file, path, postgresql"),
         ("door.port", 80, "is not known here; known are listen, max_body_bytes, max_connections"),
         ("ops.port", 80, "is not known here; known are listen, socket"),
         ("shutdown.grace", 1, "is not known here; known are grace_seconds"),
@@ -344,7 +344,7 @@ A_CERTIFICATE = "tenants[0].apps[0].ca_file"
         ("tenants[0].classes[0].prio", 1, "is not known here; known are cancellable, deadline_seconds, life_seconds, "
          "name, pierces, rate_per_hour, reasons, recipients, renew_seconds, roles, scope"),
         # missing
-        ("store.path", GONE, "is missing"),
+        ("store.path", GONE, "is missing, and so is postgresql; one of them says where the store is"),
         ("store.key_file", GONE, "is missing"),
         ("tenants[0].name", GONE, "is missing"),
         ("tenants[0].keys[0].id", GONE, "is missing"),

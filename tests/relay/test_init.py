@@ -32,6 +32,7 @@ from relay.simulators.oauth import Account, account_file
 from tests.e2e.processes import free_port, running
 
 UNKNOWN = "what-nobody-knows"
+IN_PLACE_OF_PATH = ("postgresql", "password_file")
 PHONE = "aaaa-phone-000000000:APA91b" + "Zz0_-" * 20
 
 
@@ -59,8 +60,11 @@ def example(folder: Path) -> str:
 
 
 def complete(folder: Path) -> dict[str, Any]:
-    """The example with everything that is commented out: such lines have no space after the #."""
-    return tomllib.loads(re.sub(r"^#(?=\S)", "", example(folder), flags=re.MULTILINE))
+    """The example with everything that is commented out: such lines have no space after the #. Its store is a file."""
+    found = tomllib.loads(re.sub(r"^#(?=\S)", "", example(folder), flags=re.MULTILINE))
+    for name in IN_PLACE_OF_PATH:
+        del found["store"][name]
+    return found
 
 
 def tables(content: dict[str, Any], path: str = "") -> list[tuple[str, dict[str, Any]]]:
@@ -111,6 +115,8 @@ def test_the_example_holds_every_key_that_the_reader_knows(made: Path) -> None:
         missing = set(known[f"{path}.{UNKNOWN}".lstrip(".")]) - table.keys()
         if table.get("pierces") is False:
             missing -= piercing  # the reader does not take these there
+        if path == "store":
+            missing -= set(IN_PLACE_OF_PATH)  # nor these beside the file
         assert not missing, f"{path} of the example"
 
 
@@ -134,6 +140,16 @@ def test_what_is_commented_out_is_the_default(made: Path) -> None:
         return replace(config, tenants=(replace(tenant, apps=tuple(apps)),), web=None)
 
     assert without_overrides(examine(complete(made), made)) == read(made / "feierabend.toml")
+
+
+def test_the_other_store_of_the_example_is_good_too(made: Path) -> None:
+    text = re.sub(r"^path = ", "#path = ", example(made), flags=re.MULTILINE)
+    (made / "feierabend.toml").write_text(put_in_force(text, **dict.fromkeys(IN_PLACE_OF_PATH, "")))
+    (made / "database-password").touch(0o600)
+    (made / "database-password").write_text("s3cret\n")
+    store = read(made / "feierabend.toml").store
+    assert store.path is None
+    assert str(store.postgresql) == "db.example.org:5432"
 
 
 def test_every_key_is_explained_where_it_stands_first(made: Path) -> None:
@@ -304,8 +320,11 @@ def test_the_relay_needs_no_memory_that_is_written_and_executed() -> None:
 
 
 def put_in_force(text: str, **values: str) -> str:
-    """Take the # away from keys, and give each occurrence its value, in order."""
+    """Take the # away from keys, and give each occurrence its value, in order; "": the one it has."""
     for name, told in values.items():
+        if not told:
+            text, count = re.subn(rf"^#(?={name} = )", "", text, count=1, flags=re.MULTILINE)
+            assert count == 1, name
         for value in told.split():
             text, count = re.subn(rf"^#{name} = .*$", f"{name} = {value}", text, count=1, flags=re.MULTILINE)
             assert count == 1, name

@@ -119,7 +119,7 @@ def test_a_commit_under_way_is_waited_for_and_none_comes_after(
     epoch = first.load().epoch
     expire(database)
     with ThreadPoolExecutor(1) as thread, sql(database) as db:
-        db.execute("SELECT hold(%s, 7, 0, 0)", (epoch,))
+        db.execute("SELECT hold(%s, 0, 7, 0, 0)", (epoch,))
         entered = thread.submit(second.enter)
         with pytest.raises(TimeoutError):
             entered.result(HANGING)
