@@ -25,6 +25,7 @@ from pyfcm.errors import (
 )
 
 from relay import serving
+from relay.clock import WallClock
 from relay.config_file import read
 from relay.core import verdicts
 from relay.core.verdicts import Action
