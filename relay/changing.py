@@ -32,7 +32,9 @@ T = TypeVar("T")
 class Writer(Protocol):
     """The journal, as far as it is needed here."""
 
-    async def edit(self, tenant: Tenant, draw: Callable[[Draft], T], *, weight: int = 1) -> T: ...
+    async def edit(
+        self, tenant: Tenant, draw: Callable[[Draft], T], *, about: UserKey | None = None, weight: int = 1
+    ) -> T: ...
 
 
 async def change_rest(
@@ -58,7 +60,7 @@ async def change_rest(
         version = editing.change_rest(draft, tenant, user, if_match, lambda sealed: changed(draft.now, sealed))
         return RestChanged(version, draft.now)
 
-    done = await writer.edit(tenant, draw, weight=WEIGHT)
+    done = await writer.edit(tenant, draw, about=user, weight=WEIGHT)
     if faults:
         raise faults[0]
     return done

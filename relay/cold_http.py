@@ -34,3 +34,24 @@ def form_poster(ca_file: Path | None, dated: Callable[[str], None] = lambda _: N
         return response.status_code, response.content
 
     return post
+
+
+class Asker:
+    """Posts to other nodes over connections that are kept. Used as a context."""
+
+    def __init__(self) -> None:
+        self._client = httpx.AsyncClient(trust_env=False, timeout=None)
+
+    async def __aenter__(self) -> Asker:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.aclose()
+
+    async def post(self, address: str, body: bytes) -> tuple[int, bytes]:
+        """(status, body). Raises OSError when there is no answer."""
+        try:
+            response = await self._client.post(f"http://{address}/", content=body)
+        except httpx.HTTPError as error:
+            raise OSError(type(error).__name__) from None
+        return response.status_code, response.content

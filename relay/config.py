@@ -14,6 +14,10 @@
     [shutdown]
     grace_seconds = 10
 
+    [nodes]                           # of several that share a database: where this one is asked by the others
+    listen = "127.0.0.1:8090"
+    address = "10.0.0.2:8090"         # how they reach it; where it listens if not given
+
     [web]                             # the officers' door: relay/config_web.py
     base_url = "https://ruhe.example.org"
 
@@ -140,6 +144,13 @@ class StoreConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class NodesConfig:
+    listen: Address
+    address: str | None
+    """`host:port` by which the others reach it; None: where it listens."""
+
+
+@dataclass(frozen=True, slots=True)
 class DoorConfig:
     listen: tuple[Address, ...]
     max_connections: int
@@ -257,3 +268,5 @@ class Config:
     """The socket for `feierabend hold` and the like; None: there is none."""
     web: WebConfig | None = None
     """None: there is no officers' door."""
+    nodes: NodesConfig | None = None
+    """Where the others ask this node; only with PostgreSQL."""

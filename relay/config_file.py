@@ -24,6 +24,7 @@ from relay.config import (
     DoorConfig,
     FcmAppConfig,
     KeyConfig,
+    NodesConfig,
     TenantConfig,
     WebConfig,
 )
@@ -108,7 +109,20 @@ def _config(root: Table, folder: Path, name: str) -> Config | None:
         ops_table.fault("socket", "is the one of the officers' door")
     if store is None or None in tenants:
         return None
-    return Config(store, door, ops, grace, named, control, web)
+    nodes = _nodes(root, (*door.listen, *ops)) if store.postgresql is not None or root.has("nodes") else None
+    if nodes is not None and store.postgresql is None:
+        root.table("nodes").fault("listen", "belongs to a store in PostgreSQL; a file has one node")
+    return Config(store, door, ops, grace, named, control, web, nodes)
+
+
+def _nodes(root: Table, taken: tuple[Address, ...]) -> NodesConfig:
+    table = root.table("nodes")
+    listen = Address(*table.get("listen", an_address, ("127.0.0.1", 8090)))
+    address = table.get("address", an_address, None, required=False)
+    table.done()
+    if listen.port and listen in taken:
+        table.fault("listen", f"is {listen}, which is another door's")
+    return NodesConfig(listen, str(Address(*address)) if address else None)
 
 
 def _web(

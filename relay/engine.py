@@ -12,18 +12,20 @@ import trio
 
 from relay.changing import change_rest
 from relay.core import admitting, editing, explaining, foretelling, receipts, settling, trying
+from relay.core.abroad import Moved
 from relay.core.admitting import Admission
 from relay.core.batch import Bypass, Feedback
 from relay.core.devices import Device, Registration
 from relay.core.draft import Draft
 from relay.core.editing import Replaced
-from relay.core.errors import CursorExpired, NotAdmitted, NotFound, Overloaded, RelayError, Unavailable
+from relay.core.errors import CursorExpired, Elsewhere, NotAdmitted, NotFound, Overloaded, RelayError, Unavailable
 from relay.core.events import Accepted, Event, EventClass, Request
 from relay.core.foretelling import Leaving
 from relay.core.gate import RestTable
+from relay.core.partitions import part_of
 from relay.core.passes import OWN, Look, Pass, PassKind, Visit
 from relay.core.people import People, Person
-from relay.core.private import DeviceKey, PassKey, Private, ReceiptKey, UserKey
+from relay.core.private import DeviceKey, PassKey, Private, ReceiptKey, TokenHash, UserKey
 from relay.core.receipts import Totals
 from relay.core.records import Records
 from relay.core.seal import SealBroken
@@ -50,12 +52,15 @@ from relay.doors.port import (
     TrialFacts,
 )
 from relay.journal import Journal
+from relay.neighbours import Neighbours
 from relay.trial_facts import trial_facts
 
 MOST_BYPASSES: Final = 200
 """Records of what pierced somebody's rest; more are some a day, for three months."""
 MOST_FEEDBACK: Final = 500
 """Devices of one answer."""
+LOOK_EVERY: Final = 1.0
+"""Seconds after which is looked whether another node has told something to the backend."""
 MOST_VISITS: Final = 100
 """Of one answer."""
 MOST_KEPT: Final = 100_000
@@ -72,8 +77,16 @@ class RelayEngine:
     """The inside of the doors."""
 
     def __init__(
-        self, journal: Journal, people: People, records: Mapping[str, Records], tables: Tables, lanes: Lanes
+        self,
+        journal: Journal,
+        people: People,
+        records: Mapping[str, Records],
+        tables: Tables,
+        lanes: Lanes,
+        neighbours: Neighbours | None = None,
     ) -> None:
+        """`neighbours`: the other nodes; None: there is none."""
+        self._neighbours = neighbours
         self._journal = journal
         self._people = people
         self._records = records
@@ -87,7 +100,26 @@ class RelayEngine:
         self._journal.knock(tenant)
 
     async def accept(self, tenant: Tenant, events: Sequence[Event], request: Request | None) -> Accepted:
-        return await self._journal.accept(tenant, events, request)
+        if self._neighbours is None:
+            return await self._journal.accept(tenant, events, request)
+        return await self._accept(self._neighbours, tenant, events, request)
+
+    async def _accept(
+        self, neighbours: Neighbours, tenant: Tenant, events: Sequence[Event], request: Request | None
+    ) -> Accepted:
+        """What is for people of other nodes is posted for them (core/abroad.py)."""
+        people = self._people
+        if request is not None and request.key not in people.remembered:
+            known = await neighbours.remembered(request.key)
+            if known is not None:
+                people.remembered[request.key] = known
+        while True:
+            strangers = {user for event in events for user in event.users if user not in people.by_key}
+            abroad = await neighbours.devices_of([user for user in strangers if not people.owns(user)])
+            try:
+                return await self._journal.accept(tenant, events, request, abroad)
+            except Moved:
+                continue
 
     async def seen(
         self, tenant: Tenant, marks: Sequence[tuple[UserKey, float]], active: Mapping[UserKey, float] = NOBODY
@@ -112,7 +144,8 @@ class RelayEngine:
                 return Told(self._opened(tenant, records), records[-1].seq)
             if self._draining or trio.current_time() >= deadline:
                 return Told((), after)
-            with trio.move_on_at(deadline):
+            look = deadline if self._neighbours is None else min(deadline, trio.current_time() + LOOK_EVERY)
+            with trio.move_on_at(look):
                 await told.wait()
 
     def drain(self) -> None:
@@ -130,24 +163,64 @@ class RelayEngine:
             opened.append(Parted(r.seq, user, device, r.parting, r.reason, r.at))
         return opened
 
-    def alarm(self, tenant: Tenant, receipt: ReceiptKey, now: float) -> Totals:
-        return receipts.totals(self._people, tenant, receipt, now)
+    async def alarm(self, tenant: Tenant, receipt: ReceiptKey, now: float) -> Totals:
+        together = None if self._neighbours is None else await self._neighbours.receipt(receipt)
+        return receipts.totals(self._people, tenant, receipt, now, together)
 
     async def delete_user(self, tenant: Tenant, user: UserKey) -> None:
-        await self._journal.edit(tenant, lambda draft: editing.delete_user(draft, tenant, user))
+        await self._journal.edit(tenant, lambda draft: editing.delete_user(draft, tenant, user), about=user)
 
     async def put_device(self, tenant: Tenant, registration: Registration) -> Registered:
-        def put(draft: Draft) -> tuple[bool, int]:
-            return editing.put_device(draft, tenant, registration)
+        self._at_home(registration.user)
+        holders = await self._holders([registration.token_hash])
 
-        return Registered(*await self._journal.edit(tenant, put))
+        def put(draft: Draft) -> tuple[bool, int]:
+            return editing.put_device(draft, tenant, registration, holders)
+
+        return Registered(*await self._journal.edit(tenant, put, about=registration.user))
 
     async def put_devices(self, tenant: Tenant, listed: Mapping[UserKey, Sequence[Registration]]) -> Replaced:
+        """Of other nodes' people there, one partition after the other: all or none holds for each of them."""
+        neighbours = self._neighbours
+        done = Replaced(0, 0, 0)
+        parts: dict[int | None, dict[UserKey, Sequence[Registration]]] = {}
+        for user, registrations in listed.items():
+            part = None if self._people.owns(user) else part_of(user)
+            parts.setdefault(part, {})[user] = registrations
+        for part, some in parts.items():
+            try:
+                if part is None or neighbours is None:
+                    more = await self.put_devices_here(tenant, some)
+                else:
+                    more = await neighbours.put_devices(tenant, some)
+            except Elsewhere:  # moved meanwhile
+                more = await self.put_devices(tenant, some)
+            done = Replaced(*map(sum, zip(done, more, strict=True)))
+        return done
+
+    async def put_devices_here(self, tenant: Tenant, listed: Mapping[UserKey, Sequence[Registration]]) -> Replaced:
+        """Raises Elsewhere when one of them is another node's."""
         weight = 1 + sum(map(len, listed.values()))
-        return await self._journal.edit(tenant, lambda draft: editing.put_devices(draft, tenant, listed), weight=weight)
+        holders = await self._holders([r.token_hash for registrations in listed.values() for r in registrations])
+
+        def put(draft: Draft) -> Replaced:
+            for user in listed:
+                if not draft.people.owns(user):
+                    raise Elsewhere(user)
+            return editing.put_devices(draft, tenant, listed, holders)
+
+        return await self._journal.edit(tenant, put, weight=weight)
+
+    async def _holders(self, tokens: Sequence[TokenHash]) -> editing.Holders:
+        return editing.NOBODY if self._neighbours is None else await self._neighbours.holders_of(tokens)
+
+    def _at_home(self, user: UserKey) -> None:
+        """Raises Elsewhere."""
+        if not self._people.owns(user):
+            raise Elsewhere(user)
 
     async def delete_device(self, tenant: Tenant, user: UserKey, device: DeviceKey) -> None:
-        await self._journal.edit(tenant, lambda draft: editing.delete_device(draft, tenant, user, device))
+        await self._journal.edit(tenant, lambda draft: editing.delete_device(draft, tenant, user, device), about=user)
 
     def device(self, tenant: Tenant, user: UserKey, device: DeviceKey) -> DeviceFacts:
         found = self._person(tenant, user).devices.get(device)
@@ -164,7 +237,7 @@ class RelayEngine:
             created = draft.rest(user) is None
             return RestKept(created, editing.put_rest(draft, tenant, user, sealed_id, sealed, if_match))
 
-        return await self._journal.edit(tenant, put)
+        return await self._journal.edit(tenant, put, about=user)
 
     def rest(self, tenant: Tenant, user: UserKey) -> RestDocument:
         record = self._person(tenant, user).rest
@@ -173,21 +246,22 @@ class RelayEngine:
         return RestDocument(self._records[tenant.name].open_rest(user, record.sealed), record.version)
 
     async def delete_rest(self, tenant: Tenant, user: UserKey, if_match: IfMatch) -> None:
-        await self._journal.edit(tenant, lambda draft: editing.delete_rest(draft, tenant, user, if_match))
+        await self._journal.edit(tenant, lambda draft: editing.delete_rest(draft, tenant, user, if_match), about=user)
 
     # --- who may see it
 
     async def issue(self, tenant: Tenant, user: UserKey, kind: PassKind, secret: Private) -> None:
         key = self._pass_key(tenant, user, kind, secret)
-        await self._journal.edit(tenant, lambda draft: admitting.issue(draft, tenant, user, kind, key))
+        await self._journal.edit(tenant, lambda draft: admitting.issue(draft, tenant, user, kind, key), about=user)
 
     async def redeem(self, link: Private, given: Private, kind: PassKind = PassKind.TOKEN) -> None:
         found = self._shown(PassKind.LINK, link)
         if found is None:
+            await self._search((PassKind.LINK,), link)
             raise NotAdmitted(PassKind.LINK)
-        tenant, key, _ = found
+        tenant, key, shown = found
         made = tenant.pseudonyms.pass_key(kind, given.reveal())
-        await self._journal.edit(tenant, lambda draft: admitting.redeem(draft, key, made, kind))
+        await self._journal.edit(tenant, lambda draft: admitting.redeem(draft, key, made, kind), about=shown.user)
 
     async def begin(self, tenant: str, user: Private, session: Private) -> None:
         found = self._people.tenants.get(tenant)
@@ -199,7 +273,7 @@ class RelayEngine:
             raise NotAdmitted(PassKind.LINK) from None
 
     async def end(self, tenant: Tenant, user: UserKey, kind: PassKind, key: PassKey | None = None) -> None:
-        await self._journal.edit(tenant, lambda draft: admitting.end(draft, user, kind, key))
+        await self._journal.edit(tenant, lambda draft: admitting.end(draft, user, kind, key), about=user)
 
     def officer(self, token: Private, now: float) -> Officer | None:
         passes = self._people.passes
@@ -213,6 +287,19 @@ class RelayEngine:
             passes.use(key, now)
             return Officer(tenant, shown.user, key, kind)
         return None
+
+    async def search(self, token: Private) -> None:
+        await self._search(OWN, token)
+
+    async def _search(self, kinds: Sequence[PassKind], secret: Private) -> None:
+        """Raises Elsewhere when a pass that is not known here is one at another node."""
+        if self._neighbours is None:
+            return
+        tenants = self._people.tenants.values()
+        keys = [tenant.pseudonyms.pass_key(kind, secret.reveal()) for tenant in tenants for kind in kinds]
+        user = await self._neighbours.owner_of(keys)
+        if user is not None and not self._people.owns(user):
+            raise Elsewhere(user)
 
     def passes(self, officer: Officer, now: float) -> Sequence[PassFacts]:
         return [known for known in self._passes(officer.user, now, officer.token) if known.kind in OWN]
@@ -228,7 +315,9 @@ class RelayEngine:
         return sorted(facts, key=lambda known: (-known.begun_at, -known.used_at))
 
     async def end_others(self, officer: Officer) -> None:
-        await self._journal.edit(officer.tenant, lambda draft: admitting.end_others(draft, officer.user, officer.token))
+        await self._journal.edit(
+            officer.tenant, lambda draft: admitting.end_others(draft, officer.user, officer.token), about=officer.user
+        )
 
     async def note_uses(self) -> None:
         """Write down when passes were used last, some at a time. What cannot be written now is written next time."""
@@ -246,7 +335,7 @@ class RelayEngine:
     async def visit(self, tenant: Tenant, user: UserKey, code: Private, key_id: str, look: Look) -> None:
         key = self._pass_key(tenant, user, PassKind.SUPPORT, code)
         admission = await self._journal.edit(
-            tenant, lambda draft: admitting.visit(draft, tenant, user, key, key_id, look)
+            tenant, lambda draft: admitting.visit(draft, tenant, user, key, key_id, look), about=user
         )
         if admission is Admission.ADMITTED:
             log.info("support_code_used", tenant=tenant.name, caller=key_id, what=look.value)
@@ -284,7 +373,9 @@ class RelayEngine:
         recipients = self._records[tenant.name].seal_recipients([user])
         trials.admit(user, now)
         try:
-            return await self._journal.edit(tenant, lambda draft: trying.begin(draft, tenant, user, recipients))
+            return await self._journal.edit(
+                tenant, lambda draft: trying.begin(draft, tenant, user, recipients), about=user
+            )
         except RelayError:
             trials.forgive(user, now)
             raise
@@ -297,6 +388,7 @@ class RelayEngine:
         return trial_facts(person, trial, self._records[person.tenant.name], self._lanes, now)
 
     def condition(self, tenant: Tenant, user: UserKey, now: float) -> Condition:
+        self._at_home(user)
         person = self._people.by_key.get(user)
         found = person.devices.values() if person is not None and person.tenant is tenant else ()
         devices = sorted(
@@ -336,10 +428,11 @@ class RelayEngine:
         return await change_rest(self._journal, self._records[tenant.name], tenant, user, change, if_match)
 
     async def delete_own(self, tenant: Tenant, user: UserKey, if_match: IfMatch) -> None:
-        await self._journal.edit(tenant, lambda draft: editing.delete_own(draft, tenant, user, if_match))
+        await self._journal.edit(tenant, lambda draft: editing.delete_own(draft, tenant, user, if_match), about=user)
         self._people.trials.drop(user)
 
     def wakes(self, tenant: Tenant, user: UserKey, now: float) -> Mapping[str, str]:
+        self._at_home(user)
         person = self._people.by_key.get(user)
         table = self._tables(person, now) if person is not None and person.tenant is tenant else None
         return {} if table is None else table.wakes
@@ -372,6 +465,7 @@ class RelayEngine:
         return tenant.pseudonyms.pass_key(kind, secret.reveal(), user if kind is PassKind.SUPPORT else b"")
 
     def _person(self, tenant: Tenant, user: UserKey) -> Person:
+        self._at_home(user)
         person = self._people.by_key.get(user)
         if person is None or person.tenant is not tenant:
             raise NotFound("no such user")

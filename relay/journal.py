@@ -17,15 +17,17 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Protocol, TypeVar
 
 import trio
 
 from relay.clock import Clock
-from relay.core import accepting, settling
-from relay.core.batch import Batch, Bypass, Feedback
+from relay.core import accepting, fetching, settling
+from relay.core.abroad import Abroad
+from relay.core.batch import Batch, Bypass, Feedback, Fetched
 from relay.core.draft import Draft
-from relay.core.errors import Overloaded, Unavailable
+from relay.core.errors import Elsewhere, Overloaded, Unavailable
 from relay.core.events import Accepted, Event, Request
 from relay.core.flight import Flight, Settlement
 from relay.core.halts import Act
@@ -156,14 +158,16 @@ class Journal:
         """Before a request, no alarm, is read. Raises Overloaded when that would be in vain."""
         self._waiting.knock(tenant.name, trio.current_time())
 
-    async def accept(self, tenant: Tenant, events: Sequence[Event], request: Request | None) -> Accepted:
-        """Take events; return after the commit. Raises IdempotencyMismatch, Overloaded, Unavailable."""
+    async def accept(
+        self, tenant: Tenant, events: Sequence[Event], request: Request | None, abroad: Abroad | None = None
+    ) -> Accepted:
+        """Take events; return after the commit. Raises IdempotencyMismatch, Moved, Overloaded, Unavailable."""
         weight = 1 + sum(len(event.users) for event in events)
         urgent = any(event.event_class.is_urgent for event in events)
         if request is not None and len(self.people.remembered) >= MAX_REMEMBERED * (2 if urgent else 1):
             raise Overloaded(retry_after=60)
         operation = Operation(
-            tenant.name, lambda draft: accepting.accept(draft, tenant, events, request), weight, is_edit=False
+            tenant.name, lambda draft: accepting.accept(draft, tenant, events, request, abroad), weight, is_edit=False
         )
         return await self._committed(operation, urgent=urgent)
 
@@ -173,9 +177,33 @@ class Journal:
         """Cancel what the users have read. Raises Overloaded, Unavailable."""
         await self.edit(tenant, lambda draft: settling.seen(draft, tenant, marks, active), weight=len(marks))
 
-    async def edit(self, tenant: Tenant, draw: Callable[[Draft], T], *, weight: int = 1) -> T:
-        """Draft and commit one edit; return its result. Raises what `draw` raises, Overloaded, Unavailable."""
-        return await self._committed(Operation(tenant.name, draw, weight, is_edit=True), urgent=False)
+    async def edit(
+        self, tenant: Tenant, draw: Callable[[Draft], T], *, about: UserKey | None = None, weight: int = 1
+    ) -> T:
+        """Draft and commit one edit; return its result. Raises what `draw` raises, Overloaded, Unavailable.
+
+        `about`: whom it is about; Elsewhere is raised if another node has that person when its turn comes.
+        """
+
+        def at_home(draft: Draft) -> T:
+            if about is not None and not draft.people.owns(about):
+                raise Elsewhere(about)
+            return draw(draft)
+
+        return await self._committed(Operation(tenant.name, at_home, weight, is_edit=True), urgent=False)
+
+    async def fetch(self, fetched: Sequence[Fetched]) -> int:
+        """Take what other nodes have posted for our people; how many. Raises Unavailable."""
+        draw = partial(fetching.fetch, fetched=fetched)
+        return await self._committed(Operation("", draw, len(fetched), is_edit=True), urgent=True)
+
+    async def release(self, parts: frozenset[int]) -> None:
+        """Let another node have these partitions: what was drafted before is in that commit, or in an earlier one."""
+
+        def draw(draft: Draft) -> None:
+            draft.batch.released |= parts & draft.people.owned
+
+        await self._committed(Operation("", draw, 1, is_edit=True), urgent=True)
 
     async def operate(self, draw: Callable[[Draft], T]) -> T:
         """Draft and commit what an operator does; it overtakes what waits. Raises as `edit` does."""

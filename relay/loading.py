@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 
 import structlog
@@ -33,9 +33,9 @@ class Household:
     """Tenants, and what belongs to all their people: names, seals, the working set, compiled rest. Empty at first."""
 
     def __init__(self, masters: MasterKeys, tenants: Sequence[TenantConfig]) -> None:
-        root, seals = masters.keys[masters.first], Seals(masters.keys, masters.current)
+        root, self.seals = masters.keys[masters.first], Seals(masters.keys, masters.current)
         self.tenants = {tenant.name: _tenant(tenant, Pseudonyms(root, tenant.name)) for tenant in tenants}
-        self.records = {name: Records(seals, name) for name in self.tenants}
+        self.records = {name: Records(self.seals, name) for name in self.tenants}
         self.people = People(self.tenants)
         self.tables = Tables(
             lambda tenant, key, sealed: self.records[tenant.name].open_rest(key, sealed),
@@ -46,14 +46,18 @@ class Household:
     def fill(self, loaded: Loaded) -> int:
         """Take in what a store holds; return the epoch to write under. Raises StoreMismatch, also for other keys."""
         epoch = restore(self.people, loaded)
-        for person in islice(self.people.by_key.values(), 1):
+        self.check(self.people.by_key.values())
+        return epoch
+
+    def check(self, people: Iterable[Person]) -> None:
+        """Whether these people are named and sealed with our keys. Raises StoreMismatch."""
+        for person in islice(people, 1):
             try:
                 user = self.records[person.tenant.name].open_user(person.key, person.sealed_id)
             except SealBroken:
                 raise StoreMismatch("the master key file does not hold the key this database is sealed with") from None
             if person.tenant.pseudonyms.user(user.reveal()) != person.key:
                 raise StoreMismatch("the first master key is not the one this database names people by")
-        return epoch
 
 
 def _tenant(config: TenantConfig, pseudonyms: Pseudonyms) -> Tenant:
@@ -102,6 +106,20 @@ def restore(people: People, loaded: Loaded) -> int:
     people.generation, people.revision = loaded.generation, loaded.revision
     people.feedback_seq = loaded.feedback_seq
     return loaded.epoch
+
+
+def adopt(people: People, loaded: Loaded, parts: frozenset[int]) -> list[Person]:
+    """Take in the people of partitions that have become ours; who they are. Raises StoreMismatch."""
+    beside = People(people.tenants)
+    restore(beside, loaded)
+    people.by_key.update(beside.by_key)
+    people.tokens.update(beside.tokens)
+    people.passes.update(beside.passes.by_key)
+    people.generation = max(people.generation, loaded.generation)
+    people.revision = max(people.revision, loaded.revision)
+    people.feedback_seq = max(people.feedback_seq, loaded.feedback_seq)
+    people.owned |= parts
+    return list(beside.by_key.values())
 
 
 def bring_back(people: People, now: float) -> None:

@@ -64,12 +64,16 @@ from relay.lanes.provider import Provider
 from relay.lanes.quota import Quota
 from relay.lanes.skew import Skew
 from relay.lanes.watching import Watched
-from relay.loading import Household, bring_back
+from relay.loading import Household, adopt, bring_back
+from relay.membership import Circle, Membership
+from relay.neighbours import Here, Neighbours, NodeDoor
 from relay.ops.control import Control
 from relay.ops.copier import Copier
 from relay.ops.door import Destination, Ops
 from relay.ops.metrics import Sources
-from relay.store.port import Store
+from relay.post_office import PostOffice
+from relay.sharing import Sharing
+from relay.store.port import Loaded, Store
 from relay.trust import Trust
 from relay.web import COMMAND, Web
 from relay.wire import connect as connect_tls
@@ -89,6 +93,8 @@ WEB_CONNECTIONS: Final = 200
 """Of the officers' door at a time: it uses fewer, over and over."""
 NOTE_EVERY: Final = 300.0
 """Seconds of use that a restart takes from a session, at most, when it comes without a drain."""
+NODE_OVERHEAD: Final = 64 * 1024
+"""Bytes that a request has more where one node sends it to another."""
 PURGE_EVERY: Final = 3600.0
 PURGE_LIMIT: Final = 10_000
 """Records of each kind removed at a time."""
@@ -131,6 +137,50 @@ def fill(config: Config, store: Store) -> Filled:
     return household, household.fill(store.load())
 
 
+class Shared:
+    """What a node has that shares its store with others (relay/membership.py)."""
+
+    def __init__(self, relay: Relay, sharing: Sharing, household: Household) -> None:
+        self._relay = relay
+        self._sharing = sharing
+        self._household = household
+        store, clock = sharing.store, relay.clock
+        circle = Circle(self._adopt, relay.dispatcher.touched, relay.share)
+        self.membership = Membership(
+            relay.people, relay.journal, store, sharing.tenure, clock, circle, sharing.keeper, sharing.loader
+        )
+        self.neighbours = Neighbours(self.membership, store, household.seals, clock, sharing.post, sharing.reader)
+        self.office = PostOffice(relay.people, relay.journal, store, listener=sharing.listener, reader=sharing.reader)
+        sharing.tenure.goes_on = relay.pool.nudge
+        self._door: Server | None = None
+
+    def open(self, here: Here, engine: RelayEngine, limits: Limits) -> None:
+        """What the other nodes ask is answered by these."""
+        relay = self._relay
+        door = NodeDoor(self._household.seals, relay.clock, here, engine, relay.tenants)
+        self._door = Server(door, refusal, replace(limits, body=limits.body + NODE_OVERHEAD))
+
+    def _adopt(self, loaded: Loaded, parts: frozenset[int]) -> Sequence[Person]:
+        people = adopt(self._relay.people, loaded, parts)
+        self._household.check(people)
+        bring_back(self._relay.people, self._relay.clock.now())
+        self._relay.dispatcher.touched([person for person in people if person.slots])
+        self.office.call()
+        return people
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Until cancelled; started when what is ours at the beginning has come."""
+        async with trio.open_nursery() as nursery:
+            if self._door is not None and self._sharing.door is not None:
+                await nursery.start(partial(self._door.run, [CrowdListener(self._sharing.door)]))
+            await nursery.start(self.membership.run)
+            await nursery.start(self.office.run)
+            task_status.started()
+
+    async def retire(self) -> None:
+        await self._sharing.keeper(self._sharing.store.retire)
+
+
 class Relay:
     """All parts of one node, made but not running. `run` starts and stops them."""
 
@@ -142,12 +192,15 @@ class Relay:
         seams: Seams = Seams(),
         filled: Filled | None = None,
         holds: Holds = for_ever,
+        sharing: Sharing | None = None,
     ) -> None:
-        """`filled`: what was read from the store already. `holds`: whether it is still ours (relay/tenure.py)."""
+        """`filled`: what was read from the store already. `holds`: whether it is still ours (relay/tenure.py).
+        `sharing`: with other nodes; people come by membership then.
+        """
         self._config = config
         self._holds = holds
         self._store = store
-        self._clock = clock
+        self._clock = self.clock = clock
         rng = seams.rng or Random()
         household, epoch = filled or fill(config, store)
         self.tenants, self._records = household.tenants, household.records
@@ -162,19 +215,27 @@ class Relay:
         self.dispatcher = Dispatcher(self.tables, clock, self.pool, rng, self._expired)
         self.journal = Journal(
             self.people, store, self.tables, clock,
-            epoch=epoch, executor=seams.executor or in_thread(), reader=seams.executor or in_thread(),
+            epoch=epoch, executor=seams.executor or in_thread(),
+            reader=sharing.reader if sharing is not None else seams.executor or in_thread(),
             applied=self.dispatcher.touched,
         )  # fmt: skip
+        self._quotas: list[Quota] = []
         self._add_lanes(rng, seams)
-        self.engine = RelayEngine(self.journal, self.people, self._records, self.tables, self._lane)
+        self.shared = None if sharing is None else Shared(self, sharing, household)
+        neighbours = None if self.shared is None else self.shared.neighbours
+        self.engine = RelayEngine(self.journal, self.people, self._records, self.tables, self._lane, neighbours)
         door = partial(
             event_door, Keys(_api_keys(config, self.tenants)), self.engine, clock.now,
             lambda tenant: self._records[tenant.name], parse, _log_failure, turns=Turns(),
+            forward=None if neighbours is None else neighbours.forward,
         )  # fmt: skip
         limits = Limits(body=config.door.max_body, connections=config.door.max_connections)
         self.door = Server(door(), refusal, limits)
         vouched = {provider.tenant for provider in config.web.oidc} if config.web is not None else ()
-        self.web_door = Server(door(for_the_web(vouched)), refusal, Limits(body=WEB_BODY, connections=WEB_CONNECTIONS))
+        web_router = door(for_the_web(vouched))
+        self.web_door = Server(web_router, refusal, Limits(body=WEB_BODY, connections=WEB_CONNECTIONS))
+        if self.shared is not None:
+            self.shared.open(web_router.here, self.engine, limits)
         self.web: Web | None = None
         if config.web is not None:
             grace = config.grace_seconds * WEB
@@ -204,6 +265,7 @@ class Relay:
                 if isinstance(app, FcmAppConfig):
                     access = AccessToken(app.account, self._post(app, seams, skew), self._clock, rng)
                     quota = Quota(app.rate_per_minute)
+                    self._quotas.append(quota)
                     provider: Provider = Fcm(app.account.project_id, access, *_address(app))
                 else:
                     token = tokens.of(app.team_id, app.key_id, app.key)
@@ -233,6 +295,11 @@ class Relay:
         if seams.post is not None:
             return seams.post(app)
         return form_poster(app.ca_file, lambda date: skew.heard(date, self._clock.now()))
+
+    def share(self, nodes: int) -> None:
+        """So many send with the same credentials."""
+        for quota in self._quotas:
+            quota.share(nodes)
 
     def _lane(self, tenant: str, app: str) -> LaneCondition | None:
         health = self.pool.health(tenant, app)
@@ -284,6 +351,8 @@ class Relay:
             async with trio.open_nursery() as lanes:
                 await lanes.start(self.pool.run)
                 self.dispatcher.touched(list(self.people.by_key.values()))
+                if self.shared is not None:
+                    await core.start(self.shared.run)
                 async with trio.open_nursery() as doors:
                     door = await listen(doors, self.door, self._config.door.listen)
                     if self._config.web is not None:
@@ -297,6 +366,8 @@ class Relay:
                     log.info("drain_began")
                     began, grace = trio.current_time(), self._config.grace_seconds
                     self.door.drain()
+                    if self.shared is not None:
+                        core.start_soon(self.shared.retire)
                     if self.web is not None:
                         self.web.drain()
                     doors.cancel_scope.deadline = began + grace * DOORS

@@ -1,4 +1,4 @@
-"""Serving: what `feierabend serve` runs. A file has one process; of a database one serves, and others stand by."""
+"""Serving: what `feierabend serve` runs. A file has one process, a database as many nodes as one likes."""
 
 from __future__ import annotations
 
@@ -6,11 +6,17 @@ from contextlib import closing
 
 import trio
 
-from relay import standing_by
 from relay.clock import Clock
-from relay.config import Config
+from relay.cold_http import Asker
+from relay.config import Address, Config
+from relay.core.errors import CannotListen
+from relay.journal import in_thread
+from relay.loading import Household
 from relay.opening import open_database, open_file
 from relay.service import Bound, Relay, Seams
+from relay.sharing import Sharing
+from relay.store.port import SharedStore
+from relay.tenure import Tenure
 
 
 async def run(
@@ -28,7 +34,34 @@ async def run(
     seams = seams or Seams()
     if config.store.postgresql is not None:
         with closing(open_database(config.store.postgresql)) as database:
-            await standing_by.run(config, database, clock, stop, seams, task_status=task_status)
+            await _share(config, database, clock, stop, seams, task_status=task_status)
         return
     with closing(open_file(config, clock.now())) as store:
         await Relay(config, store, clock, seams).run(stop, task_status=task_status)
+
+
+async def _share(
+    config: Config,
+    store: SharedStore,
+    clock: Clock,
+    stop: trio.Event,
+    seams: Seams,
+    *,
+    task_status: trio.TaskStatus[Bound],
+) -> None:
+    """One of the nodes on a database. Raises StaleEpoch when the others have buried it."""
+    nodes = config.nodes
+    assert nodes is not None
+    try:
+        (door,) = await trio.open_tcp_listeners(nodes.listen.port, host=nodes.listen.host)
+    except OSError as error:
+        raise CannotListen(str(nodes.listen), error.strerror or type(error).__name__) from None
+    host, port = door.socket.getsockname()[:2]
+    household = Household(config.store.masters, config.tenants)
+    epoch = household.fill(store.join(nodes.address or str(Address(host, port))))
+    tenure = Tenure(clock)
+    async with Asker() as asker:
+        sharing = Sharing(store, tenure, asker.post, door, in_thread(), in_thread(), in_thread(), in_thread())
+        relay = Relay(config, store, clock, seams, (household, epoch), tenure.holds, sharing)
+        await relay.run(stop, task_status=task_status)
+    store.leave()

@@ -16,14 +16,14 @@ Rejected: asking the database before each write (a round trip for what the lease
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Final
 
 import structlog
 import trio
 
 from relay.clock import Clock
-from relay.store.port import LEASE, StaleEpoch, StoreError
+from relay.store.port import LEASE
 
 MARGIN: Final = 0.5
 """Seconds by which the belief ends earlier."""
@@ -31,9 +31,6 @@ EVERY: Final = 0.75
 """Seconds between renewals: three may fail."""
 
 log = structlog.get_logger()
-
-Asked = Callable[[Callable[[], None]], Awaitable[None]]
-"""Runs something where the store's lease is renewed: in a thread, which a server that is silent may hold."""
 
 
 class Tenure:
@@ -45,34 +42,18 @@ class Tenure:
         """Called when it was over and was renewed after all."""
         self._until = self._until_by_clock = 0.0
         self._was_over = False
-        self._extend(trio.current_time(), clock.now())
+        self.renewed(trio.current_time(), clock.now())
 
     def holds(self) -> bool:
         return trio.current_time() < self._until and self._clock.now() < self._until_by_clock
 
-    async def keep(
-        self, renew: Callable[[], None], ask: Asked, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-    ) -> None:
-        """Renew until cancelled. Raises StaleEpoch when another node has taken over."""
-        task_status.started()
-        while True:
-            asked_at, clock_then = trio.current_time(), self._clock.now()
-            try:
-                await ask(renew)
-            except StaleEpoch:
-                raise
-            except StoreError:
-                pass  # the end of the tenure says it, and commits that fail
-            else:
-                self._extend(asked_at, clock_then)
-            self._tell()
-            await trio.sleep_until(asked_at + EVERY)
-
-    def _extend(self, asked_at: float, clock_then: float) -> None:
+    def renewed(self, asked_at: float, clock_then: float) -> None:
+        """It was renewed, when that was asked for then."""
         self._until = asked_at + LEASE - MARGIN
         self._until_by_clock = clock_then + LEASE - MARGIN
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
+        """To be called after each attempt."""
         is_over = not self.holds()
         if is_over == self._was_over:
             return

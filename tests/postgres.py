@@ -117,7 +117,8 @@ def emptied(url: str) -> None:
         tables = db.execute(
             "SELECT relname FROM pg_class WHERE relnamespace = 'feierabend'::regnamespace AND relkind = 'r'"
         )
-        names = [name for (name,) in tables if name not in ("version", "partition")]
+        names = [name for (name,) in tables if name not in ("version", "partition", "mark")]
+        db.execute("UPDATE mark SET generation = 0, revision = 0, feedback = 0")
         db.execute(f"UPDATE partition SET owner = NULL; TRUNCATE {', '.join(names)}, partition RESTART IDENTITY")
         db.execute("INSERT INTO partition SELECT number, NULL FROM generate_series(0, 63) AS number")
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from relay.core.batch import Bypass, Remembered
+from relay.core.abroad import Abroad, at_home, post_event
+from relay.core.batch import Bypass, Posted, Receipt, Remembered
 from relay.core.draft import Draft
 from relay.core.errors import IdempotencyMismatch
 from relay.core.events import HOUR, NEVER, Accepted, Authority, Event, EventClass, Request
@@ -21,19 +22,29 @@ from relay.core.slots import RETENTION, Slot
 from relay.core.tenants import Tenant
 
 
-def accept(draft: Draft, tenant: Tenant, events: Sequence[Event], request: Request | None) -> Accepted:
-    """Take events, or repeat the answer of the request that did. Raises IdempotencyMismatch."""
+def accept(
+    draft: Draft, tenant: Tenant, events: Sequence[Event], request: Request | None, abroad: Abroad | None = None
+) -> Accepted:
+    """Take events, or repeat the answer of the request that did. Raises IdempotencyMismatch.
+
+    `abroad`: devices of recipients whom another node has; None: there is no other. Raises Moved for one who is not
+    among them and not here.
+    """
     if request is not None and (before := _remembered(draft, request)) is not None:
         return before
+    if abroad is not None:
+        at_home(draft, (user for event in events for user in event.users), abroad)
     accepted = unknown = 0
     receipt: ReceiptKey | None = None
     for event in events:
         if event.event_class.pierces and not event.event_class.is_trial:
             receipt = receipt or issue(draft, tenant)
-            taken = _take(draft, tenant, event, receipt)
+            taken = _take(draft, tenant, event, receipt, abroad)
             enter(draft, receipt, len(event.users), taken)
         else:
-            taken = _take(draft, tenant, event)
+            taken = _take(draft, tenant, event, None, abroad)
+        if taken:
+            draft.account((tenant.name, event.event_class.name)).accepted += taken
         accepted += taken
         unknown += len(event.users) - taken
         if event.authority is not None:
@@ -53,7 +64,9 @@ def _remembered(draft: Draft, request: Request) -> Accepted | None:
     return known.answer
 
 
-def _take(draft: Draft, tenant: Tenant, event: Event, receipt: ReceiptKey | None = None) -> int:
+def _take(
+    draft: Draft, tenant: Tenant, event: Event, receipt: ReceiptKey | None = None, abroad: Abroad | None = None
+) -> int:
     """Add one event to the slots of its recipients; return how many notices have a device to wake.
 
     `receipt`: on which those of an alarm stand. One more notice for a slot that waits, and that no device has heard of,
@@ -66,6 +79,9 @@ def _take(draft: Draft, tenant: Tenant, event: Event, receipt: ReceiptKey | None
     taken = 0
     for key in event.users:
         person = by_key.get(key)
+        if person is None and abroad is not None:
+            taken += post_event(draft, tenant, event, key, receipt, abroad)
+            continue
         if person is None or not person.phones or person.tenant is not tenant:
             continue
         if event.device is not None and not addressed(event, person.phones):
@@ -85,9 +101,19 @@ def _take(draft: Draft, tenant: Tenant, event: Event, receipt: ReceiptKey | None
         if receipt is not None:
             attach(draft, slot, receipt)
         taken += 1
-    if taken:
-        draft.account((tenant.name, name)).accepted += taken
     return taken
+
+
+def merge_posted(draft: Draft, tenant: Tenant, posted: Posted) -> None:
+    """Take an event that another node has accepted, and has counted; one that nobody can be woken for ends here."""
+    event_class = tenant.class_of(posted.event_class)
+    if posted.receipt is not None and draft.receipt(posted.receipt) is None:
+        draft.batch.receipts[posted.receipt] = Receipt(tenant.name, draft.now)
+    event = Event(event_class, (posted.user,), posted.at, posted.until, None, posted.device)
+    if not _take(draft, tenant, event, posted.receipt):
+        draft.account((tenant.name, event_class.name)).undeliverable += 1
+        if posted.receipt is not None and (receipt := draft.receipt(posted.receipt)) is not None:
+            receipt.no_device += 1
 
 
 def _merge(draft: Draft, person: Person, slot: Slot, event: Event, generation: int) -> None:

@@ -14,7 +14,7 @@ from relay.core.devices import Device, RestRecord
 from relay.core.events import Accepted
 from relay.core.halts import Act, Halt
 from relay.core.passes import Pass, Visit
-from relay.core.private import DeviceKey, PassKey, ReceiptKey, UserKey
+from relay.core.private import DeviceKey, PassKey, ReceiptKey, TokenHash, UserKey
 from relay.core.slots import Slot
 
 SlotKey = tuple[UserKey, str]
@@ -94,6 +94,37 @@ class Feedback:
     sealed: bytes = field(repr=False)
 
 
+class PostKind(StrEnum):
+    """What is told to the node that has a person."""
+
+    EVENT = "event"
+    SEEN = "seen"
+    CONFIRMED = "confirmed"
+    MOVED = "moved"
+    """The token of a device was registered for somebody else's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """Something for a person whom another node has in memory (core/posting.py). Instants in UTC seconds."""
+
+    kind: PostKind
+    tenant: str
+    user: UserKey = field(repr=False)
+    event_class: str = ""
+    at: float = 0.0
+    until: float = 0.0
+    """Of an event: when the message ceases to exist. Of a read mark: until when the person goes on reading."""
+    device: DeviceKey | None = field(default=None, repr=False)
+    receipt: ReceiptKey | None = field(default=None, repr=False)
+    token: TokenHash | None = field(default=None, repr=False)
+    """Of a token that has moved; an older registration with another token stays."""
+
+
+Fetched = tuple[int, int, Posted]
+"""(partition, number, what was posted for one of its people)"""
+
+
 @dataclass(slots=True)
 class Batch:
     now: float
@@ -116,6 +147,11 @@ class Batch:
     visits: list[Visit] = field(default_factory=list)
     accounts: dict[AccountKey, Account] = field(default_factory=dict)
     """New values of the accounts the batch touches."""
+    posted: list[Posted] = field(default_factory=list)
+    fetched: list[tuple[int, int]] = field(default_factory=list)
+    """(partition, number) of what was posted, and is in this batch's slots."""
+    released: frozenset[int] = frozenset()
+    """Partitions that another node may have after this batch."""
     generation: int = 0
     revision: int = 0
 
@@ -135,4 +171,7 @@ class Batch:
             or self.passes
             or self.forgotten
             or self.visits
+            or self.posted
+            or self.fetched
+            or self.released
         )

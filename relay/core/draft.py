@@ -218,7 +218,10 @@ class Draft:
     def apply(self) -> list[Person]:
         """Make the committed batch true in memory; return the persons whose next wakeup must be worked out anew."""
         people, batch = self.people, self.batch
-        people.generation, people.revision, people.feedback_seq = batch.generation, batch.revision, self._feedback_seq
+        # What other nodes have reached may have been taken in since this draft was begun.
+        people.generation = max(people.generation, batch.generation)
+        people.revision = max(people.revision, batch.revision)
+        people.feedback_seq = max(people.feedback_seq, self._feedback_seq)
         self._apply_persons()
         for key, devices in self._devices.items():
             people.by_key[key].have(devices)
@@ -248,6 +251,8 @@ class Draft:
             self._try(trial)
         for flight in self.landed:
             self._land(flight.person, flight.device.key)
+        if batch.released:
+            people.release(batch.released)
         return list(self._touched.values())
 
     def _try(self, trial: Trial) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
-from relay.core.batch import Parting
+from relay.core.batch import Parting, Posted, PostKind
 from relay.core.devices import Device, Platform, Registration, RestRecord
 from relay.core.draft import Draft
 from relay.core.errors import DeviceLimitReached, NotFound, VersionConflict
 from relay.core.events import EventClass
 from relay.core.orders import exempt
 from relay.core.people import Person
-from relay.core.private import DeviceKey, UserKey
+from relay.core.private import DeviceKey, TokenHash, UserKey
 from relay.core.receipts import Outcome, credit
 from relay.core.settling import close_if_done, part, remove
 from relay.core.slots import RETENTION, Slot
@@ -31,7 +32,12 @@ Version = int | str | None
 """If-Match: a version, "*" for any existing, None for no condition."""
 
 
-def put_device(draft: Draft, tenant: Tenant, registration: Registration) -> tuple[bool, int]:
+Holders = Mapping[TokenHash, tuple[UserKey, DeviceKey]]
+"""Who of another node's people has a token."""
+NOBODY: Final[Holders] = MappingProxyType({})
+
+
+def put_device(draft: Draft, tenant: Tenant, registration: Registration, abroad: Holders = NOBODY) -> tuple[bool, int]:
     """Register or refresh a device; return (created, how many others had to leave).
 
     It is there before the others leave: what is pending is owed to it then, not undeliverable. A new token was woken
@@ -44,13 +50,28 @@ def put_device(draft: Draft, tenant: Tenant, registration: Registration) -> tupl
     if evicted and not tenant.evict:
         raise DeviceLimitReached(tenant.device_limit)
     _put(draft, person, before, registration)
-    if rival is not None:
-        part(draft, *rival, Parting.MOVED, "token_moved")
+    has_moved = _move(draft, tenant, registration, rival, abroad)
     for device in evicted:
         part(draft, person, device, Parting.EVICTED, "device_limit")
     if registration.platform is not Platform.NONE:
         draft.tokens[registration.token_hash] = (registration.user, registration.device)
-    return before is None, len(evicted) + (rival is not None)
+    return before is None, len(evicted) + has_moved
+
+
+def _move(
+    draft: Draft, tenant: Tenant, registration: Registration, rival: tuple[Person, Device] | None, abroad: Holders
+) -> bool:
+    """Whoever had this token loses it; of another node's people, as soon as that has heard of it."""
+    if rival is not None:
+        part(draft, *rival, Parting.MOVED, "token_moved")
+        return True
+    holder = abroad.get(registration.token_hash)
+    if holder is None or registration.platform is Platform.NONE or draft.people.owns(holder[0]):
+        return False
+    draft.batch.posted.append(
+        Posted(PostKind.MOVED, tenant.name, holder[0], device=holder[1], token=registration.token_hash)
+    )
+    return True
 
 
 def _rival(draft: Draft, registration: Registration) -> tuple[Person, Device] | None:
@@ -96,7 +117,9 @@ def _exempt_from_orders(draft: Draft, person: Person, device: Device) -> None:
             exempt(slot, device.key)
 
 
-def put_devices(draft: Draft, tenant: Tenant, listed: Mapping[UserKey, Sequence[Registration]]) -> Replaced:
+def put_devices(
+    draft: Draft, tenant: Tenant, listed: Mapping[UserKey, Sequence[Registration]], abroad: Holders = NOBODY
+) -> Replaced:
     """Give users exactly the listed devices, within the limit; each token stands once in the list.
 
     Tokens are given back first, so that they can change places among the listed. Then the listed come, and only then
@@ -110,8 +133,7 @@ def put_devices(draft: Draft, tenant: Tenant, listed: Mapping[UserKey, Sequence[
         before = draft.devices_of(person).get(registration.device)
         rival = _rival(draft, registration)
         _put(draft, person, before, registration)
-        if rival is not None:
-            part(draft, *rival, Parting.MOVED, "token_moved")
+        _move(draft, tenant, registration, rival, abroad)
         if registration.platform is not Platform.NONE:
             draft.tokens[registration.token_hash] = (registration.user, registration.device)
         created += before is None

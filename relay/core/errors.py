@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from relay.core.passes import PassKind
+from relay.core.private import UserKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,14 @@ class TooLarge(RelayError):
 
 class NotFound(RelayError):
     """The named thing does not exist (any more)."""
+
+
+class Elsewhere(RelayError):
+    """Another node has this person in memory, or is about to. Ask there."""
+
+    def __init__(self, user: UserKey) -> None:
+        super().__init__("another node answers for this person")
+        self.user = user
 
 
 class NotAdmitted(RelayError):

@@ -38,6 +38,8 @@ def consider(person: Person, now: float, table: RestTable | None) -> Considered:
     expired: list[str] = []
     again_at = NEVER
     ready: dict[bytes, Flight] = {}
+    if person.frozen:
+        return Considered([], expired, again_at)
     for name, slot in person.slots.items():
         event_class = person.tenant.class_of(name)
         start = now if event_class.is_urgent else slot.due_at
@@ -180,6 +182,8 @@ def depart(flight: Flight, now: float, table: RestTable | None) -> bool:
     that; it takes along the others. Call `left` when the bytes are handed over.
     """
     person, device = flight.person, flight.device
+    if person.frozen:
+        return False
     tenant, key = person.tenant, device.key
     current = person.devices.get(key)
     if current is not device:

@@ -19,6 +19,7 @@ from relay.core.flight import Flight
 from relay.core.gate import RestTable
 from relay.core.halts import Halt
 from relay.core.pacing import Hold
+from relay.core.partitions import ALL, part_of
 from relay.core.passes import Passes
 from relay.core.private import DeviceKey, ReceiptKey, TokenHash, UserKey
 from relay.core.slots import Slot
@@ -33,8 +34,8 @@ class Person:
     """One user. Sets of keys, no names: the user's own id lies sealed in `sealed_id`."""
 
     __slots__ = (
-        "active_until", "devices", "flights", "gone", "hold", "key", "left_generation", "phones", "rest", "sealed_id",
-        "slots", "table", "tenant", "wake_at", "wakes",
+        "active_until", "devices", "flights", "frozen", "gone", "hold", "key", "left_generation", "phones", "rest",
+        "sealed_id", "slots", "table", "tenant", "wake_at", "wakes",
     )  # fmt: skip
 
     def __init__(self, tenant: Tenant, key: UserKey, sealed_id: bytes) -> None:
@@ -60,6 +61,8 @@ class Person:
         """Until then the user reads on another device; what `seen` could cancel waits."""
         self.gone = False
         """Deleted: a verdict that comes later, or an expiry, books nothing."""
+        self.frozen = False
+        """Another node is about to have this person: nothing begins any more."""
         self.wake_at = NEVER
         """Instant for which the person stands in the due heap."""
 
@@ -84,13 +87,15 @@ class People:
     """All persons of the partitions this node owns, and the counters that go with them."""
 
     __slots__ = (
-        "books", "by_key", "bypasses", "feedback_seq", "generation", "halts", "passes", "receipts", "remembered",
-        "revision", "tenants", "tokens", "trials",
+        "books", "by_key", "bypasses", "feedback_seq", "generation", "halts", "owned", "passes", "receipts",
+        "remembered", "revision", "tenants", "tokens", "trials",
     )  # fmt: skip
 
     def __init__(self, tenants: dict[str, Tenant]) -> None:
         self.tenants = tenants
         self.by_key: dict[UserKey, Person] = {}
+        self.owned = ALL
+        """Partitions whose people these are. Nobody else's are in here."""
         self.tokens: dict[TokenHash, tuple[UserKey, DeviceKey]] = {}
         self.remembered: dict[bytes, Remembered] = {}
         self.receipts: dict[ReceiptKey, Receipt] = {}
@@ -106,6 +111,22 @@ class People:
         self.feedback_seq = 0
         self.halts: dict[int, Halt] = {}
         """What operators hold back, also what is over since the last change; by number."""
+
+    def owns(self, user: UserKey) -> bool:
+        """Whether this node answers for somebody, known or not."""
+        return part_of(user) in self.owned
+
+    def release(self, parts: frozenset[int]) -> None:
+        """Another node answers for these partitions from now on. Verdicts that come later book nothing here."""
+        self.owned -= parts
+        for person in [person for key, person in self.by_key.items() if part_of(key) in parts]:
+            del self.by_key[person.key]
+            for device in person.devices.values():
+                if self.tokens.get(device.token_hash) == (person.key, device.key):
+                    del self.tokens[device.token_hash]
+            self.passes.update(dict.fromkeys(self.passes.of(person.key)))
+            self.trials.drop(person.key)
+            person.leave()
 
     def halt(self, changed: Mapping[int, Halt | None]) -> None:
         """Begin and end halts; the tenants know theirs then."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
-from relay.core.batch import Parting
+from relay.core.batch import Parting, Posted, PostKind
 from relay.core.devices import FOLLOW, Device
 from relay.core.draft import Draft
 from relay.core.events import EventClass
@@ -167,6 +167,8 @@ def seen(
     """
     for key, at in marks:
         person = draft.find(key)
+        if person is None and not draft.people.owns(key):
+            draft.batch.posted.append(Posted(PostKind.SEEN, tenant.name, key, at=at, until=active.get(key, 0.0)))
         if person is None or person.tenant is not tenant:
             continue
         draft.read.append(person)
@@ -184,6 +186,8 @@ def confirm(
 ) -> None:
     """The user's devices, or this one, have obeyed the orders of a class up to `at`: nothing is sent anew for them."""
     person = draft.find(user)
+    if person is None and not draft.people.owns(user):
+        draft.batch.posted.append(Posted(PostKind.CONFIRMED, tenant.name, user, event_class.name, at, device=device))
     slot = draft.slot(person, event_class.name) if person is not None and person.tenant is tenant else None
     if person is None or slot is None or not slot.orders:
         return

@@ -21,5 +21,5 @@ async def get_alarm(call: Call, engine: Engine) -> Response:
     receipt = call.ids[0]
     if not _RECEIPT.fullmatch(receipt):
         raise NotFound("no such receipt")
-    totals = engine.alarm(call.tenant, ReceiptKey(bytes.fromhex(receipt)), call.now)
+    totals = await engine.alarm(call.tenant, ReceiptKey(bytes.fromhex(receipt)), call.now)
     return Response(200, msgspec.json.encode(totals))

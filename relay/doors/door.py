@@ -25,7 +25,7 @@ from relay.doors import (
 from relay.doors.keys import Keys, Scope, Who
 from relay.doors.port import Engine
 from relay.doors.rest import Validate
-from relay.doors.router import Route, Router
+from relay.doors.router import Forward, Route, Router
 from relay.doors.support import with_code
 from relay.doors.turns import Turns
 
@@ -42,6 +42,7 @@ def event_door(
     failed: Callable[[BaseException], None],
     further: tuple[Route, ...] = (),
     turns: Turns | None = None,
+    forward: Forward | None = None,
 ) -> Router:
     """Everything a backend, a settings service, support and officers may ask.
 
@@ -80,4 +81,4 @@ def event_door(
         Route((b"v1", b"users", b"{}", b"link"), {b"POST": (Scope.REST, me.post_link)}),
         *officers.routes(put_rest, turns or Turns()),
     )
-    return Router(routes + further, keys, engine, clock, failed)
+    return Router(routes + further, keys, engine, clock, failed, forward)

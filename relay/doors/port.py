@@ -250,6 +250,8 @@ NOBODY: Final[Mapping[UserKey, float]] = MappingProxyType({})
 
 
 class Engine(Protocol):
+    """About one person, each call may raise Elsewhere: another node has that person."""
+
     def knock(self, tenant: Tenant) -> None:
         """To be asked before a large body is read that can hold no alarm. Raises Overloaded."""
 
@@ -278,8 +280,8 @@ class Engine(Protocol):
         Waits for the first, at most so many seconds, and not beyond `drain`. Raises CursorExpired, Unavailable.
         """
 
-    def alarm(self, tenant: Tenant, receipt: ReceiptKey, now: float) -> Totals:
-        """What has become of the alarms of a request, as of the last commit. Raises NotFound."""
+    async def alarm(self, tenant: Tenant, receipt: ReceiptKey, now: float) -> Totals:
+        """What has become of the alarms of a request, as of the last commit. Raises NotFound, Unavailable."""
 
     async def delete_user(self, tenant: Tenant, user: UserKey) -> None:
         """Forget somebody. Raises NotFound, Overloaded, Unavailable."""
@@ -336,6 +338,9 @@ class Engine(Protocol):
 
     async def end(self, tenant: Tenant, user: UserKey, kind: PassKind, key: PassKey | None = None) -> None:
         """End one pass of a kind, or all; no error if there is none. Raises Overloaded, Unavailable."""
+
+    async def search(self, token: Private) -> None:
+        """Raises Elsewhere when a token or session that is not known here is one at another node; Unavailable."""
 
     def officer(self, token: Private, now: float) -> Officer | None:
         """Whose token or session this is, which is used by that; None when it is none, or not good any more."""

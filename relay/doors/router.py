@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
-from relay.core.errors import Problem, Refused, RelayError
+from relay.core.errors import Elsewhere, Problem, Refused, RelayError
 from relay.core.private import Private, UserKey
 from relay.core.tenants import Tenant
 from relay.doors import decoding, problems
@@ -72,6 +72,7 @@ class Call:
 
 
 Handle = Callable[[Call, Engine], Awaitable[Response]]
+Forward = Callable[[Request, UserKey, Callable[[Request], Awaitable[Response]]], Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,10 @@ class Router:
         engine: Engine,
         clock: Callable[[], float],
         failed: Callable[[BaseException], None],
+        forward: Forward | None = None,
     ) -> None:
+        """`forward`: gets the answer of the node that has a person; None: there is no other node."""
+        self._forward = forward
         self._exact = {b"/" + b"/".join(r.path): r for r in routes if b"{}" not in r.path}
         self._patterns = [route for route in routes if b"{}" in route.path]
         self._keys = keys
@@ -108,7 +112,18 @@ class Router:
 
     async def __call__(self, request: Request) -> Response:
         try:
+            return await self.here(request)
+        except Elsewhere as error:
+            if self._forward is None:
+                return self._internal(error)
+            return await self._forward(request, error.user, self.here)
+
+    async def here(self, request: Request) -> Response:
+        """Answer it, or raise Elsewhere for a person whom another node has."""
+        try:
             return await self._answer(request)
+        except Elsewhere:
+            raise
         except RelayError as error:
             return problems.of(error) or self._internal(error)
         except Forbidden as error:
@@ -139,7 +154,13 @@ class Router:
         parameters = _parameters(query, route.parameters) if query else {}
         who, handle = found
         now = self._clock()
-        caller = self._caller(who, request.headers.get(b"authorization", b""), now)
+        authorization = request.headers.get(b"authorization", b"")
+        try:
+            caller = self._caller(who, authorization, now)
+        except Unauthorized:
+            if who is Who.OFFICER:
+                await self._engine.search(Private(_token(authorization)))
+            raise
         call = Call(
             caller, _ids(route.ids, ids), request.headers.get(b"content-type", b""), request.body, request.headers,
             now, parameters,

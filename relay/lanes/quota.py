@@ -47,16 +47,22 @@ class Quota:
     """Of one project, at least SMALLEST. `now`: seconds of a clock that is never set back."""
 
     def __init__(self, rate_per_minute: int) -> None:
-        self._size = rate_per_minute / 60.0 * BURST
-        self._gain = (rate_per_minute - self._size) / 60.0
-        self._reserve = self._size / RESERVED
-        self._worth = min(WORTH_IT, int(self._size / 2))
+        self._rate = rate_per_minute
+        self.share(1)
         self._left = self._size
         self._at = float("-inf")
         self._full_at: dict[DeviceKey, float] = {}
         self._crowded = ROOMY
         self._held: list[tuple[float, int, Flight]] = []
         self._order = count()
+
+    def share(self, nodes: int) -> None:
+        """So many nodes send for the project: each may use its part of the rate, and no less than SMALLEST."""
+        rate = max(SMALLEST, self._rate / nodes)
+        self._size = rate / 60.0 * BURST
+        self._gain = (rate - self._size) / 60.0
+        self._reserve = self._size / RESERVED
+        self._worth = min(WORTH_IT, int(self._size / 2))
 
     # --- the project
 

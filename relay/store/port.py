@@ -8,17 +8,17 @@ under a virtual clock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from typing import Final, Protocol
 
-from relay.core.batch import Batch, Bypass, Feedback, PersonRecord, Receipt, Remembered, SlotKey
+from relay.core.batch import Batch, Bypass, Feedback, Fetched, PersonRecord, Receipt, Remembered, SlotKey
 from relay.core.books import Account, AccountKey
 from relay.core.devices import Device, RestRecord
 from relay.core.errors import RelayError
 from relay.core.halts import Act, Halt
 from relay.core.passes import Pass, Visit
-from relay.core.private import DeviceKey, PassKey, ReceiptKey, UserKey
+from relay.core.private import DeviceKey, PassKey, ReceiptKey, TokenHash, UserKey
 from relay.core.slots import Slot
 
 LARGEST_RECORD: Final = 2**20
@@ -155,14 +155,61 @@ class Store(Protocol):
     def close(self) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How things are among the nodes that share a store, as one of them sees them after it has done its part."""
+
+    node: int
+    """Its own number."""
+    owners: tuple[int | None, ...]
+    """By partition, the node that has it."""
+    wanted: frozenset[int]
+    """Partitions of ours that another node asks for."""
+    addresses: Mapping[int, str]
+    """Of the nodes that are alive."""
+    halts: Mapping[int, Halt]
+    """What operators hold back, at whatever node they have said so."""
+
+    @property
+    def owned(self) -> frozenset[int]:
+        return frozenset(part for part, owner in enumerate(self.owners) if owner == self.node)
+
+
 class SharedStore(Store, Protocol):
-    """A store that one of several nodes holds for a while."""
+    """A store that several nodes write, each for the people of its partitions."""
 
-    def enter(self) -> bool:
-        """Become the one that holds it, if nobody does; `load` is next. False: another one does."""
+    def join(self, address: str) -> Loaded:
+        """Be one of the nodes, without partitions yet: marks, halts, and the epoch. `address`: where others ask it."""
 
-    def renew(self) -> None:
-        """Hold on for another while. Raises StaleEpoch when another one has taken over."""
+    def tend(self) -> Standing:
+        """Renew the lease, bury who is dead, take or ask for a fair share. Raises StaleEpoch when buried itself."""
+
+    def retire(self) -> None:
+        """Take no more partitions, for this node is about to leave. Forgives a store that is away."""
 
     def leave(self) -> None:
-        """Let the next one in at once; nothing is written after that."""
+        """Let the others have everything at once; nothing is written after that. Forgives a store that is away."""
+
+    def load_parts(self, parts: Collection[int]) -> Loaded:
+        """The people of partitions that have become ours, and how far all nodes have come."""
+
+    def devices_of(self, users: Collection[UserKey]) -> Mapping[UserKey, Sequence[Device]]:
+        """Of people whom other nodes have; who has none is missing."""
+
+    def holders_of(self, tokens: Collection[TokenHash]) -> Mapping[TokenHash, tuple[UserKey, DeviceKey]]:
+        """Who has these tokens, on whatever node."""
+
+    def owner_of(self, passes: Collection[PassKey]) -> UserKey | None:
+        """Whose one of these passes is, on whatever node."""
+
+    def remembered(self, key: bytes) -> Remembered | None:
+        """What a request was answered, on whatever node."""
+
+    def receipt(self, key: ReceiptKey) -> Receipt | None:
+        """What all nodes together know of the alarms of a request."""
+
+    def posted(self, parts: Collection[int], limit: int) -> Sequence[Fetched]:
+        """What was posted for these partitions, and is not fetched; the oldest first."""
+
+    def wait_for_post(self, seconds: float) -> None:
+        """Return when something may have been posted for this node, or after so long; in a thread of its own."""

@@ -20,18 +20,19 @@ One connection for commits, one for reading in another thread; one that has fail
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import replace
 from typing import Any, Final
 
 import psycopg
 
-from relay.core.batch import Batch, Bypass, Feedback
+from relay.core.batch import Batch, Bypass, Feedback, Fetched, Receipt, Remembered
 from relay.core.devices import Device, RestRecord
 from relay.core.halts import Act
 from relay.core.passes import VISIT_LIFE, Visit
-from relay.core.private import DeviceKey, PassKey, ReceiptKey, UserKey
-from relay.store import postgres_lease as lease
+from relay.core.private import DeviceKey, PassKey, ReceiptKey, TokenHash, UserKey
+from relay.store import postgres_nodes as nodes
 from relay.store import rows
 from relay.store.port import (
     LEASE,
@@ -41,15 +42,16 @@ from relay.store.port import (
     Outdated,
     Purged,
     StaleEpoch,
+    Standing,
     StoreError,
     StoreMismatch,
     StoreStatistics,
 )
-from relay.store.postgres_connection import TAKEN_OVER, Connection, columns, connect, translated
-from relay.store.postgres_lease import Taken
+from relay.store.postgres_connection import TAKEN_OVER, Connection, bytes_array, columns, connect, translated
 from relay.store.postgres_migrating import check_version
+from relay.store.postgres_reading import bytes_of, fill
 from relay.store.postgres_rows import ended, written
-from relay.store.postgres_statements import DELETE, NOTE_PURGED, PUT
+from relay.store.postgres_statements import CHANNEL, DELETE, NOTE_PURGED, NOTIFY, PUT, RELEASE, SHARED
 
 DAY: Final = 86400.0
 LIVES: Final = {
@@ -79,8 +81,11 @@ class PostgresStore:
         self._writer: Connection | None = None
         self._reader: Connection | None = None
         self._keeper: Connection | None = None
-        self._taken: Taken | None = None
-        """By `enter`, and not loaded yet."""
+        self._loader: Connection | None = None
+        self._listener: Connection | None = None
+        self._is_listening = False
+        self._is_shared = False
+        """With other nodes: numbers of feedback are given by the database, and requests remembered by it."""
         self._node = 0
         """Our epoch."""
         self._commits = 0
@@ -108,14 +113,17 @@ class PostgresStore:
         finally:
             if db.broken or db.closed:
                 setattr(self, which, None)
+                self._is_listening = self._is_listening and which != "_listener"
 
     def _writing(self) -> AbstractContextManager[Connection]:
         return self._made("_writer", "feierabend")
 
+    def _reading(self) -> AbstractContextManager[Connection]:
+        return self._as_of_one_instant("_reader", "feierabend reader")
+
     @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        """As of one instant."""
-        with translated(), self._made("_reader", "feierabend reader") as db:
+    def _as_of_one_instant(self, which: str, name: str) -> Iterator[Connection]:
+        with translated(), self._made(which, name) as db:
             db.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             with db.transaction(), rows.reading():
                 yield db
@@ -123,45 +131,124 @@ class PostgresStore:
     # --- reading
 
     def load(self, partition: int = 0) -> Loaded:
-        """Everything, under a new epoch; or under the one that `enter` has brought, the first time."""
-        taken, self._taken = self._taken, None
-        if taken is None:
-            taken = self._take(by_force=True)
-        assert taken is not None
-        loaded = Loaded(
-            generation=taken.generation, revision=taken.revision, feedback_seq=taken.feedback, accounts=taken.accounts,
-            epoch=taken.node,
-        )  # fmt: skip
-        with translated(), self._writing() as db, db.transaction(), rows.reading():
-            _fill(loaded, db)
+        """Everything, under a new epoch, whoever had it: for one process at a time."""
+        with translated(), self._writing() as db:
+            with db.transaction():
+                node, marks, accounts = nodes.take(db, LEASE)
+            self._begin(node, is_shared=False)
+            loaded = Loaded(
+                generation=marks.generation, revision=marks.revision, feedback_seq=marks.feedback, accounts=accounts,
+                epoch=node,
+            )  # fmt: skip
+            with db.transaction(), rows.reading():
+                fill(loaded, db)
         return loaded
 
-    def _take(self, *, by_force: bool) -> Taken | None:
-        with translated(), self._writing() as db, db.transaction():
-            taken = lease.take(db, LEASE, by_force=by_force)
-        if taken is not None:
-            self._node, self._under_epoch, self._in_doubt = taken.node, 0, False
-        return taken
+    def _begin(self, node: int, *, is_shared: bool) -> None:
+        self._node, self._is_shared = node, is_shared
+        self._under_epoch, self._in_doubt = 0, False
 
-    # --- one of several nodes
+    # --- one of many nodes
 
-    def enter(self) -> bool:
-        """Become the owner, if there is none; `load` reads then. False: a living process is."""
+    def join(self, address: str) -> Loaded:
+        """Be one of the nodes, for the time being without partitions. `address`: where others ask this one."""
         with translated(), self._writing() as db:
-            if not lease.is_vacant(db):
-                return False
-        self._taken = self._take(by_force=False)
-        return self._taken is not None
+            with db.transaction():
+                node = nodes.join(db, address, LEASE)
+                marks = nodes.marks(db)
+            self._begin(node, is_shared=True)
+            with db.transaction(), rows.reading():
+                halts = {number: rows.read_halt(b) for number, b in bytes_of(db, "SELECT number, body FROM halt")}
+        return Loaded(
+            generation=marks.generation, revision=marks.revision, feedback_seq=marks.feedback, halts=halts, epoch=node
+        )
 
-    def renew(self) -> None:
-        """Hold on for another while; in a thread of its own. Raises StaleEpoch when another process has taken over."""
+    def tend(self) -> Standing:
+        """Renew the lease, bury who is dead, ask for what is ours; in a thread of its own.
+
+        Raises StaleEpoch when this node was buried.
+        """
         with translated(), self._made("_keeper", "feierabend lease") as db:
-            lease.renew(db, self._node, LEASE)
+            return nodes.tend(db, self._node, LEASE)
+
+    def retire(self) -> None:
+        """Take no more partitions, for this node is about to leave. Forgives a database that is away."""
+        with suppress(StoreError), translated(), self._writing() as db:
+            db.execute("UPDATE node SET is_leaving = true WHERE id = %s", (self._node,))
 
     def leave(self) -> None:
-        """Let the next one in at once, when all is committed. Forgives a database that is away."""
+        """Let the others have everything at once, when all is committed. Forgives a database that is away."""
         with suppress(StoreError), translated(), self._writing() as db:
-            lease.leave(db, self._node)
+            nodes.leave(db, self._node)
+
+    def load_parts(self, parts: Collection[int]) -> Loaded:
+        """The people of partitions that have become ours, and how far all nodes have come."""
+        loaded = Loaded(epoch=self._node)
+        with self._as_of_one_instant("_loader", "feierabend loader") as db:
+            fill(loaded, db, parts)
+            marks = nodes.marks(db)
+        loaded.generation, loaded.revision, loaded.feedback_seq = marks.generation, marks.revision, marks.feedback
+        return loaded
+
+    def devices_of(self, users: Collection[UserKey]) -> dict[UserKey, list[Device]]:
+        """Of people whom other nodes have; of those who have none, none."""
+        found: dict[UserKey, list[Device]] = {}
+        query = (
+            "SELECT owner, key, device.body FROM device JOIN unnest(%s::bytea[]) AS asked(person) "
+            "ON device.part = part_of(person) AND device.owner = person WHERE device.body <> ''"
+        )
+        if users:
+            with self._reading() as db:
+                for owner, key, body in bytes_of(db, query, bytes_array(list(users))):
+                    found.setdefault(UserKey(owner), []).append(rows.read_device(key, body))
+        return found
+
+    def holders_of(self, tokens: Collection[TokenHash]) -> dict[TokenHash, tuple[UserKey, DeviceKey]]:
+        """Who has these tokens, on whatever node."""
+        query = "SELECT token, owner, key FROM device WHERE token = ANY(%s::bytea[])"
+        if not tokens:
+            return {}
+        with self._reading() as db:
+            found = bytes_of(db, query, bytes_array(list(tokens)))
+            return {TokenHash(token): (UserKey(owner), DeviceKey(key)) for token, owner, key in found}
+
+    def owner_of(self, passes: Collection[PassKey]) -> UserKey | None:
+        """Whose one of these passes is, on whatever node."""
+        with self._reading() as db:
+            query = "SELECT owner FROM pass WHERE key = ANY(%s::bytea[]) LIMIT 1"
+            return next((UserKey(owner) for (owner,) in bytes_of(db, query, bytes_array(list(passes)))), None)
+
+    def remembered(self, key: bytes) -> Remembered | None:
+        """What a request was answered, on whatever node."""
+        with self._reading() as db:
+            query = "SELECT body FROM request WHERE part = part_of(%s) AND key = %s"
+            return next((rows.read_request(body) for (body,) in bytes_of(db, query, key, key)), None)
+
+    def receipt(self, key: ReceiptKey) -> Receipt | None:
+        """What all nodes together know of an alarm."""
+        with self._reading() as db:
+            query = "SELECT body FROM receipt WHERE part = part_of(%s) AND key = %s"
+            found = nodes.summed((key, rows.read_receipt(body)) for (body,) in bytes_of(db, query, key, key))
+        return found.get(key)
+
+    def posted(self, parts: Collection[int], limit: int) -> list[Fetched]:
+        """What was posted for these partitions and is not fetched, the oldest first."""
+        query = "SELECT part, id, body FROM inbox WHERE part = ANY(%s) ORDER BY id LIMIT %s"
+        with self._reading() as db:
+            return [
+                (part, number, rows.read_posted(body))
+                for part, number, body in bytes_of(db, query, sorted(parts), limit)
+            ]
+
+    def wait_for_post(self, seconds: float) -> None:
+        """Return when something was posted for this node, or after so long; in a thread of its own."""
+        with translated(), self._made("_listener", "feierabend post") as db:
+            if not self._is_listening:
+                db.execute(f"LISTEN {CHANNEL}_{self._node}")
+                self._is_listening = True
+                return  # what came before
+            for _ in db.notifies(timeout=seconds, stop_after=1):
+                pass
 
     def changes(self, since: int) -> Changes:
         """Both tables as of one instant, or a change of one could be skipped for a newer one of the other."""
@@ -170,23 +257,26 @@ class PostgresStore:
         newest = since
         query = "SELECT key, revision, owner, body FROM {} WHERE revision > %s ORDER BY revision"
         with self._reading() as db:
-            for key, revision, user, body in _rows(db, query.format("device"), since):
+            for key, revision, user, body in bytes_of(db, query.format("device"), since):
                 newest = max(newest, revision)
                 devices[DeviceKey(key)] = (UserKey(user), rows.read_device(key, body) if body else None)
-            for key, revision, _, body in _rows(db, query.format("rest"), since):
+            for key, revision, _, body in bytes_of(db, query.format("rest"), since):
                 newest = max(newest, revision)
                 rests[UserKey(key)] = rows.read_rest(body) if body else None
         return Changes(newest, devices, rests)
 
     def feedback(self, tenant: str, after: int, limit: int) -> Sequence[Feedback]:
-        query = "SELECT body FROM feedback WHERE tenant = %s AND seq > %s ORDER BY seq LIMIT %s"
+        query = "SELECT seq, body FROM feedback WHERE tenant = %s AND seq > %s ORDER BY seq LIMIT %s"
         with self._reading() as db:
-            return [rows.read_feedback(body) for (body,) in _rows(db, query, tenant, after, limit)]
+            found = bytes_of(db, query, tenant, after, limit)
+            return [replace(rows.read_feedback(body), seq=seq) for seq, body in found]
 
     def feedback_range(self, tenant: str) -> FeedbackRange:
         purged = "SELECT seq FROM feedback_purged WHERE tenant = %s"
         with self._reading() as db:
-            ((last, newest),) = _rows(db, f"SELECT ({purged}), (SELECT max(feedback) FROM node)", tenant)
+            ((last, newest),) = bytes_of(
+                db, f"SELECT ({purged}), greatest(mark.feedback, (SELECT max(feedback) FROM node)) FROM mark", tenant
+            )
         return FeedbackRange(last or 0, newest or 0)
 
     def bypasses_of(self, tenant: str, wanted: Callable[[Bypass], bool], limit: int) -> Sequence[Bypass]:
@@ -197,7 +287,7 @@ class PostgresStore:
         found: list[Bypass] = []
         before = b"\xff" * 25
         with self._reading() as db:
-            while page := list(_rows(db, query, tenant, before, PAGE)):
+            while page := list(bytes_of(db, query, tenant, before, PAGE)):
                 before = page[-1][0]
                 for _, body, recipients in page:
                     record = rows.read_bypass(body, recipients)
@@ -210,13 +300,14 @@ class PostgresStore:
     def acts(self, limit: int) -> Sequence[Act]:
         with self._reading() as db:
             return [
-                rows.read_act(body) for (body,) in _rows(db, "SELECT body FROM act ORDER BY key DESC LIMIT %s", limit)
+                rows.read_act(body)
+                for (body,) in bytes_of(db, "SELECT body FROM act ORDER BY key DESC LIMIT %s", limit)
             ]
 
     def visits(self, user: UserKey, limit: int) -> Sequence[Visit]:
         query = "SELECT body FROM visit WHERE part = part_of(%s) AND owner = %s ORDER BY seq DESC LIMIT %s"
         with self._reading() as db:
-            return [rows.read_visit(body) for (body,) in _rows(db, query, user, user, limit)]
+            return [rows.read_visit(body) for (body,) in bytes_of(db, query, user, user, limit)]
 
     # --- writing
 
@@ -224,18 +315,23 @@ class PostgresStore:
         """One transaction; durable when it returns."""
         if batch.epoch != self._node:
             raise StaleEpoch("this process has not loaded the store, or has loaded it again")
-        puts = {table: columns(sorted(found)) for table, found in written(batch, self._node) if found}
+        puts = {table: columns(found) for table, found in written(batch, self._node) if found}
+        statements = SHARED if self._is_shared else PUT
+        seq = 0 if self._is_shared else max((f.seq for f in batch.feedback), default=0)
         with translated():
             self._resolve()
             try:
                 with self._writing() as db, db.pipeline(), db.transaction():
-                    seq = max((f.seq for f in batch.feedback), default=0)
                     marks = (self._node, self._under_epoch, batch.generation, batch.revision, seq)
                     db.execute("SELECT hold(%s, %s, %s, %s, %s)", marks)
                     for table, keys in ended(batch):
-                        db.execute(DELETE[table], columns((key,) for key in keys))
+                        db.execute(DELETE[table], columns(keys))
                     for table, arrays in puts.items():
-                        db.execute(PUT[table], arrays)
+                        db.execute(statements[table], arrays)
+                    if batch.posted:
+                        db.execute(NOTIFY, (CHANNEL, puts["inbox"][0]))
+                    if batch.released:
+                        db.execute(RELEASE, (sorted(batch.released), self._node))
             except psycopg.Error:
                 self._in_doubt = self._writer is None
                 raise
@@ -286,7 +382,7 @@ class PostgresStore:
         return StoreStatistics(self._commits, 0)
 
     def close(self) -> None:
-        for db in (self._writer, self._reader, self._keeper):
+        for db in (self._writer, self._reader, self._keeper, self._loader, self._listener):
             if db is not None:
                 db.close()
 
@@ -298,21 +394,3 @@ _KEYS: Final = {
     "act": "key",
     "visit": "part, owner, seq",
 }
-
-
-def _rows(db: Connection, query: str, *bound: object) -> Iterator[tuple[Any, ...]]:
-    return iter(db.execute(query, bound, binary=True))
-
-
-def _fill(loaded: Loaded, db: Connection) -> None:
-    """Read everything of everybody."""
-    loaded.people = {UserKey(k): rows.read_person(b) for k, b in _rows(db, "SELECT key, body FROM person")}
-    loaded.devices = {
-        DeviceKey(k): rows.read_device(k, b) for k, b in _rows(db, "SELECT key, body FROM device WHERE body <> ''")
-    }
-    loaded.rests = {UserKey(k): rows.read_rest(b) for k, b in _rows(db, "SELECT key, body FROM rest WHERE body <> ''")}
-    loaded.slots = {rows.read_slot_key(k): rows.read_slot(b) for k, b in _rows(db, "SELECT key, body FROM slot")}
-    loaded.requests = {k: rows.read_request(b) for k, b in _rows(db, "SELECT key, body FROM request")}
-    loaded.receipts = {ReceiptKey(k): rows.read_receipt(b) for k, b in _rows(db, "SELECT key, body FROM receipt")}
-    loaded.passes = {PassKey(k): rows.read_pass(b) for k, b in _rows(db, "SELECT key, body FROM pass")}
-    loaded.halts = {number: rows.read_halt(b) for number, b in _rows(db, "SELECT number, body FROM halt")}

@@ -33,12 +33,17 @@ _APPEND_ONLY: Final = "CREATE TRIGGER {0}_is_append_only BEFORE UPDATE ON {0} EX
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     (
         "CREATE TABLE node (id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY, alive boolean NOT NULL DEFAULT true, "
+        "address text NOT NULL DEFAULT '', is_leaving boolean NOT NULL DEFAULT false, "
         "began timestamptz NOT NULL DEFAULT now(), generation bigint NOT NULL DEFAULT 0, "
         "revision bigint NOT NULL DEFAULT 0, feedback bigint NOT NULL DEFAULT 0, commits bigint NOT NULL DEFAULT 0) "
         "WITH (fillfactor = 10)",
         "CREATE TABLE lease (node bigint PRIMARY KEY REFERENCES node ON DELETE CASCADE, until timestamptz NOT NULL) "
         "WITH (fillfactor = 10)",
-        "CREATE TABLE partition (id smallint PRIMARY KEY, owner bigint REFERENCES node) WITH (fillfactor = 50)",
+        "CREATE TABLE partition (id smallint PRIMARY KEY, owner bigint REFERENCES node ON DELETE SET NULL, "
+        "wanted bigint REFERENCES node ON DELETE SET NULL) WITH (fillfactor = 50)",
+        # What nodes that have gone have reached; feedback is numbered across nodes.
+        "CREATE TABLE mark (generation bigint NOT NULL, revision bigint NOT NULL, feedback bigint NOT NULL)",
+        "INSERT INTO mark VALUES (0, 0, 0)",
         f"INSERT INTO partition SELECT number, NULL FROM generate_series(0, {PARTITIONS - 1}) AS number",
         f"CREATE FUNCTION part_of(key bytea) RETURNS smallint LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE "
         f"AS 'SELECT (get_byte(key, 0) & {PARTITIONS - 1})::smallint'",
@@ -51,30 +56,42 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "revision = greatest(revision, newest_revision), feedback = greatest(feedback, newest_feedback) "
         "WHERE id = node_id AND alive AND commits = known; "
         "IF NOT FOUND THEN RAISE EXCEPTION 'stale epoch' USING ERRCODE = 'FE001'; END IF; END $$",
+        # A request that two nodes were asked for at once is remembered by one; the other's commit fails.
+        "CREATE FUNCTION remember(new_keys bytea[], new_ats bigint[], new_bodies bytea[]) "
+        "RETURNS void LANGUAGE plpgsql AS $$ DECLARE written bigint; BEGIN "
+        "INSERT INTO request (part, key, at, body) "
+        "SELECT part_of(key), key, at, body FROM unnest(new_keys, new_ats, new_bodies) AS new(key, at, body) "
+        "ON CONFLICT (part, key) DO UPDATE SET at = excluded.at, body = excluded.body "
+        "WHERE request.at <= excluded.at - 86400000; GET DIAGNOSTICS written = ROW_COUNT; "
+        "IF written <> cardinality(new_keys) THEN RAISE EXCEPTION 'twice' USING ERRCODE = 'FE002'; END IF; END $$",
         "CREATE FUNCTION refuse_update() RETURNS trigger LANGUAGE plpgsql "
         "AS $$ BEGIN RAISE EXCEPTION 'append-only'; END $$",
         "CREATE TABLE person (part smallint, key bytea, body bytea NOT NULL, PRIMARY KEY (part, key))",
         f"CREATE TABLE slot (part smallint, key bytea, body bytea NOT NULL, PRIMARY KEY (part, key)) {_CHURN}",
         "CREATE TABLE device (part smallint, key bytea, owner bytea NOT NULL, revision bigint NOT NULL, "
-        "at bigint NOT NULL, body bytea NOT NULL, PRIMARY KEY (part, key))",
+        "at bigint NOT NULL, token bytea, body bytea NOT NULL, PRIMARY KEY (part, key))",
         "CREATE INDEX device_revision ON device (revision)",
+        "CREATE INDEX device_owner ON device (part, owner)",
+        "CREATE INDEX device_token ON device (token)",
         "CREATE TABLE rest (part smallint, key bytea, owner bytea NOT NULL, revision bigint NOT NULL, "
         "at bigint NOT NULL, body bytea NOT NULL, PRIMARY KEY (part, key))",
         "CREATE INDEX rest_revision ON rest (revision)",
         "CREATE TABLE visit (part smallint, owner bytea, seq bigint, at bigint NOT NULL, body bytea NOT NULL, "
         "PRIMARY KEY (part, owner, seq))",
         "CREATE INDEX visit_at ON visit (at)",
-        # By the first byte of keys of their own, for that is by what they are asked for.
+        # Asked for by key alone, by a node that does not know whose it is.
         "CREATE TABLE pass (part smallint, key bytea, owner bytea NOT NULL, at bigint NOT NULL, body bytea NOT NULL, "
         "PRIMARY KEY (part, key))",
+        "CREATE INDEX pass_key ON pass (key)",
         "CREATE INDEX pass_at ON pass (at)",
         "CREATE TABLE request (part smallint, key bytea, at bigint NOT NULL, body bytea NOT NULL, "
         "PRIMARY KEY (part, key))",
         "CREATE INDEX request_at ON request (at)",
-        f"CREATE TABLE receipt (part smallint, key bytea, at bigint NOT NULL, body bytea NOT NULL, "
-        f"PRIMARY KEY (part, key)) {_CHURN}",
+        # Each node counts for itself what becomes of its people's alarms.
+        f"CREATE TABLE receipt (part smallint, key bytea, node bigint, at bigint NOT NULL, body bytea NOT NULL, "
+        f"PRIMARY KEY (part, key, node)) {_CHURN}",
         "CREATE INDEX receipt_at ON receipt (at)",
-        "CREATE TABLE account (node bigint REFERENCES node, tenant text, class text, body bytea NOT NULL, "
+        "CREATE TABLE account (node bigint, tenant text, class text, body bytea NOT NULL, "
         "PRIMARY KEY (node, tenant, class)) WITH (fillfactor = 20)",
         "CREATE TABLE feedback (tenant text, seq bigint, at bigint NOT NULL, body bytea NOT NULL, "
         "PRIMARY KEY (tenant, seq))",
@@ -86,6 +103,9 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE TABLE bypass_recipients (tenant text, key bytea, at bigint NOT NULL, body bytea NOT NULL, "
         "PRIMARY KEY (tenant, key))",
         "CREATE INDEX bypass_recipients_at ON bypass_recipients (at)",
+        # Posted by any node for people of another one (relay/core/abroad.py).
+        f"CREATE TABLE inbox (part smallint, id bigint GENERATED ALWAYS AS IDENTITY, body bytea NOT NULL, "
+        f"PRIMARY KEY (part, id)) {_CHURN}",
         "CREATE TABLE halt (number bigint PRIMARY KEY, body bytea NOT NULL)",
         "CREATE TABLE act (key bytea PRIMARY KEY, at bigint NOT NULL, body bytea NOT NULL)",
         *(_APPEND_ONLY.format(table) for table in ("bypass", "bypass_recipients", "act", "visit")),

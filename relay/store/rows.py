@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgpack
 
-from relay.core.batch import Bypass, Feedback, Parting, PersonRecord, Receipt, Remembered, SlotKey
+from relay.core.batch import Bypass, Feedback, Parting, PersonRecord, Posted, PostKind, Receipt, Remembered, SlotKey
 from relay.core.books import ACCOUNTS, Account, AccountKey
 from relay.core.devices import Device, Platform, RestRecord
 from relay.core.events import Accepted
@@ -234,6 +234,18 @@ def read_bypass(body: bytes, recipients: bytes) -> Bypass:
 def bypass_recipients(record: Bypass) -> bytes:
     """Sealed; older ones, which begin with another byte, are pseudonyms in a row."""
     return _SEALED + record.sealed
+
+
+def posted(record: Posted) -> bytes:
+    return _pack(
+        record.kind.value, record.tenant, record.user, record.event_class, record.at, record.until, record.device,
+        record.receipt, record.token,
+    )  # fmt: skip
+
+
+def read_posted(body: bytes) -> Posted:
+    kind, tenant, user, name, at, until, device_key, receipt_key, token = _unpack(body)
+    return Posted(PostKind(kind), tenant, UserKey(user), name, at, until, device_key, receipt_key, token)
 
 
 def halt(record: Halt) -> bytes:

@@ -1,0 +1,177 @@
+"""Membership: being one of the nodes that share a store, each with the people of its partitions in memory.
+
+Theory of operation. Several times a second this node renews its lease, and does its part of burying and balancing
+(store/postgres_nodes.py); what it is told then is how things are (`standing`). Partitions that have become ours are
+*adopted*: their people are read, and their slots worked out as at a start. Partitions that another node asks for are
+*handed over*: their people are frozen, so that nothing begins for them; what is under way is waited for, a short while;
+and the commit that lets them go is the last one that can hold anything of them (`Journal.release`). In between nobody
+is without an owner who could be asked, and nobody has two: whoever asks for one who is just moving is asked to wait.
+
+Law: a person is in the memory of the owner and of no other node; the owner is whoever the database says; what is done
+for people is done by their owner, or posted for it.
+
+What operators hold back, and how many nodes share a provider's quota, is looked at in the same round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, TypeVar
+
+import structlog
+import trio
+
+from relay.clock import Clock
+from relay.core.errors import Overloaded, Unavailable
+from relay.core.halts import Halt
+from relay.core.partitions import part_of
+from relay.core.people import People, Person
+from relay.core.private import UserKey
+from relay.journal import Executor, Journal
+from relay.store.port import Loaded, SharedStore, StaleEpoch, Standing, StoreError
+from relay.tenure import EVERY, Tenure
+
+HAND_OVER: Final = 2.0
+"""Seconds for which answers are waited for before people are handed over; later ones book nothing, and the new owner
+sends again."""
+LOOK: Final = 0.02
+"""Seconds between two looks whether they have come."""
+
+T = TypeVar("T")
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Circle:
+    """What belongs to it. `touched` is told of people to be worked out anew."""
+
+    adopt: Callable[[Loaded, frozenset[int]], Sequence[Person]]
+    """Take in people of partitions. Raises StoreMismatch."""
+    touched: Callable[[Sequence[Person]], None]
+    nodes: Callable[[int], None]
+    """How many nodes there are."""
+
+
+class Membership:
+    """To be made when the store was joined. `asks`: where the store may be asked by others than the writer."""
+
+    def __init__(
+        self, people: People, journal: Journal, store: SharedStore, tenure: Tenure, clock: Clock, circle: Circle,
+        keeper: Executor, loader: Executor,
+    ) -> None:  # fmt: skip
+        self._people = people
+        self._journal = journal
+        self._store = store
+        self._tenure = tenure
+        self._clock = clock
+        self._circle = circle
+        self._keep, self._load = keeper, loader
+        self._moving: set[int] = set()
+        """Partitions that are being adopted or handed over."""
+        self.standing: Standing | None = None
+        self.looked = trio.Event()
+        """Set by every round, and replaced."""
+        people.owned = frozenset()
+
+    @property
+    def owned(self) -> frozenset[int]:
+        return self._people.owned
+
+    def address_of(self, user: UserKey) -> str | None:
+        """Of the node that has somebody; None: this one, or nobody has just now."""
+        standing = self.standing
+        owner = standing.owners[part_of(user)] if standing is not None else None
+        if standing is None or owner is None or owner == standing.node:
+            return None
+        return standing.addresses.get(owner)
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Look after it until cancelled; started when what is ours at the beginning has been read.
+
+        Raises StaleEpoch when this node was buried.
+        """
+        async with trio.open_nursery() as nursery:
+            is_first = True
+            while True:
+                asked_at, clock_then = trio.current_time(), self._clock.now()
+                try:
+                    standing: Standing | None = await _asked(self._keep, self._store.tend)
+                except StaleEpoch:
+                    raise
+                except StoreError:
+                    standing = None
+                else:
+                    self._tenure.renewed(asked_at, clock_then)
+                self._tenure.tell()
+                if standing is not None:
+                    self._see(standing, nursery)
+                if is_first and standing is not None:
+                    while self._moving:  # noqa: ASYNC110 (for some hundredths of a second, once)
+                        await trio.sleep(LOOK)
+                    task_status.started()
+                    is_first = False
+                await trio.sleep_until(asked_at + EVERY)
+
+    def _see(self, standing: Standing, nursery: trio.Nursery) -> None:
+        if self.standing is None or len(self.standing.addresses) != len(standing.addresses):
+            log.info("nodes", count=len(standing.addresses))
+            self._circle.nodes(len(standing.addresses))
+        self.standing = standing
+        looked, self.looked = self.looked, trio.Event()
+        looked.set()
+        self._halt(standing.halts)
+        new = standing.owned - self._people.owned - self._moving
+        if new:
+            self._moving |= new
+            nursery.start_soon(self._adopt, new)
+        wanted = (standing.wanted & self._people.owned) - self._moving
+        if wanted:
+            self._moving |= wanted
+            nursery.start_soon(self._hand_over, wanted)
+
+    def _halt(self, halts: Mapping[int, Halt]) -> None:
+        """Number 0 is ours alone (the clock is wrong)."""
+        known = {number: halt for number, halt in self._people.halts.items() if number}
+        if known == halts:
+            return
+        self._people.halt({**dict.fromkeys(known), **halts})
+        self._circle.touched([person for person in self._people.by_key.values() if person.slots])
+
+    # --- moving
+
+    async def _adopt(self, parts: frozenset[int]) -> None:
+        loaded: Loaded | None = None
+        try:
+            loaded = await _asked(self._load, partial(self._store.load_parts, parts))
+        except StoreError:
+            pass  # the next round tries again
+        self._moving -= parts
+        if loaded is not None:
+            persons = self._circle.adopt(loaded, parts)
+            log.info("partitions_adopted", partitions=len(parts), people=len(persons))
+
+    async def _hand_over(self, parts: frozenset[int]) -> None:
+        people = [person for key, person in self._people.by_key.items() if part_of(key) in parts]
+        for person in people:
+            person.frozen = True
+        with trio.move_on_after(HAND_OVER):
+            while any(person.flights for person in people):  # noqa: ASYNC110 (nobody is told of each)
+                await trio.sleep(LOOK)
+        try:
+            await self._journal.release(parts)
+        except (Unavailable, Overloaded):
+            for person in people:
+                person.frozen = False
+            self._circle.touched(people)
+        else:
+            log.info("partitions_handed_over", partitions=len(parts), people=len(people))
+        finally:
+            self._moving -= parts
+
+
+async def _asked(where: Executor, ask: Callable[[], T]) -> T:
+    found: list[T] = []
+    await where(lambda: found.append(ask()))
+    return found[0]
