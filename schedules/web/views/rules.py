@@ -118,14 +118,16 @@ def _target(visit: Visit) -> _Target:
     if where not in ("windows", "overrides"):
         raise Missing
     place: Place | None = Place(where, index)
+    sent = SHAPES.get(visit.form.text("shape"))
     if visit.is_act and is_outdated(visit):
         before = visit.form.text("marks").split()
         if not before:
             raise Changed(visit.plan.version)
         place = changes.followed(visit.plan.document, Place(where, index), before)
+        if place is not None and sent not in (None, shape_of(where, changes.rule(visit.plan.document, place))):
+            place = None  # a rule of another kind has come to where it stood
     if place is None:
-        shape = SHAPES.get(visit.form.text("shape"))
-        return _Target(shape if shape is not None and shape.where == where else None, None, None)
+        return _Target(sent if sent is not None and sent.where == where else None, None, None)
     try:
         base = changes.rule(visit.plan.document, place)
     except NoSuchRuleError:
@@ -208,5 +210,5 @@ def _weekdays(visit: Visit) -> list[tuple[str, str, str]]:
 PAGES = (
     Page("/rules/new", show=new, act=careful(create)),
     Page("/rules/{where}/{index:int}", show=edit, act=careful(change)),
-    Page("/rules/{where}/{index:int}/delete", act=careful(delete)),
+    Page("/rules/{where}/{index:int}/delete", act=careful(delete), button="/"),
 )

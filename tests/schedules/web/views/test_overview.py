@@ -148,6 +148,26 @@ async def test_undo_is_over_when_something_else_was_saved() -> None:
         assert "Rückgängig geht zehn Minuten lang" in page.text
 
 
+async def test_undo_takes_back_what_its_page_has_shown_and_nothing_else() -> None:
+    """A tab that is older than the last change, and a button that was pressed twice."""
+    relay = evening()
+    async with opened(relay) as anna:
+        await anna.go("/de/")
+        await anna.press("11 Stunden")
+        old = anna.page.form("Rückgängig")
+        await anna.press("Alles ausschalten")
+        saved = relay.document
+        assert (await anna.send("/de/undo", old.fields)).status == 409
+        assert relay.document == saved
+        fresh = (await anna.go("/de/")).form("Rückgängig")
+        assert (await anna.send("/de/undo", fresh.fields)).status == 200
+        undone = relay.document
+        assert undone != saved
+        page = await anna.send("/de/undo", fresh.fields)
+        assert (page.status, relay.document) == (409, undone)
+        assert "bis zur nächsten Änderung" in page.text
+
+
 async def test_to_press_what_changes_nothing_is_no_step() -> None:
     relay = PaperRelay(EVENING)
     async with opened(relay) as anna:
