@@ -112,8 +112,12 @@ def etag(version: int | None) -> tuple[tuple[bytes, bytes], ...]:
 
 
 def condition(call: Call) -> IfMatch:
-    """If-Match. Raises Refused for one that is no ETag of ours."""
-    value = call.header(b"if-match")
+    """If-Match, or `If-None-Match: *`: the first document takes the place of none. Raises Refused for any other."""
+    value, none = call.header(b"if-match"), call.header(b"if-none-match")
+    if none:
+        if none.strip() != b"*" or value:
+            raise Refused(Problem("header.If-None-Match", "must be *, and without If-Match"))
+        return "none"
     if not value:
         return None
     if value.strip() == b"*":
@@ -125,7 +129,7 @@ def condition(call: Call) -> IfMatch:
 
 
 def _is_known(value: bytes, version: int) -> bool:
-    """If-None-Match: whether the client has this version. Proxies weaken ETags, so W/ counts (RFC 9110, 13.1.2)."""
+    """If-None-Match of a GET: whether the client has this version. Of ETags that proxies have weakened, too."""
     return any(tag.strip() == b"*" or _version(tag.strip().removeprefix(b"W/")) == version for tag in value.split(b","))
 
 

@@ -102,6 +102,7 @@ async def undo(visit: Visit) -> Response:
             leads=None, faults=[], sentence=visit.gettext("Undo is possible for ten minutes, until the next change."),
         )  # fmt: skip
     if step.before is None:
+        assert step.version is not None  # of two that say "no document", one is not a step from the other
         await visit.relay.delete_rest(visit.secret, step.version)
         visit.remember(None, is_undo=not step.is_undo)
     else:

@@ -10,7 +10,7 @@ import pytest
 
 from schedules.errors import Problem
 from schedules.web import assets
-from schedules.web.port import Away, Busy, Bypass, Changed, Rejected
+from schedules.web.port import Away, Busy, Bypass, Changed, Rejected, Secret
 from tests.schedules.web.browser import Browser, browser
 from tests.schedules.web.paper_relay import PaperRelay
 
@@ -166,6 +166,27 @@ async def test_undo_takes_back_what_its_page_has_shown_and_nothing_else() -> Non
         page = await anna.send("/de/undo", fresh.fields)
         assert (page.status, relay.document) == (409, undone)
         assert "bis zur nächsten Änderung" in page.text
+
+
+class OvertakenRelay(PaperRelay):
+    """Somebody else saves the first document just before."""
+
+    async def snooze(
+        self, session: Secret, until: float, version: int | None, *, confirmed: bool = False
+    ) -> int | None:
+        self.document, self.version = FULL, 1
+        return await PaperRelay.snooze(self, session, until, version, confirmed=confirmed)
+
+
+async def test_undo_of_the_first_act_takes_nothing_away_that_another_tab_has_saved() -> None:
+    """An act that has seen no document is for none; else Undo would lead back to none."""
+    relay = OvertakenRelay(EVENING)
+    async with opened(relay) as anna:
+        await anna.go("/de/")
+        page = await anna.press("11 Stunden")
+        assert page.status == 409
+        assert "Rückgängig" not in (await anna.go("/de/")).text
+        assert relay.document == FULL
 
 
 async def test_to_press_what_changes_nothing_is_no_step() -> None:

@@ -338,6 +338,19 @@ async def test_who_saves_between_reading_and_saving_is_noticed() -> None:
         assert windows(relay) == [{**LEAVE, "to": "2026-12-01"}]
 
 
+async def test_the_first_rule_of_one_tab_is_not_lost_by_the_first_of_another() -> None:
+    """Both forms were made where there was no document; one is saved while the other is."""
+    async with door() as (made, relay):
+        relay.document = None
+        await made.go("/de/rules/new?kind=dates")
+        relay.overtaking = {"windows": [SPORT]}
+        page = await made.press("Speichern", day1="2026-11-28", day2="2026-11-30")
+        assert page.status == 409
+        assert windows(relay) == [SPORT]
+        await made.press("Diese übernehmen")
+        assert windows(relay) == [SPORT, LEAVE]
+
+
 async def test_the_choice_between_two_versions_is_no_answer_to_another_question() -> None:
     """What waits goes out later, and no minute is left: both are asked, though the officer has chosen."""
     async with door(NIGHT, LEAVE) as (made, relay):
