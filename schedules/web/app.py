@@ -65,6 +65,7 @@ def _endpoint(door: Door, page: Page) -> Endpoint:
         if language not in texts.LANGUAGES:
             return await _nowhere(door)(request)
         visit = Visit(door, request, language, door.clock(), known=sessions.shown(request, door.settings))
+        door.memory.sweep(visit.now)
         try:
             return await _answer(page, visit)
         except Exception as error:  # the edge of a request: whatever it is, the others go on
@@ -96,6 +97,8 @@ async def _answer(page: Page, visit: Visit) -> Response:
             visit = await visit.signed_in()
         return await view(visit)
     except SignedOut:
+        if visit.known is not None:
+            visit.door.memory.forget(visit.known)
         return problems.signed_out(visit, page)
     except RelayFault as fault:
         return problems.relay(visit, fault)

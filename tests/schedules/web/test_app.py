@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from schedules.web import sessions
+from schedules.web import app, sessions
 from schedules.web.app import PAGES, application
+from schedules.web.memory import KEPT, Memory
 from schedules.web.port import Away, RelayFault
 from tests.schedules.web.browser import BASE, OURS, SETTINGS, browser
 from tests.schedules.web.paper_relay import PaperRelay
@@ -118,7 +119,7 @@ def test_whatever_is_done_without_a_draft_has_a_page_for_its_button() -> None:
 async def test_who_hangs_up_in_the_middle_of_a_form_is_no_fault_of_ours() -> None:
     told: list[Mapping[str, object]] = []
     relay = PaperRelay(NOON)
-    app = application(relay, SETTINGS, lambda: NOON, told.append)
+    door = application(relay, SETTINGS, lambda: NOON, told.append)
     parts: list[dict[str, object]] = [
         {"type": "http.request", "body": b"label=", "more_body": True}, {"type": "http.disconnect"},
     ]  # fmt: skip
@@ -135,7 +136,7 @@ async def test_who_hangs_up_in_the_middle_of_a_form_is_no_fault_of_ours() -> Non
     async def send(_: object) -> None:
         pass
 
-    await app(scope, receive, send)
+    await door(scope, receive, send)
     assert (parts, told) == ([], [])
 
 
@@ -176,6 +177,44 @@ async def test_who_was_signed_out_meanwhile_loses_nothing_typed() -> None:
         assert page.status == 401
         assert ("label", "sport") in page.form("Send again").fields
         assert made.cookies == {}
+
+
+async def test_what_can_be_undone_is_forgotten_after_ten_minutes_whoever_comes_by(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kept = Memory()
+    monkeypatch.setattr(app, "Memory", lambda: kept)
+    relay = PaperRelay(NOON)
+    async with browser(relay, relay) as made:
+        made.show_session(relay.begin().session)
+        await made.go("/de/")
+        await made.press("11 Stunden")
+        relay.now += KEPT - 1
+        await made.ask("GET", "/de/deleted")
+        assert len(kept) == 1
+        relay.now += 1
+        await made.ask("GET", "/de/deleted")
+        assert len(kept) == 0
+
+
+async def test_what_can_be_undone_is_forgotten_with_its_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything is deleted in one session; the other one's ends where it shows itself."""
+    kept = Memory()
+    monkeypatch.setattr(app, "Memory", lambda: kept)
+    relay = PaperRelay(NOON)
+    async with browser(relay, relay) as made:
+        first, second = relay.begin().session, relay.begin().session
+        for session, button in ((first, "11 Stunden"), (second, "Alles ausschalten")):
+            made.show_session(session)
+            await made.go("/de/")
+            await made.press(button)
+        assert len(kept) == 2
+        await made.go("/de/delete")
+        await made.press("Alles löschen")
+        assert len(kept) == 1
+        made.show_session(first)
+        assert (await made.go("/de/")).url.endswith("/login")
+        assert len(kept) == 0
 
 
 @pytest.mark.parametrize(("fault", "status"), [(Away(), 503), (RelayFault("secret"), 500)])
