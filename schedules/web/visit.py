@@ -102,7 +102,7 @@ class Visit:
 
     @property
     def places(self) -> Mapping[str, Any]:
-        """What the path says: `/rules/{part}/{index:int}`."""
+        """What the path says: `/rules/{part}/{index}`."""
         return self.request.path_params
 
     @property

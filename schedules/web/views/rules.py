@@ -17,7 +17,7 @@ from schedules.holidays import LAENDER
 from schedules.rules import DEFAULT_ZONE
 from schedules.web import changes, shapes, weekly_rows
 from schedules.web.changes import NoSuchRuleError, Place
-from schedules.web.fields import FieldError, Fields, filled, gathered
+from schedules.web.fields import FieldError, Fields, filled, gathered, number
 from schedules.web.outlook import Outlook
 from schedules.web.port import Changed, Document, Missing
 from schedules.web.rhythm_form import RHYTHM
@@ -114,8 +114,8 @@ async def delete(visit: Visit) -> Response:
 
 def _target(visit: Visit) -> _Target:
     """Raises Missing, and Changed where only another version can tell."""
-    where, index = visit.places["where"], visit.places["index"]
-    if where not in ("windows", "overrides"):
+    where, index = visit.places["where"], number(visit.places["index"])
+    if where not in ("windows", "overrides") or isinstance(index, str):
         raise Missing
     place: Place | None = Place(where, index)
     sent = SHAPES.get(visit.form.text("shape"))
@@ -209,6 +209,6 @@ def _weekdays(visit: Visit) -> list[tuple[str, str, str]]:
 
 PAGES = (
     Page("/rules/new", show=new, act=careful(create)),
-    Page("/rules/{where}/{index:int}", show=edit, act=careful(change)),
-    Page("/rules/{where}/{index:int}/delete", act=careful(delete), button="/"),
+    Page("/rules/{where}/{index}", show=edit, act=careful(change)),
+    Page("/rules/{where}/{index}/delete", act=careful(delete), button="/"),
 )

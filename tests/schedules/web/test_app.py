@@ -76,7 +76,7 @@ async def test_a_form_without_its_token_is_asked_for_once_more_and_keeps_its_fie
 def acts() -> list[str]:
     """Paths of the acts without a draft."""
     return [
-        page.path.replace("{where}", "windows").replace("{index:int}", "0")
+        page.path.replace("{where}", "windows").replace("{index}", "0")
         for page in PAGES if page.button
     ]  # fmt: skip
 
@@ -112,7 +112,7 @@ def test_whatever_is_done_without_a_draft_has_a_page_for_its_button() -> None:
     drafts = {page.path for page in PAGES if page.act is not None and not page.button}
     assert {page.button for page in PAGES if page.button} <= shown
     assert drafts == {
-        "/link/{secret}", "/rules/new", "/rules/{where}/{index:int}", "/rhythm", "/presets/{name}", "/swap",
+        "/link/{secret}", "/rules/new", "/rules/{where}/{index}", "/rhythm", "/presets/{name}", "/swap",
     }  # fmt: skip
 
 

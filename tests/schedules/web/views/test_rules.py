@@ -139,7 +139,9 @@ async def test_a_rule_by_cron_is_shown_and_deleted_but_not_edited() -> None:
         assert windows(relay) == []
 
 
-@pytest.mark.parametrize("path", ["windows/1", "overrides/0", "devices/0", "windows/-1"])
+@pytest.mark.parametrize(
+    "path", ["windows/1", "overrides/0", "devices/0", "windows/-1", "windows/x", "windows/" + "9" * 5_000]
+)
 async def test_there_is_no_page_of_a_rule_that_there_is_not(path: str) -> None:
     async with door(SPORT) as (made, _):
         assert (await made.go(f"/de/rules/{path}")).status == 404
