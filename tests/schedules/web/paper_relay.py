@@ -163,9 +163,10 @@ class PaperRelay:
 
     async def reachable(self, session: Secret, until: float | None, version: int | None) -> int | None:
         self._ask(session, "reachable")
-        if until is None and not compile_table(parse(self.document or {}), self.now).at(self.now).resting:
+        rest = compile_table(parse(self.document or {}), self.now).at(self.now)
+        if until is None and not rest.resting:
             return self.version if self.document is not None else None
-        end = until or acts.end_of_rest(self.document or {}, self.now)
+        end = until or rest.until
         if end is None:
             raise Endless
         return self._act(acts.reachable, end, version)
