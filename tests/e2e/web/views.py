@@ -19,6 +19,14 @@ DAY_SLEEP: Final[Mapping[str, Any]] = {"windows": [{"kind": "weekly", "start": "
 ENDLESS: Final[Mapping[str, Any]] = {"windows": [{"kind": "weekly", "start": "00:00", "end": "24:00"}]}
 CRON: Final[Mapping[str, Any]] = {"windows": [{"kind": "cron", "start": "0 18 * * 5", "duration_minutes": 3600}]}
 HOLIDAYS: Final[Mapping[str, Any]] = {"windows": [{"kind": "holidays", "land": "NI"}]}
+OVER: Final[Mapping[str, Any]] = {
+    "windows": [
+        {
+            "kind": "cycle", "anchor": "2026-01-05", "days": ["F", "-"], "to": "2026-01-31",
+            "shifts": {"F": {"start": "06:00", "end": "14:00"}},
+        },
+    ],
+}  # fmt: skip
 
 
 def sign_in(made: Exhibit, window: Visitor, document: Mapping[str, object] | None, waiting: int = 0) -> str:
@@ -209,6 +217,7 @@ VIEWS: Final[Mapping[str, tuple[str, Show]]] = {
     "rhythm-swapped": ("/rules/{where}/{index}", rhythm_swapped),
     "rhythm-wrong": ("/rhythm", rhythm_wrong),
     "swap": ("/swap", at("/swap")),
+    "swap-none": ("/swap", at("/swap", OVER)),
     "presets": ("/presets", at("/presets")),
     "preset": ("/presets/{name}", at("/presets/nights_only")),
     "preset-seen": ("/presets/{name}", preset_seen),
