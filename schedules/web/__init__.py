@@ -35,7 +35,7 @@ How to add a page. A module in `views/` has `PAGES`, a tuple of `Page`, and stan
     PAGES = (Page("/presets", show=show, act=choose),)
 
 - Paths stand below the language: `/de/presets`. With `Page(…, bare=True)` they do not (callbacks of a provider), and
-  the language is what the browser asks for. Places in braces, `/rules/{part}/{index:int}`, are in `visit.places`.
+  the language is what the browser asks for. Places in braces, `/rules/{part}/{index}`, are in `visit.places`.
 - A page is for officers who are signed in, unless `Page(…, public=True)`. `visit.secret` is their session, `visit.plan`
   their document with its version, rules and table, read once before the view is called (not for public pages).
 - `act` is asked by POST, with urlencoded forms. The form's first line is `{{ hidden() }}`: the CSRF token, checked

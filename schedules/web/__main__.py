@@ -50,7 +50,8 @@ async def run(
     """Serve until `stop`, then for the grace. Raises OSError."""
     async with connected(Path(settings.socket)) as relay, providers(settings.oidc) as known:
         app = cast("ASGIFramework", application(relay, settings, time.time, tell, known))
-        await serve(app, addresses, stop, grace=settings.grace_seconds * SERVING, task_status=task_status)
+        grace = settings.grace_seconds * SERVING
+        await serve(app, addresses, stop, grace=grace, tell=tell, task_status=task_status)
 
 
 async def main() -> int:

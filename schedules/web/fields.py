@@ -21,6 +21,7 @@ _EPOCH: Final = datetime(1970, 1, 1)
 
 NO_TIME: Final = Text("Please give a time of day.", "Bitte eine Uhrzeit angeben.")
 NO_DATE: Final = Text("Please give a date.", "Bitte ein Datum angeben.")
+NOT_IN_FORCE: Final = Text("The rhythm does not hold on this day.", "An diesem Tag gilt der Rhythmus nicht.")
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -258,7 +258,8 @@ class Code:
 
 
 class Relay(Protocol):
-    """Everything the door asks. `version`: of the document that is to be replaced, else Changed; None: of any."""
+    """Everything the door asks. `version`: of the document that is to be replaced, None: there is none yet; else
+    Changed."""
 
     async def redeem(self, link: Secret) -> Opened:
         """A session for a link. Raises Refused."""
@@ -282,7 +283,7 @@ class Relay(Protocol):
     async def save(self, session: Secret, document: Document, version: int | None, *, confirmed: bool = False) -> int:
         """The new version. Raises Changed, Rejected, NotReachable."""
 
-    async def delete_rest(self, session: Secret, version: int | None) -> None:
+    async def delete_rest(self, session: Secret, version: int) -> None:
         """No rule any more. Raises Changed, Missing."""
 
     async def snooze(

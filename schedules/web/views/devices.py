@@ -96,4 +96,7 @@ async def test(visit: Visit) -> Response:
     return visit.redirect("/devices#result")
 
 
-PAGES = (Page("/devices", show=show, act=wake), Page("/devices/test", act=test))
+PAGES = (
+    Page("/devices", show=show, act=wake, button="/devices"),
+    Page("/devices/test", act=test, button="/devices"),
+)

@@ -94,14 +94,15 @@ def _until(visit: Visit) -> int | None:
 
 
 async def undo(visit: Visit) -> Response:
-    """Back to the document before the last act of this session."""
+    """Back to the document before the last act of this session, if that is the one the button was shown for."""
     step = visit.step()
-    if step is None:
+    if step is None or visit.version != visit.plan.version:
         return visit.render(
             "problem.html", 409, title=visit.gettext("Not possible any more"), again="", kept=[], sign_in=False,
-            faults=[], sentence=visit.gettext("Undo is possible for ten minutes, until the next change."),
+            leads=None, faults=[], sentence=visit.gettext("Undo is possible for ten minutes, until the next change."),
         )  # fmt: skip
     if step.before is None:
+        assert step.version is not None  # of two that say "no document", one is not a step from the other
         await visit.relay.delete_rest(visit.secret, step.version)
         visit.remember(None, is_undo=not step.is_undo)
     else:
@@ -122,9 +123,9 @@ async def turn_on(visit: Visit) -> Response:
 
 PAGES = (
     Page("/", show=show),
-    Page("/off-duty", act=off_duty),
-    Page("/reachable", act=reachable),
-    Page("/undo", act=undo),
-    Page("/off", act=turn_off),
-    Page("/on", act=turn_on),
+    Page("/off-duty", act=off_duty, button="/"),
+    Page("/reachable", act=reachable, button="/"),
+    Page("/undo", act=undo, button="/"),
+    Page("/off", act=turn_off, button="/"),
+    Page("/on", act=turn_on, button="/"),
 )

@@ -167,7 +167,8 @@ def _both(visit: Visit, edit: Edit) -> Response:
     kept = [(name, value) for name, value in visit.form.fields if name not in made]
     return fresh.render(
         "conflict.html", 409, what=edit.what, action=visit.url(edit.path), kept=[*kept, *edit.marks.items()],
-        seen=changes.mark(own), saved=_side(visit, saved, theirs, ours, at), own=_side(visit, own, ours, theirs, at),
+        is_from_another_session=visit.is_from_another_session,
+        saved=_side(visit, saved, theirs, ours, at), own=_side(visit, own, ours, theirs, at),
     )  # fmt: skip
 
 

@@ -47,6 +47,7 @@ def test_a_session_that_ends_while_somebody_writes_costs_no_word(place: Premises
     window.press("Send again")
     window.reads("You have signed in again since you opened this form. Nothing was saved yet.")
     window.press("Send again")
+    window.press("Take this one")
     window.reads("Saved, in effect now.")
     (cookie,) = window.context.cookies()
     rule = anna.document(cookie["value"])["windows"][1]

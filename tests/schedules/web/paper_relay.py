@@ -140,13 +140,13 @@ class PaperRelay:
         return self._keep(document, version)
 
     def _keep(self, document: Document | None, version: int | None) -> int:
-        if version is not None and (self.document is None or version != self.version):
+        if version != (None if self.document is None else self.version):
             raise Changed(self.version)
         self.document = None if document is None else json.loads(json.dumps(document))
         self.version += 1
         return self.version
 
-    async def delete_rest(self, session: Secret, version: int | None) -> None:
+    async def delete_rest(self, session: Secret, version: int) -> None:
         self._ask(session, "delete_rest")
         if self.document is None:
             raise Missing
@@ -163,9 +163,10 @@ class PaperRelay:
 
     async def reachable(self, session: Secret, until: float | None, version: int | None) -> int | None:
         self._ask(session, "reachable")
-        if until is None and not compile_table(parse(self.document or {}), self.now).at(self.now).resting:
+        rest = compile_table(parse(self.document or {}), self.now).at(self.now)
+        if until is None and not rest.resting:
             return self.version if self.document is not None else None
-        end = until or acts.end_of_rest(self.document or {}, self.now)
+        end = until or rest.until
         if end is None:
             raise Endless
         return self._act(acts.reachable, end, version)

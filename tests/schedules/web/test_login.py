@@ -322,11 +322,47 @@ async def test_a_planted_cookie_is_worth_nothing() -> None:
     async with scene() as s, s.browser() as browser:
         browser.show_session(planted)
         leaving = await s.leave(browser)
-        assert "set-cookie" not in leaving.headers
         answer = await s.come_back(browser, s.paper.sign_in(leaving.headers["location"]))
         assert answer.status_code == 303
         assert planted.value not in cookie(answer)[NAME].value
         assert planted.value not in s.relay.good
+
+
+async def test_a_second_attempt_has_the_whole_time_and_a_second_tab_is_no_hindrance() -> None:
+    """The cookie that the first has set would be over in the middle of the second."""
+    async with scene() as s, s.browser() as browser:
+        first = await s.leave(browser)
+        s.relay.now = s.paper.now = NOW + LIFE - 1
+        second = await s.leave(browser)
+        assert cookie(second)[NAME].value == cookie(first)[NAME].value
+        assert cookie(second)[NAME]["max-age"] == str(int(LIFE))
+        answer = await s.come_back(browser, s.paper.sign_in(first.headers["location"]))
+        assert answer.status_code == 303
+        begun = browser.cookies
+        assert "set-cookie" not in (await s.leave(browser)).headers  # a session is not given more life by this
+        assert browser.cookies == begun
+
+
+async def test_what_a_refused_login_was_bound_to_is_over() -> None:
+    async with scene() as s, s.browser() as browser:
+        leaving = await s.leave(browser)
+        state = s.paper.sign_in(leaving.headers["location"])["state"]
+        refusal = {"state": state, "error": "access_denied"}
+        for _ in range(2):
+            assert (await s.come_back(browser, refusal)).status_code == 403
+            assert browser.cookies == {}
+        again = await s.leave(browser)
+        assert cookie(again)[NAME].value != cookie(leaving)[NAME].value
+        assert (await s.come_back(browser, s.paper.sign_in(again.headers["location"]))).status_code == 303
+
+
+async def test_a_refused_login_leaves_the_session_alone() -> None:
+    async with scene() as s, s.browser() as browser:
+        await s.enter(browser)
+        held = browser.cookies
+        state = s.paper.sign_in((await s.leave(browser)).headers["location"])["state"]
+        assert (await s.come_back(browser, {"state": state, "error": "access_denied"})).status_code == 403
+        assert browser.cookies == held
 
 
 async def test_signing_in_again_ends_the_session_before() -> None:
@@ -377,7 +413,7 @@ async def test_a_provider_that_is_not_configured_is_not_there() -> None:
 async def refused(s: Scene, browser: Browser) -> bytes:
     answer = await s.enter(browser)
     assert answer.status_code == 403
-    assert "set-cookie" not in answer.headers
+    assert browser.cookies == {}  # no session, and what the login was bound to is over
     return answer.content
 
 

@@ -62,7 +62,10 @@ Ask = Callable[[RelayClient], Awaitable[object]]
     ("ask", "method", "path", "body", "match"),
     [
         (lambda c: c.save(ANNA, {"windows": []}, 7), "PUT", "/v1/me/rest", {"windows": []}, '"7"'),
-        (lambda c: c.save(ANNA, {}, None), "PUT", "/v1/me/rest", {}, None),
+        (lambda c: c.save(ANNA, {}, None), "PUT", "/v1/me/rest", {}, "*"),
+        (lambda c: c.snooze(ANNA, 9.0, None), "POST", "/v1/me/rest/snooze", {"until": 9.0}, "*"),
+        (lambda c: c.reachable(ANNA, 9.0, None), "POST", "/v1/me/rest/reachable", {"until": 9.0}, "*"),
+        (lambda c: c.wake(ANNA, "a", Wake.NEVER, None), "PUT", "/v1/me/devices/a", {"wake": "never"}, "*"),
         (lambda c: c.save(ANNA, {}, 7, confirmed=True), "PUT", "/v1/me/rest?confirm=never-reachable", {}, '"7"'),
         (lambda c: c.delete_rest(ANNA, 7), "DELETE", "/v1/me/rest", None, '"7"'),
         (lambda c: c.snooze(ANNA, 9.0, 7), "POST", "/v1/me/rest/snooze", {"until": 9.0}, '"7"'),
@@ -80,11 +83,13 @@ Ask = Callable[[RelayClient], Awaitable[object]]
 async def test_what_is_asked_is_sent_in_the_officers_name(
     ask: Ask, method: str, path: str, body: object, match: str | None
 ) -> None:
+    """`match`: the version that must be the current one; `*`: there must be none."""
     wire = Wire(200, {"version": 8})
     await ask(wire.client)
     assert (wire.last.method, wire.last.url.raw_path.decode()) == (method, path)
     assert wire.last.headers["authorization"] == "Bearer me.anna"
-    assert wire.last.headers.get("if-match") == match
+    assert wire.last.headers.get("if-match") == (None if match == "*" else match)
+    assert wire.last.headers.get("if-none-match") == ("*" if match == "*" else None)
     assert (json.loads(wire.last.content) if wire.last.content else None) == body
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from schedules.errors import Problem
 from schedules.web import assets
-from schedules.web.port import Away, Busy, Bypass, Changed, Rejected
+from schedules.web.port import Away, Busy, Bypass, Changed, Rejected, Secret
 from tests.schedules.web.browser import Browser, browser
 from tests.schedules.web.paper_relay import PaperRelay
 
@@ -146,6 +146,47 @@ async def test_undo_is_over_when_something_else_was_saved() -> None:
         assert page.status == 409
         assert relay.document is not None
         assert "Rückgängig geht zehn Minuten lang" in page.text
+
+
+async def test_undo_takes_back_what_its_page_has_shown_and_nothing_else() -> None:
+    """A tab that is older than the last change, and a button that was pressed twice."""
+    relay = evening()
+    async with opened(relay) as anna:
+        await anna.go("/de/")
+        await anna.press("11 Stunden")
+        old = anna.page.form("Rückgängig")
+        await anna.press("Alles ausschalten")
+        saved = relay.document
+        assert (await anna.send("/de/undo", old.fields)).status == 409
+        assert relay.document == saved
+        fresh = (await anna.go("/de/")).form("Rückgängig")
+        assert (await anna.send("/de/undo", fresh.fields)).status == 200
+        undone = relay.document
+        assert undone != saved
+        page = await anna.send("/de/undo", fresh.fields)
+        assert (page.status, relay.document) == (409, undone)
+        assert "bis zur nächsten Änderung" in page.text
+
+
+class OvertakenRelay(PaperRelay):
+    """Somebody else saves the first document just before."""
+
+    async def snooze(
+        self, session: Secret, until: float, version: int | None, *, confirmed: bool = False
+    ) -> int | None:
+        self.document, self.version = FULL, 1
+        return await PaperRelay.snooze(self, session, until, version, confirmed=confirmed)
+
+
+async def test_undo_of_the_first_act_takes_nothing_away_that_another_tab_has_saved() -> None:
+    """An act that has seen no document is for none; else Undo would lead back to none."""
+    relay = OvertakenRelay(EVENING)
+    async with opened(relay) as anna:
+        await anna.go("/de/")
+        page = await anna.press("11 Stunden")
+        assert page.status == 409
+        assert "Rückgängig" not in (await anna.go("/de/")).text
+        assert relay.document == FULL
 
 
 async def test_to_press_what_changes_nothing_is_no_step() -> None:

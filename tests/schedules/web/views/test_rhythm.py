@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ from typing import cast
 
 import pytest
 
-from tests.schedules.web.browser import Browser, browser
+from tests.schedules.web.browser import Browser, Shown, browser
 from tests.schedules.web.paper_relay import PaperRelay
 
 NOW = datetime(2026, 11, 25, 20, 40, tzinfo=UTC).timestamp()  # Wednesday, 21:40 in Berlin
@@ -212,6 +213,75 @@ async def test_a_swap_needs_a_day_and_a_shift_of_the_page() -> None:
         assert page.status == 422
         assert "Bitte einen Tag wählen." in page.text
         assert "Bitte eine Schicht wählen." in page.text
+        assert relay.version == 1
+
+
+ENDING = {**RHYTHM, "to": "2026-11-27"}
+STARTING = {**RHYTHM, "from": "2026-11-28"}
+
+
+def days(page: Shown) -> list[str]:
+    """Dates that the page offers."""
+    return re.findall(r'<option value="(2026-[^"]*)"', page.html)
+
+
+async def test_a_swap_is_offered_for_days_on_which_the_rhythm_holds() -> None:
+    async with door(ENDING) as (made, _):
+        assert days(await made.go("/de/swap")) == ["2026-11-25", "2026-11-26", "2026-11-27"]
+    async with door(STARTING) as (made, relay):
+        page = await made.go("/de/swap")
+        assert (days(page)[0], len(days(page))) == ("2026-11-28", 11)
+        await made.press("Speichern", shift="1")
+        assert windows(relay) == [{**STARTING, "swaps": [{"date": "2026-11-28", "shift": "Früh"}]}]
+
+
+@pytest.mark.parametrize(
+    ("language", "save", "take", "sentence"),
+    [
+        ("de", "Speichern", "Diese übernehmen", "An diesem Tag gilt der Rhythmus nicht."),
+        ("en", "Save", "Take this one", "The rhythm does not hold on this day."),
+    ],
+)
+async def test_a_swap_on_a_day_on_which_the_rhythm_does_not_hold_is_refused_beside_it(
+    language: str, save: str, take: str, sentence: str
+) -> None:
+    """Its end was entered in another tab, perhaps. Saved, the swap would do nothing."""
+    async with door(RHYTHM) as (made, relay):
+        await made.go(f"/{language}/swap")
+        relay.document, relay.version = {"windows": [ENDING]}, 2
+        page = await made.press(save, day="2026-11-28", shift="1")
+        assert page.status == 422
+        assert sentence in page.text
+        assert {"f-day", "e-day"} <= set(page.ids)
+        assert windows(relay) == [ENDING]
+        page = await made.press(save, day="2026-11-27", shift="1")
+        assert page.status == 409, "there are two versions, and the officer is asked"
+        await made.press(take)
+        assert windows(relay) == [{**ENDING, "swaps": [{"date": "2026-11-27", "shift": "Früh"}]}]
+
+
+async def test_of_two_rhythms_that_is_swapped_which_holds() -> None:
+    over = {**RHYTHM, "to": "2026-11-01"}
+    async with door(over, STARTING) as (made, relay):
+        await made.go("/de/swap")
+        await made.press("Speichern", day="2026-11-30", shift="1")
+        assert windows(relay) == [over, {**STARTING, "swaps": [{"date": "2026-11-30", "shift": "Früh"}]}]
+    async with door(over) as (made, _):
+        page = await made.go("/de/swap")
+        assert (page.status, days(page)) == (200, [])
+        assert "Der Rhythmus gilt an keinem der nächsten 14 Tage." in page.text
+
+
+async def test_two_days_change_places_where_the_rhythm_holds_on_both() -> None:
+    async with door(ENDING) as (made, relay):
+        page = await made.go("/de/rhythm")
+        assert days(page) == ["2026-11-25", "2026-11-26", "2026-11-27"] * 2
+        page = await made.press("Tauschen", swap1="2026-11-26", swap2="2026-11-28")
+        assert page.status == 422
+        assert "An diesem Tag gilt der Rhythmus nicht." in page.text
+        page = await made.press("Tauschen", swap1="2026-11-26", swap2="2026-11-27")
+        assert page.status == 200
+        assert "Fr 27.11. jetzt Früh" in page.text
         assert relay.version == 1
 
 

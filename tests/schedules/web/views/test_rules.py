@@ -139,7 +139,9 @@ async def test_a_rule_by_cron_is_shown_and_deleted_but_not_edited() -> None:
         assert windows(relay) == []
 
 
-@pytest.mark.parametrize("path", ["windows/1", "overrides/0", "devices/0", "windows/-1"])
+@pytest.mark.parametrize(
+    "path", ["windows/1", "overrides/0", "devices/0", "windows/-1", "windows/x", "windows/" + "9" * 5_000]
+)
 async def test_there_is_no_page_of_a_rule_that_there_is_not(path: str) -> None:
     async with door(SPORT) as (made, _):
         assert (await made.go(f"/de/rules/{path}")).status == 404
@@ -338,6 +340,34 @@ async def test_who_saves_between_reading_and_saving_is_noticed() -> None:
         assert windows(relay) == [{**LEAVE, "to": "2026-12-01"}]
 
 
+async def test_the_first_rule_of_one_tab_is_not_lost_by_the_first_of_another() -> None:
+    """Both forms were made where there was no document; one is saved while the other is."""
+    async with door() as (made, relay):
+        relay.document = None
+        await made.go("/de/rules/new?kind=dates")
+        relay.overtaking = {"windows": [SPORT]}
+        page = await made.press("Speichern", day1="2026-11-28", day2="2026-11-30")
+        assert page.status == 409
+        assert windows(relay) == [SPORT]
+        await made.press("Diese übernehmen")
+        assert windows(relay) == [SPORT, LEAVE]
+
+
+async def test_the_choice_between_two_versions_is_no_answer_to_another_question() -> None:
+    """What waits goes out later, and no minute is left: both are asked, though the officer has chosen."""
+    async with door(NIGHT, LEAVE) as (made, relay):
+        relay.notices = 2
+        await made.go("/de/rules/windows/0")
+        relay.document, relay.version = {"windows": [{**NIGHT, "label": "Neu"}, LEAVE]}, 2
+        page = await made.press("Speichern", all_="on")
+        assert page.status == 409
+        page = await made.press("Diese übernehmen")
+        assert "keine einzige Minute erreichbar" in page.text
+        assert relay.version == 2
+        await made.press("Ja, so speichern")
+        assert (relay.version, windows(relay)[0]["end"]) == (3, "24:00")
+
+
 async def test_two_versions_that_come_to_the_same_are_no_question() -> None:
     async with door(LEAVE) as (made, relay):
         await made.go("/de/rules/windows/0")
@@ -361,8 +391,30 @@ async def test_a_form_outlives_its_session() -> None:
         made.show_session(relay.begin().session)
         page = await made.press("Send again")
         assert page.status == 409, "the form is of another session: asked once"
-        await made.press("Send again")
+        page = await made.press("Send again")
+        assert page.status == 409, "and shown beside what is saved"
+        assert "You have signed in again" in page.text
+        await made.press("Take this one")
         assert windows(relay) == [{**SPORT, "label": "Boxen"}]
+
+
+@pytest.mark.parametrize("theirs", [(SPORT,), (LEAVE,), (), None])
+@pytest.mark.parametrize("path", ["/de/rules/windows/0", "/de/rules/new?kind=weekly", "/de/presets/nights_only"])
+async def test_a_form_of_one_officer_changes_nothing_of_another_unseen(path: str, theirs: tuple[object] | None) -> None:
+    """Two at one computer, with documents of the same version: whoever signs in second finds the first one's tab."""
+    async with door(SPORT) as (made, relay):
+        await made.go(path)
+        fields = [(name, "Boxen" if name == "label" else value) for name, value in made.page.form("Vorschau").fields]
+        document = None if theirs is None else {"timezone": "Europe/Berlin", "windows": [*theirs]}
+        relay.document = document
+        relay.good.clear()
+        made.show_session(relay.begin().session)
+        page = await made.send(path.partition("?")[0], fields)
+        assert (page.status, relay.asked.count("save")) == (409, 0)
+        page = await made.press("Erneut senden")
+        assert page.status in (409, 404)
+        assert relay.document == document
+        assert "save" not in relay.asked
 
 
 async def test_a_session_that_ends_at_the_last_moment_keeps_the_form() -> None:
