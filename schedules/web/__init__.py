@@ -35,7 +35,7 @@ How to add a page. A module in `views/` has `PAGES`, a tuple of `Page`, and stan
     PAGES = (Page("/presets", show=show, act=choose),)
 
 - Paths stand below the language: `/de/presets`. With `Page(…, bare=True)` they do not (callbacks of a provider), and
-  the language is what the browser asks for. Places in braces, `/rules/{part}/{index}`, are in `visit.places`.
+  the language is what the browser asks for. Places in braces, `/rules/{where}/{index}`, are in `visit.places`.
 - A page is for officers who are signed in, unless `Page(…, public=True)`. `visit.secret` is their session, `visit.plan`
   their document with its version, rules and table, read once before the view is called (not for public pages).
 - `act` is asked by POST, with urlencoded forms. The form's first line is `{{ hidden() }}`: the CSRF token, checked
@@ -45,6 +45,7 @@ How to add a page. A module in `views/` has `PAGES`, a tuple of `Page`, and stan
 - Texts are English in the source, `_("…")` in templates and `visit.gettext("…")` in Python, `ngettext` for numbers; the
   German stands in `locale/de/LC_MESSAGES/door.po`, and `python -m schedules.web.catalogue` brings it up to date.
   A test fails on a message without German.
-- `visit.dates` writes days and times; nothing else does. `visit.now` is the only now.
+- `visit.dates` writes days and times, but for those in sentences of the evaluator (`explain.py`, `policy.py`), which
+  are written alike. `visit.now` is the only now.
 - Templates extend `base.html` with the blocks `title`, `header` and `main`; the state's sky or a slim one is there.
 """

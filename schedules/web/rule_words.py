@@ -1,6 +1,6 @@
 """A rule in words, as it stands in lists: what it is called, and when it holds.
 
-    Dienstsport      freitags 15:00–17:00           Urlaub            Sa 28.11. bis Mo 30.11.
+    Dienstsport      Fr 15:00–17:00                 Urlaub            Sa 28.11. bis Mo 30.11.
     Rhythmus         Früh, Spät, Nacht, frei, frei  Rufbereitschaft   Do 26.11. 18:00–22:00
 
 Names are the officer's, on one line; a rule without one is called by what it is for.

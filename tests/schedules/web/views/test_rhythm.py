@@ -116,7 +116,7 @@ async def test_two_days_are_swapped_hinted_at_and_taken_back() -> None:
         page = await made.press("Tauschen", swap1="2026-12-01", swap2="2026-12-02")
         assert relay.version == 1
         assert "Di 1.12. jetzt Spät" in page.text
-        assert "Nur für Sie: Zwischen Di 01.12. 22:00 und Mi 02.12. 06:00 liegen 8 h (unter 11 h)" in page.text
+        assert "Nur für Sie: Zwischen Di 1.12. 22:00 und Mi 2.12. 06:00 liegen 8 h (unter 11 h)." in page.text
         assert "Spät*" in page.text
         assert "erreichbar 13:30–22:30, getauscht" in page.text
         await made.press("Aufheben Mi 2.12. jetzt Früh")
