@@ -35,9 +35,7 @@ _COLUMN: Final = {"en": 0, "de": 1}
 """Language → its place in a Text."""
 
 _WEEKDAYS: Final = Text("Mon Tue Wed Thu Fri Sat Sun", "Mo Di Mi Do Fr Sa So")
-_MONTHS: Final = Text(
-    "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec", "1. 2. 3. 4. 5. 6. 7. 8. 9. 10. 11. 12."
-)
+_MONTHS: Final = Text("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec", "1. 2. 3. 4. 5. 6. 7. 8. 9. 10. 11. 12.")
 _DATE: Final = Text("{weekday} {day} {month}", "{weekday} {day}.{month}")
 _DATE_OF_YEAR: Final = Text("{weekday} {day} {month} {year}", "{weekday} {day}.{month}{year}")
 _NEAR: Final = {0: Text("today", "heute"), 1: Text("tomorrow", "morgen")}

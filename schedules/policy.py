@@ -63,10 +63,11 @@ def day_duty(land: str, start: str = "07:00", end: str = "17:00") -> Document:
     """
     if not start < end:
         raise ValueError("a day's duty must end later than it starts")
+    monday: list[Document] = [{"kind": "weekly", "days": [_WORKDAYS[0]], "start": "00:00", "end": start}]
     windows: list[Document] = [
         {"kind": "weekly", "days": [*_WORKDAYS], "start": end, "end": start},
         {"kind": "weekly", "days": [*_WEEKEND], "start": "00:00", "end": "24:00"},
-        {"kind": "weekly", "days": [_WORKDAYS[0]], "start": "00:00", "end": start},
+        *(monday if start > "00:00" else []),
         {"kind": "holidays", "land": land},
     ]
     night: Document = {"kind": "weekly", "start": max(end, "22:00"), "end": min(start, "06:00")}

@@ -30,7 +30,7 @@ FREE: Final = "-"
 """In a cycle's row and swaps: no duty."""
 
 _TEXT: Final = Text("must be a text", "muss ein Text sein")
-_SPAN: Final = Text("must differ from start", "muss sich vom Beginn unterscheiden")
+_SPAN: Final = Text("must differ from the start", "muss sich vom Beginn unterscheiden")
 _START: Final = Text("must be earlier than 24:00", "muss vor 24:00 liegen")
 _WEEKDAYS: Final = Text(
     "must be different whole numbers from 1, Monday, to 7, Sunday",

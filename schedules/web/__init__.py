@@ -19,6 +19,7 @@ itself, with the evaluator the relay uses. Nothing here imports `relay`; the rel
     choices.py    what "off duty now" offers; switch.py: everything off, and on again; memory.py: what Undo needs
     changes.py    edits of a document, as functions of values
     shapes.py     from a rule to the controls of a form and back, with rule_forms.py, rhythm_form.py and weekly_rows.py
+    faults.py     what is wrong with a document, in an officer's words
     outlook.py    what an edit would do, before it is saved; versions.py: two documents beside each other
     bands.py      days as pictures, and in words (looks.py: which look when); rule_words.py: rules in words
 

@@ -7,13 +7,14 @@ beside the document that it would change (`views/saving.py`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from math import ceil
 from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from schedules.web import sessions
+from schedules.web import faults, sessions
 from schedules.web.forms import Form
 from schedules.web.port import Away, Busy, Changed, Endless, Missing, NotReachable, Refused, Rejected, RelayFault
 from schedules.web.visit import ANOTHER, CONFIRM, Page, Visit
@@ -45,8 +46,9 @@ def relay(visit: Visit, fault: RelayFault) -> Response:
                 gettext("Please choose until when you want to be reachable."),
             )
         case Rejected():
-            faults = [p.german if visit.language == "de" else p.sentence for p in fault.problems]
-            return _page(visit, 422, gettext("Not saved"), gettext("The relay did not take it:"), faults=faults)
+            told = dict.fromkeys(map(faults.alone, fault.problems))
+            listed = [text.german if visit.language == "de" else text.english for text in told]
+            return _page(visit, 422, gettext("Not saved"), gettext("This could not be saved:"), listed=listed)
         case Busy() | Away():
             return _later(visit, fault)
         case Missing():
@@ -146,7 +148,7 @@ def _page(
     confirm: str = "",
     sign_in: bool = False,
     leads: tuple[str, str] | None = None,
-    faults: list[str] | None = None,
+    listed: Sequence[str] = (),
     retry_after: float | None = None,
 ) -> Response:
     """`leads`: a path below the language, and the text of the link to it."""
@@ -157,7 +159,7 @@ def _page(
         kept.append(("csrf", sessions.csrf(visit.known)))
     response = visit.render(
         "problem.html", status, title=title, sentence=sentence, again=again, kept=kept, sign_in=sign_in,
-        leads=leads, faults=faults or [],
+        leads=leads, faults=listed,
     )  # fmt: skip
     if retry_after is not None:
         response.headers["retry-after"] = str(ceil(retry_after))

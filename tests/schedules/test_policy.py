@@ -127,6 +127,14 @@ def test_day_duty_has_the_hours_it_is_given() -> None:
     ]
 
 
+def test_a_duty_may_begin_at_midnight() -> None:
+    assert told(day_duty("NI", "00:00", "08:00"), "2026-11-28T00:00+01:00", 3) == [
+        "Sa 28.11. ganztags Ruhe",
+        "So 29.11. ganztags Ruhe",
+        "Mo 30.11. 00:00-08:00 erreichbar",
+    ]
+
+
 def test_a_class_that_pierces_what_is_free_reaches_nobody_at_night() -> None:
     """Nor does the night reach into a duty: one that ends at eleven leaves a shorter night."""
     table = compile_table(parse(day_duty("NI")), at(NOON)).for_class("roster", frozenset({RestKind.FREE}))
@@ -179,7 +187,6 @@ def test_leave_is_from_its_first_day_to_its_last() -> None:
         lambda: day_duty("NI", "17:00", "07:00"),
         lambda: day_duty("NI", "07:00", "07:00"),
         lambda: day_duty("NI", "07:00", "24:00"),
-        lambda: day_duty("NI", "00:00", "07:00"),
         lambda: nights_only("22:00", "22:00"),
         lambda: rotating("2026-11-24", "EX", DUTIES),
         lambda: rotating("24.11.2026", "E", DUTIES),

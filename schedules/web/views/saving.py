@@ -21,7 +21,7 @@ from starlette.responses import Response
 from schedules import Problem, RuleError
 from schedules.errors import Text
 from schedules.table import DAY
-from schedules.web import changes, shifts, versions
+from schedules.web import changes, faults, shifts, versions
 from schedules.web.bands import Day, bands
 from schedules.web.changes import List, Place
 from schedules.web.fields import FieldError, Fields, one
@@ -106,7 +106,7 @@ def first_rhythm(visit: Visit) -> Place | None:
 
 def unplaced(problems: Sequence[Problem]) -> list[FieldError]:
     """Faults of a document that belong to no control of the form."""
-    return [FieldError("", Text(f"{p.path} {p.sentence}.", f"{p.path} {p.german}.")) for p in problems]
+    return [FieldError("", text) for text in dict.fromkeys(map(faults.alone, problems))]
 
 
 def careful(view: View) -> Callable[[Visit], Awaitable[Response]]:

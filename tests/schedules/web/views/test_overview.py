@@ -241,9 +241,9 @@ async def test_what_could_not_be_done_now_can_be_sent_again(fault: Away | Busy, 
 async def test_what_the_relay_does_not_take_is_told_in_the_officers_language() -> None:
     relay = PaperRelay(EVENING)
     async with opened(relay) as anna:
-        for language, said in (("de", "ist zu lang"), ("en", "is too long")):
+        for language, said in (("de", "Es sind zu viele Regeln"), ("en", "There are too many rules")):
             await anna.go(f"/{language}/")
-            relay.fault = Rejected((Problem("overrides", "is too long", "ist zu lang"),))
+            relay.fault = Rejected((Problem("overrides", "has more than 50 entries", "hat mehr als 50 Einträge"),))
             page = await anna.press("11 ")
             assert page.status == 422
             assert said in page.text

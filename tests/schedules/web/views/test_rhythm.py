@@ -137,7 +137,7 @@ async def test_a_day_is_not_swapped_with_itself() -> None:
     [
         ({"length": "0"}, "Bitte eine Zahl von 1 bis 126 angeben."),
         ({"anchor": ""}, "Bitte ein Datum angeben."),
-        ({"anchor": "gestern"}, "Der erste Tag muss ein Datum sein wie 2026-12-21."),
+        ({"anchor": "gestern"}, "Bitte ein Datum angeben."),
         ({"before": "1000"}, "Der Vorlauf muss eine ganze Zahl von 0 bis 720 sein."),
         ({"name2": "Früh"}, "So heißt schon eine andere Schicht."),
         ({"d1": "-", "d2": "-", "d3": "-"}, "Bitte an mindestens einem Tag eine Schicht wählen."),
@@ -328,16 +328,36 @@ async def test_day_duty_knows_hours_and_holidays() -> None:
     [
         ({"from_": ""}, "Bitte eine Uhrzeit angeben."),
         ({"from_": "17:00", "to": "07:00"}, "Der Dienst muss später enden, als er beginnt."),
-        ({"from_": "7", "to": "8"}, "Bitte zwei verschiedene Uhrzeiten angeben."),
+        ({"from_": "7"}, "Bitte eine Uhrzeit angeben."),
+        ({"from_": "17:00"}, "Beginn und Ende sind gleich."),
+        ({"land": "XX"}, "Bitte ein Land wählen."),
     ],
 )
-async def test_hours_that_are_none_are_told(typed: dict[str, str | list[str] | None], told: str) -> None:
+async def test_what_is_wrong_with_a_preset_is_told(typed: dict[str, str | list[str] | None], told: str) -> None:
     async with door() as (made, relay):
         await made.go("/de/presets/day_duty")
         page = await made.press("Vorschau", **typed)
         assert page.status == 422
         assert told in page.text
+        assert "Bitte" not in page.text.replace(told, ""), "nothing else"
         assert relay.document is None
+
+
+async def test_duty_may_begin_at_midnight() -> None:
+    async with door() as (made, relay):
+        await made.go("/de/presets/day_duty")
+        await made.press("Vorschau", from_="00:00", to="08:00")
+        await made.press("Speichern")
+        assert relay.version == 2
+
+
+async def test_a_preset_for_which_there_is_no_room_is_told() -> None:
+    async with door(*[SPORT] * 30) as (made, relay):
+        await made.go("/en/presets/nights_only")
+        page = await made.press("Preview", mode="add")
+        assert (page.status, relay.version) == (422, 1)
+        assert "There are too many rules for one more." in page.text
+        assert "windows" not in page.text
 
 
 async def test_other_presets_lead_to_their_forms() -> None:

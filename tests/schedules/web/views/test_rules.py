@@ -156,8 +156,8 @@ async def test_an_error_stands_beside_its_control_and_nothing_typed_is_lost() ->
         page = await made.press("Speichern", label="<b>Sport & Spiel</b>", from_="15:00", to="15:00", d=["3"])
         assert page.status == 422
         assert relay.version == 1
-        assert "Anfang und Ende sind gleich." in page.text
-        assert ("Anfang und Ende sind gleich. Bitte das Ende ändern oder „Ganzer Tag“ wählen.", "#f-to") in page.links
+        assert "Beginn und Ende sind gleich." in page.text
+        assert ("Beginn und Ende sind gleich. Bitte das Ende ändern oder „Ganzer Tag“ wählen.", "#f-to") in page.links
         assert {"f-to", "e-to"} <= set(page.ids)
         assert 'aria-invalid="true" aria-describedby="e-to"' in page.html
         fields = page.form("Speichern").fields
@@ -170,7 +170,7 @@ async def test_an_error_is_told_in_english_too() -> None:
     async with door() as (made, _):
         await made.go("/en/rules/new?kind=dated")
         page = await made.press("Save", day1="2026-12-02", day2="2026-12-01")
-        assert "The end must not be earlier than from." in page.text
+        assert "The last day must not be earlier than the first day." in page.text
 
 
 async def test_there_is_no_room_for_one_rule_more() -> None:
