@@ -6,6 +6,7 @@ itself, with the evaluator the relay uses. Nothing here imports `relay`; the rel
 
     __main__.py   reads the settings from standard input, serves until told to stop
     server.py     hypercorn's HTTP/1.1 under trio, and a guard against clients that stop reading
+    failures.py   what operators are told of an exception
     guard.py      what holds for every answer: the host, the size of bodies, headers
     app.py        the table of pages; from a request to a Visit, from an error to a page
     visit.py      one request: who, in which language, when, with which form; `render` and `redirect`

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from schedules.web import assets, forms, problems, sessions, texts
+from schedules.web import assets, failures, forms, problems, sessions, texts
 from schedules.web.guard import LARGEST, App, Guard, TooLarge
 from schedules.web.logins import logins
 from schedules.web.memory import Memory
@@ -69,15 +69,7 @@ def _endpoint(door: Door, page: Page) -> Endpoint:
         try:
             return await _answer(page, visit)
         except Exception as error:  # the edge of a request: whatever it is, the others go on
-            door.tell(
-                {
-                    "event": "page_failed",
-                    "level": "error",
-                    "page": page.path,
-                    "kind": type(error).__name__,
-                    "place": _place(error),
-                }
-            )
+            door.tell({"event": "page_failed", "level": "error", "page": page.path, **failures.told(error)})
             return problems.internal(visit)
 
     return endpoint
@@ -145,11 +137,3 @@ def _nowhere(door: Door) -> Endpoint:
         return problems.nowhere(Visit(door, request, language, door.clock()))
 
     return nowhere
-
-
-def _place(error: BaseException) -> str:
-    """Where it was raised; of the message nothing is told, for a value may stand in it."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return "" if trace is None else f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}"
