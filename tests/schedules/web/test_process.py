@@ -160,12 +160,17 @@ async def test_of_a_group_of_exceptions_the_first_is_told(tmp_path: Path) -> Non
         assert process.stderr is not None
         made = Door(process)
         async with listener[0], process.stdout, process.stderr:
-            await ours.send_all(json.dumps(settings(tmp_path)).encode() + b"\n")
-            assert (await made.event())["event"] == "ready"
-            ours.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            await ours.aclose()
-            line = json.dumps(await made.event()).encode()
-            assert_failed(await made.wait(), line, await process.stderr.receive_some(), "BrokenResourceError")
+            try:
+                await ours.send_all(json.dumps(settings(tmp_path)).encode() + b"\n")
+                assert (await made.event())["event"] == "ready"
+                ours.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                await ours.aclose()
+                line = json.dumps(await made.event()).encode()
+                assert_failed(
+                    await made.wait(), line, bytes(await process.stderr.receive_some()), "BrokenResourceError"
+                )
+            finally:
+                process.kill()
 
 
 def assert_failed(code: int, told: bytes, printed: bytes, kind: str) -> None:
