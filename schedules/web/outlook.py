@@ -9,7 +9,7 @@ so that nothing is saved that was not seen, whatever was typed in between.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from schedules import compile_table, parse
@@ -18,7 +18,7 @@ from schedules.table import DAY
 from schedules.web import switch
 from schedules.web.bands import Day, bands
 from schedules.web.changes import mark
-from schedules.web.port import Document, Effect
+from schedules.web.port import Document, Leaving
 from schedules.web.versions import first_difference
 from schedules.web.visit import Visit
 
@@ -72,14 +72,14 @@ def _first(visit: Visit, document: Document) -> int:
     return today if day < today + _DAYS - 1 else day - 1
 
 
-def _moves(effect: Effect) -> bool:
-    return any(each.due_before != each.due_after for each in effect.leaves)
+def _moves(effect: Sequence[Leaving]) -> bool:
+    return any(each.due_before != each.due_after for each in effect)
 
 
-def _told(visit: Visit, effect: Effect) -> Iterator[str]:
+def _told(visit: Visit, effect: Sequence[Leaving]) -> Iterator[str]:
     """A sentence for each instant at which something goes out."""
     counted: Counter[tuple[float | None, float | None]] = Counter()
-    for each in effect.leaves:
+    for each in effect:
         counted[each.due_before, each.due_after] += each.notices
     for (before, after), number in counted.items():
         yield _sentence(visit, number, before, after)

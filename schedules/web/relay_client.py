@@ -31,9 +31,9 @@ from schedules.web.port import (
     Code,
     Device,
     Document,
-    Effect,
     Endless,
     Kept,
+    Leaving,
     Missing,
     NotReachable,
     Opened,
@@ -43,7 +43,6 @@ from schedules.web.port import (
     Rejected,
     Secret,
     SignedOut,
-    State,
     Support,
     WakeTest,
 )
@@ -97,8 +96,8 @@ class RelayClient:
 
     # rest
 
-    async def state(self, session: Secret) -> State:
-        return answers.state(await self._json(session, "GET", "/v1/me/state"))
+    async def waiting(self, session: Secret) -> int:
+        return answers.waiting(await self._json(session, "GET", "/v1/me/state"))
 
     async def rest(self, session: Secret) -> Kept | None:
         try:
@@ -125,7 +124,7 @@ class RelayClient:
         path = "/v1/me/rest/reachable"
         return answers.version_after(await self._json(session, "POST", path, body, _replacing(version)))
 
-    async def effect(self, session: Secret, document: Document) -> Effect:
+    async def effect(self, session: Secret, document: Document) -> tuple[Leaving, ...]:
         return answers.effect(await self._json(session, "POST", "/v1/me/rest/preview", document))
 
     # devices

@@ -24,7 +24,7 @@ async def show(visit: Visit) -> Response:
 
 async def _page(visit: Visit, status: int = 200, *, wrong: str = "", field: str = "") -> Response:
     """`wrong`: what is to be told of a field of a form."""
-    state = await visit.relay.state(visit.secret)
+    waiting = await visit.relay.waiting(visit.secret)
     bypasses = await visit.relay.bypasses(visit.secret)
     plan, now = visit.plan, visit.now
     above = sky(visit)
@@ -38,7 +38,7 @@ async def _page(visit: Visit, status: int = 200, *, wrong: str = "", field: str 
         sky=above.kind,
         above=above,
         headline=title(visit, above),
-        state=state,
+        waiting=waiting,
         is_off=switch.is_off(plan.document),
         step=visit.step(),
         offers=choices.off_duty(visit),

@@ -22,8 +22,8 @@ from tests.schedules.web.browser import BASE, OURS, SETTINGS, Browser, read
 from tests.schedules.web.issuer import ISSUER, NOW, signing_key
 from tests.schedules.web.paper_provider import SETTINGS as ACCOUNT
 from tests.schedules.web.paper_provider import PaperProvider, error
-from tests.schedules.web.paper_relay import IDLE, LINK, PaperRelay
 from tests.schedules.web.paper_relay import LIFE as LIFE_OF_SESSION
+from tests.schedules.web.paper_relay import LINK, PaperRelay
 
 NAME = "__Host-feierabend"
 FORM = {"content-type": "application/x-www-form-urlencoded", **OURS}
@@ -41,7 +41,7 @@ class WatchedRelay(PaperRelay):
         """With a secret as long as real ones."""
         secret = Secret("me." + token_urlsafe(32))
         self.good.add(secret.value)
-        return Opened(secret, IDLE, LIFE_OF_SESSION)
+        return Opened(secret, LIFE_OF_SESSION)
 
     async def redeem(self, link: Secret) -> Opened:
         if self.fault is not None:

@@ -98,7 +98,7 @@ async def test_who_begins_a_session_has_none_to_show() -> None:
     opened = await wire.client.redeem(Secret("a-link"))
     assert "authorization" not in wire.last.headers
     assert json.loads(wire.last.content) == {"link": "a-link"}
-    assert (opened.session, opened.idle, opened.expires_in) == (Secret("me.new"), 1800, 43_200)
+    assert (opened.session, opened.expires_in) == (Secret("me.new"), 43_200)
     assert "me.new" not in repr(opened)
     await wire.client.open("example", "anna")
     assert json.loads(wire.last.content) == {"tenant": "example", "user": "anna"}
@@ -115,7 +115,7 @@ async def test_who_begins_a_session_has_none_to_show() -> None:
 )  # fmt: skip
 async def test_every_refusal_has_its_meaning(status: int, body: object, fault: type[RelayFault]) -> None:
     with pytest.raises(fault) as raised:
-        await Wire(status, body).client.state(ANNA)
+        await Wire(status, body).client.waiting(ANNA)
     assert raised.type is fault
     assert raised.value.__cause__ is None
 
@@ -160,7 +160,7 @@ async def test_a_document_comes_with_its_version() -> None:
 async def test_a_shape_of_another_version_is_no_answer(body: Any) -> None:  # noqa: ANN401 (JSON)
     client = Wire(200, body).client
     asks: list[Ask] = [
-        lambda c: c.state(ANNA), lambda c: c.devices(ANNA), lambda c: c.piercing(ANNA), lambda c: c.bypasses(ANNA),
+        lambda c: c.waiting(ANNA), lambda c: c.devices(ANNA), lambda c: c.piercing(ANNA), lambda c: c.bypasses(ANNA),
         lambda c: c.sessions(ANNA), lambda c: c.support(ANNA), lambda c: c.new_code(ANNA), lambda c: c.tested(ANNA),
         lambda c: c.effect(ANNA, {}), lambda c: c.save(ANNA, {}, None), lambda c: c.snooze(ANNA, 1.0, None),
         lambda c: c.redeem(Secret("x")),
@@ -179,7 +179,7 @@ async def test_no_answer_is_not_waited_for_longer_than_an_officer_would(
 
     began = trio.current_time()
     with pytest.raises(Away):
-        await Silent().client.state(ANNA)
+        await Silent().client.waiting(ANNA)
     assert trio.current_time() - began == PATIENCE
 
 
@@ -189,7 +189,7 @@ async def test_a_relay_that_is_not_there_is_away_and_the_folder_may_be_deep(tmp_
     folder.mkdir()
     async with connected(folder / "door.sock") as client:
         with pytest.raises(Away):
-            await client.state(ANNA)
+            await client.waiting(ANNA)
     with pytest.raises(FileNotFoundError):
         async with connected(tmp_path / "none" / "door.sock"):
             pass

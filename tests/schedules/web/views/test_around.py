@@ -32,10 +32,7 @@ async def opened(relay: PaperRelay) -> AsyncIterator[Browser]:
 
 
 def told(device: Device, state: str, sentence: str = "") -> DeviceTest:
-    return DeviceTest(
-        device.device, device.platform, device.app, state, "apple", EVENING, "",
-        Text(sentence or f"{state} in English", sentence or f"{state} auf Deutsch"),
-    )  # fmt: skip
+    return DeviceTest(device.device, state, Text(sentence or f"{state} in English", sentence or f"{state} auf Deutsch"))
 
 
 # --- devices
