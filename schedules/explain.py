@@ -64,9 +64,9 @@ _BECAUSE: Final = Text("because of: {reasons}", "wegen: {reasons}")
 _DESPITE: Final = Text("despite rest", "trotz Ruhe")
 _KINDS: Final[Mapping[RestKind | None, Text]] = {
     RestKind.NIGHT: Text("night rest", "Nachtruhe"),
-    RestKind.FREE: Text("off duty", "dienstfrei"),
+    RestKind.FREE: Text("free time", "dienstfreie Zeit"),
     RestKind.LEAVE: Text("leave", "Urlaub"),
-    RestKind.SICK: Text("sick leave", "krank"),
+    RestKind.SICK: Text("sick leave", "Krankheit"),
     RestKind.OFF: Text("off duty now", "Feierabend"),
     None: _DESPITE,  # an override `reachable`
 }

@@ -40,10 +40,12 @@ _NO_SHIFT: Final = Text(
     'must be the name of a shift of this cycle, or "-" for a free day',
     "muss der Name einer Schicht dieses Rhythmus sein, oder „-“ für einen freien Tag",
 )
-_RESERVED: Final = Text('must not be called "-": that is a free day', "darf nicht „-“ heißen: das ist ein freier Tag")
+_RESERVED: Final = Text(
+    'must not be called "-": that is a free day', "darf nicht „-“ heißen, denn das ist ein freier Tag"
+)
 _NO_DUTY: Final = Text(
     "must hold a duty: a row of free days only is no cycle",
-    "muss einen Dienst enthalten: eine Reihe nur freier Tage ist kein Rhythmus",
+    "muss einen Dienst enthalten, denn eine Reihe nur freier Tage ist kein Rhythmus",
 )
 _TWICE: Final = Text("is the date of another entry too", "ist auch das Datum eines anderen Eintrags")
 

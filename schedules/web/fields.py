@@ -23,7 +23,7 @@ _CLOCK: Final = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d", re.ASCII)
 
 NO_TIME: Final = Text("Please give a time of day.", "Bitte eine Uhrzeit angeben.")
 NO_DATE: Final = Text("Please give a date.", "Bitte ein Datum angeben.")
-NO_LAND: Final = Text("Please choose a Land.", "Bitte ein Land wählen.")
+NO_LAND: Final = Text("Please choose a federal state.", "Bitte ein Bundesland wählen.")
 NOT_IN_FORCE: Final = Text("The rhythm does not hold on this day.", "An diesem Tag gilt der Rhythmus nicht.")
 
 

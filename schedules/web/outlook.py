@@ -89,8 +89,8 @@ def _sentence(visit: Visit, number: int, before: float | None, after: float | No
     at = visit.dates.edge(after - after % 60) if after is not None else ""
     if after is not None and after < visit.now + _AT_ONCE:
         return visit.ngettext(
-            "%(num)s message is waiting: it goes out at once.",
-            "%(num)s messages are waiting: they go out at once.",
+            "%(num)s message is waiting. With this change it comes at once.",
+            "%(num)s messages are waiting. With this change they come at once.",
             number,
         )
     if before == after:
@@ -99,13 +99,13 @@ def _sentence(visit: Visit, number: int, before: float | None, after: float | No
         )
     if after is None:
         return visit.ngettext(
-            "%(num)s message is waiting: it then has no end of rest in sight.",
-            "%(num)s messages are waiting: they then have no end of rest in sight.",
+            "%(num)s message is waiting. With this change no end of rest is in sight.",
+            "%(num)s messages are waiting. With this change no end of rest is in sight.",
             number,
         )
     return visit.ngettext(
-        "%(num)s message is waiting: it then waits until %(at)s.",
-        "%(num)s messages are waiting: they then wait until %(at)s.",
+        "%(num)s message is waiting. With this change it waits until %(at)s.",
+        "%(num)s messages are waiting. With this change they wait until %(at)s.",
         number,
         at=at,
     )

@@ -68,7 +68,7 @@ def _later(visit: Visit, fault: Busy | Away) -> Response:
         )  # fmt: skip
     else:
         status, title = 503, visit.gettext("Not possible at the moment")
-        sentence = visit.gettext("The relay does not answer. Messages and alarms are not affected by this page.")
+        sentence = visit.gettext("Your rest times cannot be reached. Messages and alarms do not depend on this page.")
     again = visit.gettext("Send again") if visit.is_act else ""
     return _page(visit, status, title, sentence, again=again, retry_after=fault.retry_after)
 

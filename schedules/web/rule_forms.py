@@ -34,7 +34,7 @@ _DAYS: Final = Text("The days", "Die Tage")
 _LABEL: Final = Text("The name", "Der Name")
 _REST: Final = Text("The kind of rest", "Die Art der Ruhe")
 _KIND: Final = Text("The kind of rule", "Die Art der Regel")
-_LAND: Final = Text("The Land", "Das Land")
+_LAND: Final = Text("The federal state", "Das Bundesland")
 
 
 # --- what all have

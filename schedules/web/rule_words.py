@@ -55,7 +55,7 @@ class Words:
             "night": gettext("Night rest"),
             "free": gettext("Free time"),
             "leave": gettext("Leave"),
-            "sick": gettext("Sick"),
+            "sick": gettext("Sick leave"),
         }
 
     def times(self, entry: Entry) -> str:
@@ -82,7 +82,9 @@ class Words:
     def _cron(self, entry: Entry) -> str:
         minutes = int(cast("int", entry["duration_minutes"]))
         length = f"{minutes // 60} h" + (f" {minutes % 60} min" if minutes % 60 else "")
-        return self.gettext("by cron: %(start)s, for %(length)s", start=shown(entry["start"]), length=length)
+        return self.gettext(
+            "from another program: %(start)s, %(length)s each time", start=shown(entry["start"]), length=length
+        )
 
     def _holidays(self, entry: Entry) -> str:
         hours = self._hours(str(entry.get("start", "00:00")), str(entry.get("end", "24:00")))

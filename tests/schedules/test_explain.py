@@ -202,9 +202,9 @@ def test_an_override_that_lifts_a_rest_is_named(
 @pytest.mark.parametrize(
     ("document", "german", "english"),
     [
-        (rest({**NIGHT, "rest": "free"}), "dienstfrei", "off duty"),
+        (rest({**NIGHT, "rest": "free"}), "dienstfreie Zeit", "free time"),
         (rest({**NIGHT, "rest": "leave"}), "Urlaub", "leave"),
-        (rest({**NIGHT, "rest": "sick"}), "krank", "sick leave"),
+        (rest({**NIGHT, "rest": "sick"}), "Krankheit", "sick leave"),
         (rest({"kind": "once", "start": "2026-11-24T00:00", "end": "2026-11-26T00:00"}), "Urlaub", "leave"),
         (rest(overrides=(override("rest", "2026-11-24T18:00", "2026-11-25T06:00"),)), "Feierabend", "off duty now"),
         (rest({**NIGHT, "label": "Schlaf"}), "Schlaf", "Schlaf"),
@@ -217,8 +217,8 @@ def test_an_override_that_lifts_a_rest_is_named(
         # What carries the rest to its end is named, and what lies inside is not.
         (rest(NIGHT, off("2026-11-25", "2026-11-27")), "Nachtruhe, Urlaub", "night rest, leave"),
         (rest(off("2026-11-24", "2026-11-24"), {**NIGHT, "start": "00:00"}), "Urlaub, Nachtruhe", "leave, night rest"),
-        (rest(NIGHT, {**ALWAYS, "rest": "free"}), "Nachtruhe, dienstfrei", "night rest, off duty"),
-        (rest({**ALWAYS, "rest": "free"}, off("2026-12-01", "2026-12-24")), "dienstfrei", "off duty"),
+        (rest(NIGHT, {**ALWAYS, "rest": "free"}), "Nachtruhe, dienstfreie Zeit", "night rest, free time"),
+        (rest({**ALWAYS, "rest": "free"}, off("2026-12-01", "2026-12-24")), "dienstfreie Zeit", "free time"),
     ],
 )
 def test_reasons_are_labels_and_else_kinds(document: Document, german: str, english: str) -> None:
@@ -248,7 +248,7 @@ def test_a_one_off_carries_to_the_second_reading_of_its_end() -> None:
 def test_rests_that_relieve_each_other_without_end_have_an_end_as_reasons() -> None:
     day: Entry = {"kind": "weekly", "start": "06:00", "end": "22:00", "rest": "free"}
     german, _ = sentences(rest(NIGHT, day), at(NOON))
-    assert german == "Ruhe ohne Ende wegen: dienstfrei, Nachtruhe"
+    assert german == "Ruhe ohne Ende wegen: dienstfreie Zeit, Nachtruhe"
 
 
 @pytest.mark.parametrize(

@@ -490,7 +490,7 @@ def test_the_report_is_all_that_is_to_be_told() -> None:
     rules = parse(rotating("2026-11-24", "LE---", DUTIES))
     start = at("2026-11-24T00:00+01:00")
     assert report(rules, start, start + 2 * DAY, "de") == [
-        "Ruhe bis heute 13:30 wegen: dienstfrei [Europe/Berlin]",
+        "Ruhe bis heute 13:30 wegen: dienstfreie Zeit [Europe/Berlin]",
         "Di 24.11. 13:30-22:30 erreichbar",
         "Mi 25.11. 05:30-14:30 erreichbar",
         "Zwischen Di 24.11. 22:00 und Mi 25.11. 06:00 liegen 8 h (unter 11 h).",

@@ -62,7 +62,7 @@ async def off_duty(visit: Visit) -> Response:
     """Off duty until an instant that was offered, or a time of one's own."""
     until = _until(visit)
     if until is None:
-        wrong = visit.gettext("Please give a date and a time, in the future.")
+        wrong = visit.gettext("Please give a day and a time that are still to come.")
         return await _page(visit, 422, wrong=wrong, field="off")
     confirmed = visit.form.text("confirm") == CONFIRM
     visit.remember(await visit.relay.snooze(visit.secret, until, visit.plan.version, confirmed=confirmed))
@@ -73,7 +73,7 @@ async def reachable(visit: Visit) -> Response:
     """Reachable until the rest would have ended, or until a time of one's own."""
     until = _until(visit)
     if until is None and "day" in visit.form:
-        wrong = visit.gettext("Please give a date and a time, in the future.")
+        wrong = visit.gettext("Please give a day and a time that are still to come.")
         return await _page(visit, 422, wrong=wrong, field="on")
     try:
         version = await visit.relay.reachable(visit.secret, until, visit.plan.version)
@@ -99,7 +99,7 @@ async def undo(visit: Visit) -> Response:
     if step is None or visit.version != visit.plan.version:
         return visit.render(
             "problem.html", 409, title=visit.gettext("Not possible any more"), again="", kept=[], sign_in=False,
-            leads=None, faults=[], sentence=visit.gettext("Undo is possible for ten minutes, until the next change."),
+            leads=None, faults=[], sentence=visit.gettext("Undo is possible for ten minutes, or until the next change."),
         )  # fmt: skip
     if step.before is None:
         assert step.version is not None  # of two that say "no document", one is not a step from the other

@@ -85,7 +85,7 @@ def bad_time(made: Exhibit, window: Visitor) -> None:
     window.unfold("Other time")
     window.page.locator("[name=day]").first.fill("2026-01-05")
     window.press("Off duty", exact=True)
-    window.reads("Please give a date and a time, in the future.")
+    window.reads("Please give a day and a time that are still to come.")
 
 
 def rule_wrong(made: Exhibit, window: Visitor) -> None:
@@ -102,7 +102,7 @@ def rule_releases(made: Exhibit, window: Visitor) -> None:
     for control, value in (("day1", "2026-11-25"), ("time1", "21:00"), ("day2", "2026-11-26"), ("time2", "08:00")):
         window.page.locator(f"#f-{control}").fill(value)
     window.press("Preview", exact=True)
-    window.reads("What will be")
+    window.reads("The result")
 
 
 def never_reachable(made: Exhibit, window: Visitor) -> None:
@@ -117,7 +117,7 @@ def rule_delete(made: Exhibit, window: Visitor) -> None:
     sign_in(made, window, ANNA, 3)
     window.go("/rules/windows/0")
     window.press("Delete", exact=True)
-    window.reads("What will be")
+    window.reads("The result")
 
 
 def rhythm_seen(made: Exhibit, window: Visitor) -> None:

@@ -437,7 +437,7 @@ async def test_who_is_not_known_learns_no_more_than_who_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("language", "words"), [("de", "Der zweite Faktor fehlt"), ("en", "The second factor is missing")]
+    ("language", "words"), [("de", "auf einem zweiten Weg ausweisen"), ("en", "prove in a second way who you are")]
 )
 @pytest.mark.parametrize("claims", [{"acr": "loa1", "amr": ["pwd", "otp"]}, {"acr": "loa3", "amr": ["pwd"]}, {}])
 async def test_a_missing_second_factor_is_said_in_plain_words(
@@ -469,7 +469,7 @@ async def test_who_cancels_is_told_so() -> None:
         del query["code"]
         answer = await s.come_back(browser, query | {"error": "access_denied", "error_description": "<b>evil</b>"})
         assert answer.status_code == 403
-        assert "Dienstkonto hat die Anmeldung" in read(answer).text
+        assert "Die Anmeldung bei Dienstkonto wurde nicht" in read(answer).text
         assert "evil" not in answer.text
         assert s.told == []
 

@@ -233,8 +233,8 @@ def test_what_is_wrong_is_said_by_the_labels() -> None:
         (DATED, {**LEAVE, "day2": ["2026-12-20"]}, "Der letzte Tag darf nicht vor dem ersten Tag liegen."),
         (ON_CALL, {**LEAVE, "time1": ["18:00"], "day2": ["2026-12-20"]}, "Das Ende muss nach dem Beginn liegen."),
         (ON_CALL, {**LEAVE, "time1": ["18 Uhr"]}, "Bitte Tag und Uhrzeit angeben."),
-        (RHYTHM, {**CYCLE, "before": ["721"]}, "Der Vorlauf muss eine ganze Zahl von 0 bis 720 sein."),
-        (HOLIDAYS, {"land": ["XX"], "all": ["on"], "rest": ["free"]}, "Bitte ein Land wählen."),
+        (RHYTHM, {**CYCLE, "before": ["721"]}, "Die Zeit vor dem Dienst muss eine ganze Zahl von 0 bis 720 sein."),
+        (HOLIDAYS, {"land": ["XX"], "all": ["on"], "rest": ["free"]}, "Bitte ein Bundesland wählen."),
     )
     for shape, fields, sentence in wrong:
         (error,) = shapes.read(shape, fields, BERLIN.name, BERLIN).errors

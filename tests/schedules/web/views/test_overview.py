@@ -79,7 +79,8 @@ async def test_rules_are_listed_as_they_are_called_and_what_is_over_is_said_or_l
         page = await anna.go("/de/")
         for said in (
             "Rhythmus Ändern Rhythmus", "Dienstsport", "Fr 15:00–17:00", "Sa 28.11. bis Mo 30.11.", "(vorbei)",
-            "nach Cron: 0 3 * * 1, für 1 h 30 min", "Rufbereitschaft", "Do 26.11. 18:00–22:00", "nur für roster",
+            "aus einem anderen Programm: 0 3 * * 1, jeweils 1 h 30 min",
+            "Rufbereitschaft", "Do 26.11. 18:00–22:00", "nur für roster",
         ):  # fmt: skip
             assert said in page.text, said
         assert "So 1.11. 18:00" not in page.text
@@ -104,7 +105,7 @@ async def test_a_time_of_ones_own_is_taken_and_a_bad_one_is_told_beside_it() -> 
         await anna.go("/de/")
         page = await anna.press("Feierabend", day="2026-11-20", time="09:00")
         assert page.status == 422
-        assert "Bitte Tag und Uhrzeit angeben, die noch kommen." in page.text
+        assert "Bitte geben Sie einen späteren Zeitpunkt an: Tag und Uhrzeit." in page.text
         assert 'aria-invalid="true" aria-describedby="off-wrong"' in page.html
         assert ("day", "2026-11-20") in page.form("Feierabend").fields
         assert relay.document is None
@@ -145,7 +146,7 @@ async def test_undo_is_over_when_something_else_was_saved() -> None:
         page = await anna.press("Rückgängig")
         assert page.status == 409
         assert relay.document is not None
-        assert "Rückgängig geht zehn Minuten lang" in page.text
+        assert "zehn Minuten lang, längstens bis zur nächsten" in page.text
 
 
 async def test_undo_takes_back_what_its_page_has_shown_and_nothing_else() -> None:

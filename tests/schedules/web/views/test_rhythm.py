@@ -73,13 +73,13 @@ async def test_what_is_typed_after_the_preview_is_shown_once_more() -> None:
 async def test_the_matrix_grows_and_shrinks_with_its_length() -> None:
     async with door(RHYTHM) as (made, relay):
         await made.go("/de/rhythm")
-        page = await made.press("Anwenden", length="7")
-        assert {"d6", "d7"} <= page.form("Anwenden").names
+        page = await made.press("Übernehmen", length="7")
+        assert {"d6", "d7"} <= page.form("Übernehmen").names
         await made.press("Speichern", d6="1")
         await made.press("Speichern")
         assert windows(relay) == [{**RHYTHM, "days": ["Früh", "Spät", "Nacht", "-", "-", "Früh", "-"]}]
         await made.go("/de/rhythm")
-        await made.press("Anwenden", length="2")
+        await made.press("Übernehmen", length="2")
         await made.press("Speichern")
         assert windows(relay)[0]["days"] == ["Früh", "Spät"]
 
@@ -138,7 +138,7 @@ async def test_a_day_is_not_swapped_with_itself() -> None:
         ({"length": "0"}, "Bitte eine Zahl von 1 bis 126 angeben."),
         ({"anchor": ""}, "Bitte ein Datum angeben."),
         ({"anchor": "gestern"}, "Bitte ein Datum angeben."),
-        ({"before": "1000"}, "Der Vorlauf muss eine ganze Zahl von 0 bis 720 sein."),
+        ({"before": "1000"}, "Die Zeit vor dem Dienst muss eine ganze Zahl von 0 bis 720 sein."),
         ({"name2": "Früh"}, "So heißt schon eine andere Schicht."),
         ({"d1": "-", "d2": "-", "d3": "-"}, "Bitte an mindestens einem Tag eine Schicht wählen."),
     ],
@@ -330,7 +330,7 @@ async def test_day_duty_knows_hours_and_holidays() -> None:
         ({"from_": "17:00", "to": "07:00"}, "Der Dienst muss später enden, als er beginnt."),
         ({"from_": "7"}, "Bitte eine Uhrzeit angeben."),
         ({"from_": "17:00"}, "Beginn und Ende sind gleich."),
-        ({"land": "XX"}, "Bitte ein Land wählen."),
+        ({"land": "XX"}, "Bitte ein Bundesland wählen."),
     ],
 )
 async def test_what_is_wrong_with_a_preset_is_told(typed: dict[str, str | list[str] | None], told: str) -> None:

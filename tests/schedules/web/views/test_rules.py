@@ -134,7 +134,7 @@ async def test_a_row_that_is_left_empty_is_no_rule() -> None:
 async def test_a_rule_by_cron_is_shown_and_deleted_but_not_edited() -> None:
     async with door(CRON) as (made, relay):
         page = await made.go("/de/rules/windows/0")
-        assert "nach Cron: 0 3 * * *, für 1 h" in page.text
+        assert "aus einem anderen Programm: 0 3 * * *, jeweils 1 h" in page.text
         await made.press("Löschen")
         assert windows(relay) == []
 
@@ -190,7 +190,7 @@ async def test_what_changes_when_waiting_messages_go_out_is_shown_first() -> Non
         await made.go("/de/rules/windows/0")
         page = await made.press("Speichern", day1="2026-11-26")
         assert relay.version == 1
-        assert "3 Hinweise warten: Sie gehen sofort hinaus." in page.text
+        assert "3 Hinweise warten. Mit dieser Änderung kommen sie sofort." in page.text
         assert "Noch nicht gespeichert." in page.text
         await made.press("Speichern")
         assert windows(relay) == [{"kind": "dates", "from": "2026-11-26", "to": "2026-11-26"}]
@@ -201,7 +201,7 @@ async def test_one_message_that_waits_longer_is_one() -> None:
         relay.notices = 1
         await made.go("/en/rules/windows/1")
         page = await made.press("Save", day2="2026-11-27")
-        assert "1 message is waiting: it then waits until Sat 06:00." in page.text
+        assert "1 message is waiting. With this change it waits until Sat 06:00." in page.text
 
 
 async def test_what_was_changed_after_the_preview_is_shown_once_more() -> None:
@@ -211,7 +211,7 @@ async def test_what_was_changed_after_the_preview_is_shown_once_more() -> None:
         await made.press("Speichern", day2="2026-11-27")
         page = await made.press("Speichern", day2="2026-12-27")
         assert relay.version == 1
-        assert "Dann bis Mo 28.12. 00:00." in page.text
+        assert "Mit dieser Änderung warten sie bis Mo 28.12. 00:00." in page.text
         await made.press("Speichern")
         assert relay.version == 2
 
@@ -241,7 +241,7 @@ async def test_a_deletion_that_releases_messages_is_shown_first() -> None:
         await made.go("/de/rules/windows/0")
         page = await made.press("Löschen")
         assert relay.version == 1
-        assert "1 Hinweis wartet: Er geht sofort hinaus." in page.text
+        assert "1 Hinweis wartet. Mit dieser Änderung kommt er sofort." in page.text
         await made.press("Löschen")
         assert windows(relay) == []
 
@@ -271,8 +271,8 @@ async def test_two_tabs_edit_one_rule_and_the_officer_chooses() -> None:
         assert "<b>So 29.11.</b>" in page.html
         assert "<b>Di 1.12.</b>" in page.html
         assert "Dienstsport" not in page.text, "what both have is not told"
-        assert "Erreichbar wieder ab Mo 30.11. 00:00." in page.text
-        assert "Erreichbar wieder ab Mi 2.12. 00:00." in page.text
+        assert "Wieder erreichbar ab Mo 30.11. 00:00." in page.text
+        assert "Wieder erreichbar ab Mi 2.12. 00:00." in page.text
         await made.press("Diese übernehmen")
         assert windows(relay) == [SPORT, {**LEAVE, "to": "2026-12-01"}]
         assert relay.version == 3
