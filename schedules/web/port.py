@@ -54,10 +54,6 @@ class Missing(RelayFault):
 class Changed(RelayFault):
     """412: the document is not any more what the form was made from."""
 
-    def __init__(self, version: int | None = None) -> None:
-        super().__init__("the document was changed")
-        self.version = version
-
 
 class NotReachable(RelayFault):
     """409: after this the officer is not reachable for a single minute of five weeks, and that was not confirmed."""

@@ -223,7 +223,7 @@ def _raise(answer: Answer) -> NoReturn:
         case 409 if problem.get("type") == "/problems/endless":
             raise Endless
         case 412:
-            raise Changed(answers.etag(answer.headers.get("etag", "")))
+            raise Changed
         case 422:
             raise Rejected(tuple(_fault(error) for error in problem.get("errors", ())))
         case 429:

@@ -36,6 +36,8 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, ConnectionState, LifespanState
 from hypercorn.utils import parse_socket_addr
 
+from schedules.web import failures
+
 PATIENCE: Final = 20.0
 """Seconds for a client to take what is written to it; of a page that is at most 64 KiB at a time."""
 READ: Final = 30.0
@@ -147,12 +149,8 @@ class _Door:
         self.failed += 1
         if trio.current_time() < self.told_at + TELLING:
             return
-        error: Exception = errors
-        while isinstance(error, ExceptionGroup):
-            error = error.exceptions[0]
-        self.tell(
-            {"event": "connections_failed", "level": "warning", "kind": type(error).__name__, "number": self.failed}
-        )
+        event = {"event": "connections_failed", "level": "warning", "number": self.failed}
+        self.tell(event | failures.told(errors))
         self.failed, self.told_at = 0, trio.current_time()
 
 

@@ -199,7 +199,7 @@ class Visit:
         confirmed here or by the form's field `confirm`.
         """
         if not fresh and self.version != self.plan.version:
-            raise Changed(self.plan.version)
+            raise Changed
         try:
             parse(document)
         except RuleError as error:

@@ -99,7 +99,8 @@ async def undo(visit: Visit) -> Response:
     if step is None or visit.version != visit.plan.version:
         return visit.render(
             "problem.html", 409, title=visit.gettext("Not possible any more"), again="", kept=[], sign_in=False,
-            leads=None, faults=[], sentence=visit.gettext("Undo is possible for ten minutes, or until the next change."),
+            leads=None, faults=[],
+            sentence=visit.gettext("Undo is possible for ten minutes, or until the next change."),
         )  # fmt: skip
     if step.before is None:
         assert step.version is not None  # of two that say "no document", one is not a step from the other

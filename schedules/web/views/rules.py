@@ -122,7 +122,7 @@ def _target(visit: Visit) -> _Target:
     if visit.is_act and is_outdated(visit):
         before = visit.form.text("marks").split()
         if not before:
-            raise Changed(visit.plan.version)
+            raise Changed
         place = changes.followed(visit.plan.document, Place(where, index), before)
         if place is not None and sent not in (None, shape_of(where, changes.rule(visit.plan.document, place))):
             place = None  # a rule of another kind has come to where it stood

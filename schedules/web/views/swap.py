@@ -51,7 +51,7 @@ async def show(visit: Visit) -> Response:
 async def save(visit: Visit) -> Response:
     place = _place(visit)
     if place is None:
-        raise Changed(visit.plan.version)
+        raise Changed
     fields = gathered(visit.form.fields)
     window = changes.rule(visit.plan.document, place)
     ahead = {date_of(day).isoformat(): day for day in range(today(visit), today(visit) + AHEAD)}

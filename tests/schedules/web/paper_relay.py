@@ -122,7 +122,7 @@ class PaperRelay:
 
     def _keep(self, document: Document | None, version: int | None) -> int:
         if version != (None if self.document is None else self.version):
-            raise Changed(self.version)
+            raise Changed
         self.document = None if document is None else json.loads(json.dumps(document))
         self.version += 1
         return self.version

@@ -134,12 +134,6 @@ async def test_when_to_ask_again_is_told(told: dict[str, str], seconds: float) -
     assert busy.value.retry_after == seconds
 
 
-async def test_what_changed_says_what_it_is_now() -> None:
-    with pytest.raises(Changed) as changed:
-        await Wire(412, {}, {"etag": '"9"'}).client.save(ANNA, {}, 7)
-    assert changed.value.version == 9
-
-
 async def test_what_is_not_there_is_none_where_that_is_usual() -> None:
     assert await Wire(404, {}).client.rest(ANNA) is None
     assert await Wire(404, {}).client.tested(ANNA) is None

@@ -166,7 +166,7 @@ async def test_undo_takes_back_what_its_page_has_shown_and_nothing_else() -> Non
         assert undone != saved
         page = await anna.send("/de/undo", fresh.fields)
         assert (page.status, relay.document) == (409, undone)
-        assert "bis zur nächsten Änderung" in page.text
+        assert "längstens bis zur nächsten" in page.text
 
 
 class OvertakenRelay(PaperRelay):
@@ -249,7 +249,7 @@ async def test_what_the_relay_does_not_take_is_told_in_the_officers_language() -
             assert page.status == 422
             assert said in page.text
         await anna.go("/de/")
-        relay.fault = Changed(7)
+        relay.fault = Changed()
         page = await anna.press("11 Stunden")
         assert (page.status, "an anderer Stelle geändert" in page.text) == (409, True)
 
