@@ -32,7 +32,7 @@ from typing import Final, NamedTuple, cast
 from schedules.intervals import Interval, merge
 from schedules.reader import instant
 from schedules.rules import parse
-from schedules.table import DAY, compile_table
+from schedules.table import DAY
 
 KEPT: Final = DAY
 """Seconds that an override outlives its end (L3)."""
@@ -53,11 +53,6 @@ def off_duty(document: Mapping[str, object], now: float, until: float, *, label:
 def reachable(document: Mapping[str, object], now: float, until: float, *, label: str = "") -> dict[str, object]:
     """The document with which the person is reachable from `now` to `until`; otherwise like `off_duty`."""
     return _act(document, "reachable", now, until, label)
-
-
-def end_of_rest(document: Mapping[str, object], now: float) -> int | None:
-    """The end of the current rest, as "reachable now" proposes it; None when reachable, or when it is endless (R10)."""
-    return compile_table(parse(document), now).at(now).until
 
 
 class Placed(NamedTuple):

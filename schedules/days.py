@@ -15,11 +15,12 @@ up. A day that the zone left out has no instant and does not appear.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
+from itertools import islice
 from typing import Final
 
+from schedules.explain import calendar_days
 from schedules.intervals import Interval, merge
 from schedules.reader import Span, instant
 from schedules.rules import Override, Rules, Window
@@ -29,6 +30,8 @@ from schedules.walltime import Zone
 MOST: Final = 62
 """Days that a page asks for at a time."""
 
+_MORE: Final = 2
+"""Days looked at beyond those asked for: one may be cut at the start, and one left out."""
 _EPOCH_ORDINAL: Final = date(1970, 1, 1).toordinal()
 
 
@@ -52,23 +55,16 @@ class Day:
     pieces: tuple[Piece, ...]
 
 
-def calendar(zone: Zone, start: int, count: int) -> Iterator[tuple[date, int, int]]:
-    """So many dates from that of the instant `start` on: (date, first instant, the next day's first instant)."""
-    first = zone.wall(start) // DAY
-    for day in range(first, first + count):
-        began, over = zone.opens(day * DAY), zone.opens((day + 1) * DAY)
-        if began < over:
-            yield date.fromordinal(day + _EPOCH_ORDINAL), began, over
-
-
 def days(rules: Rules, now: float, count: int) -> list[Day]:
     """The day of `now` (UTC seconds), whole, and those that follow it, `count` in all."""
-    told: list[Day] = []
-    dates = list(calendar(rules.zone, int(now // 1), count))
-    if dates:
-        swept = _Sweep(rules, dates[0][1], dates[-1][2])
-        told += (Day(day, began, over, tuple(swept.until(over))) for day, began, over in dates)
-    return told
+    start = int(now // 1)
+    found = list(islice(calendar_days(rules.zone, start, start + (count + _MORE) * DAY), count))
+    if not found:
+        return []
+    swept = _Sweep(rules, found[0][1], found[-1][2])
+    return [
+        Day(date.fromordinal(day + _EPOCH_ORDINAL), began, over, tuple(swept.until(over))) for day, began, over in found
+    ]
 
 
 class _Sweep:

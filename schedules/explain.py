@@ -35,11 +35,9 @@ _COLUMN: Final = {"en": 0, "de": 1}
 """Language → its place in a Text."""
 
 _WEEKDAYS: Final = Text("Mon Tue Wed Thu Fri Sat Sun", "Mo Di Mi Do Fr Sa So")
-_MONTHS: Final = Text(
-    "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec", "01. 02. 03. 04. 05. 06. 07. 08. 09. 10. 11. 12."
-)
-_DATE: Final = Text("{weekday} {day} {month}", "{weekday} {day:02}.{month}")
-_DATE_OF_YEAR: Final = Text("{weekday} {day} {month} {year}", "{weekday} {day:02}.{month}{year}")
+_MONTHS: Final = Text("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec", "1. 2. 3. 4. 5. 6. 7. 8. 9. 10. 11. 12.")
+_DATE: Final = Text("{weekday} {day} {month}", "{weekday} {day}.{month}")
+_DATE_OF_YEAR: Final = Text("{weekday} {day} {month} {year}", "{weekday} {day}.{month}{year}")
 _NEAR: Final = {0: Text("today", "heute"), 1: Text("tomorrow", "morgen")}
 _WEEK: Final = 7
 """Days after which a weekday would name today."""
@@ -66,9 +64,9 @@ _BECAUSE: Final = Text("because of: {reasons}", "wegen: {reasons}")
 _DESPITE: Final = Text("despite rest", "trotz Ruhe")
 _KINDS: Final[Mapping[RestKind | None, Text]] = {
     RestKind.NIGHT: Text("night rest", "Nachtruhe"),
-    RestKind.FREE: Text("off duty", "dienstfrei"),
+    RestKind.FREE: Text("free time", "dienstfreie Zeit"),
     RestKind.LEAVE: Text("leave", "Urlaub"),
-    RestKind.SICK: Text("sick leave", "krank"),
+    RestKind.SICK: Text("sick leave", "Krankheit"),
     RestKind.OFF: Text("off duty now", "Feierabend"),
     None: _DESPITE,  # an override `reachable`
 }

@@ -55,14 +55,14 @@ _LANGUAGES: Final = {
     "de": _Words(
         "Ruhe",
         {
-            RestKind.NIGHT: "Nachtruhe", RestKind.FREE: "dienstfrei", RestKind.LEAVE: "Urlaub", RestKind.SICK: "krank",
-            RestKind.OFF: "Feierabend",
+            RestKind.NIGHT: "Nachtruhe", RestKind.FREE: "dienstfreie Zeit", RestKind.LEAVE: "Urlaub",
+            RestKind.SICK: "Krankheit", RestKind.OFF: "Feierabend",
         },
     ),
     "en": _Words(
         "Rest",
         {
-            RestKind.NIGHT: "night rest", RestKind.FREE: "off duty", RestKind.LEAVE: "leave",
+            RestKind.NIGHT: "night rest", RestKind.FREE: "free time", RestKind.LEAVE: "leave",
             RestKind.SICK: "sick leave", RestKind.OFF: "off duty now",
         },
     ),

@@ -40,16 +40,16 @@ _WORKDAYS: Final = (1, 2, 3, 4, 5)
 _WEEKEND: Final = (6, 7)
 
 _HINT: Final = Text(
-    "Between {end} and {start} there are {length} (less than 11 h)",
-    "Zwischen {end} und {start} liegen {length} (unter 11 h)",
+    "Between {end} and {start} there are {length} (less than 11 h){note}.",
+    "Zwischen {end} und {start} liegen {length} (unter 11 h){note}.",
 )
 _NO_REST: Final = Text(
-    "At {start} one duty follows another without a rest (less than 11 h)",
-    "{start} folgt ein Dienst ohne Ruhe auf den vorigen (unter 11 h)",
+    "At {start} one duty follows another without a rest (less than 11 h){note}.",
+    "{start} folgt ein Dienst ohne Ruhe auf den vorigen (unter 11 h){note}.",
 )
 _CONFIRMATION: Final = Text(
-    "In the next {days} days you are not reachable for a single minute",
-    "In den nächsten {days} Tagen sind Sie keine einzige Minute erreichbar",
+    "In the next {days} days you are not reachable for a single minute.",
+    "In den nächsten {days} Tagen sind Sie keine einzige Minute erreichbar.",
 )
 
 
@@ -63,10 +63,11 @@ def day_duty(land: str, start: str = "07:00", end: str = "17:00") -> Document:
     """
     if not start < end:
         raise ValueError("a day's duty must end later than it starts")
+    monday: list[Document] = [{"kind": "weekly", "days": [_WORKDAYS[0]], "start": "00:00", "end": start}]
     windows: list[Document] = [
         {"kind": "weekly", "days": [*_WORKDAYS], "start": end, "end": start},
         {"kind": "weekly", "days": [*_WEEKEND], "start": "00:00", "end": "24:00"},
-        {"kind": "weekly", "days": [_WORKDAYS[0]], "start": "00:00", "end": start},
+        *(monday if start > "00:00" else []),
         {"kind": "holidays", "land": land},
     ]
     night: Document = {"kind": "weekly", "start": max(end, "22:00"), "end": min(start, "06:00")}
@@ -147,7 +148,7 @@ def short_rests(rules: Rules, now: float, days: int = LOOK) -> list[ShortRest]:
 
 
 def hint(short: ShortRest, rules: Rules, language: str) -> str:
-    """A short rest in words. For the officer only."""
+    """A short rest in a sentence. For the officer only."""
     zone = rules.zone
     minutes = (short.start - short.end) // 60
     return said(
@@ -156,7 +157,8 @@ def hint(short: ShortRest, rules: Rules, language: str) -> str:
         end=stamp(zone, short.end, language),
         start=stamp(zone, short.start, language),
         length=f"{minutes // 60} h {minutes % 60} min" if minutes % 60 else f"{minutes // 60} h",
-    ) + clock_change(zone, short.end, short.start, language)
+        note=clock_change(zone, short.end, short.start, language),
+    )
 
 
 def is_never_reachable(table: Table, now: float, days: int = LOOK) -> bool:

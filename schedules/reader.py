@@ -37,16 +37,16 @@ _WORDS: Final = Text("must be a text of at most {most} characters", "muss ein Te
 _NAME: Final = Text(
     "must have a name of at most {most} characters", "muss einen Namen von höchstens {most} Zeichen haben"
 )
-_MOMENT: Final = Text(
+MOMENT: Final = Text(
     "must be a time like 2026-12-21T18:00, or with an offset like …+01:00 or …Z",
     "muss ein Zeitpunkt sein wie 2026-12-21T18:00, oder mit Abstand zu UTC wie …+01:00 oder …Z",
 )
-_DAY: Final = Text("must be a date like 2026-12-21", "muss ein Datum sein wie 2026-12-21")
-_OCLOCK: Final = Text("must be a time of day like 22:00", "muss eine Uhrzeit sein wie 22:00")
+DAY: Final = Text("must be a date like 2026-12-21", "muss ein Datum sein wie 2026-12-21")
+OCLOCK: Final = Text("must be a time of day like 22:00", "muss eine Uhrzeit sein wie 22:00")
 _CALENDAR: Final = Text("is not a date that exists in the calendar", "ist kein Datum, das es im Kalender gibt")
 _CENTURIES: Final = Text("must lie in the years {first} to {last}", "muss in den Jahren {first} bis {last} liegen")
-_LATER: Final = Text("must be later than start", "muss nach dem Beginn liegen")
-_NOT_EARLIER: Final = Text("must not be earlier than {first}", "darf nicht vor {first} liegen")
+_LATER: Final = Text("must be later than the start", "muss nach dem Beginn liegen")
+_NOT_EARLIER: Final = Text("must not be earlier than the first day", "darf nicht vor dem ersten Tag liegen")
 _WHOLE: Final = Text("must be a whole number from {low} to {high}", "muss eine ganze Zahl von {low} bis {high} sein")
 
 
@@ -152,14 +152,14 @@ class Reader:
         """A time of day, in minutes; 24:00 is the day's end."""
         if isinstance(value, str) and _TIME.fullmatch(value):
             return int(value[:2]) * 60 + int(value[3:])
-        self.fault(path, _OCLOCK)
+        self.fault(path, OCLOCK)
         return None
 
     def day(self, value: object, path: str) -> int | None:
         """A date, as days since 1970."""
         match = _DATE.fullmatch(value) if isinstance(value, str) else None
         if match is None or not isinstance(value, str):
-            self.fault(path, _DAY)
+            self.fault(path, DAY)
             return None
         if not self._in_years(int(match[1]), path):
             return None
@@ -175,7 +175,7 @@ class Reader:
         text = value[name]
         match = _ISO.fullmatch(text) if isinstance(text, str) else None
         if match is None or not isinstance(text, str):
-            self.fault(f"{path}.{name}", _MOMENT)
+            self.fault(f"{path}.{name}", MOMENT)
             return None
         if not self._in_years(int(match[1]), f"{path}.{name}"):
             return None
@@ -201,7 +201,7 @@ class Reader:
         """Two dates, each perhaps missing; the last is not before the first."""
         began, ended = (self.day(value[n], f"{path}.{n}") if n in value else None for n in (first, last))
         if began is not None and ended is not None and ended < began:
-            self.fault(f"{path}.{last}", _NOT_EARLIER, first=first)
+            self.fault(f"{path}.{last}", _NOT_EARLIER)
             return None, None
         return began, ended
 

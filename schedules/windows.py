@@ -30,7 +30,7 @@ FREE: Final = "-"
 """In a cycle's row and swaps: no duty."""
 
 _TEXT: Final = Text("must be a text", "muss ein Text sein")
-_SPAN: Final = Text("must differ from start", "muss sich vom Beginn unterscheiden")
+_SPAN: Final = Text("must differ from the start", "muss sich vom Beginn unterscheiden")
 _START: Final = Text("must be earlier than 24:00", "muss vor 24:00 liegen")
 _WEEKDAYS: Final = Text(
     "must be different whole numbers from 1, Monday, to 7, Sunday",
@@ -40,10 +40,12 @@ _NO_SHIFT: Final = Text(
     'must be the name of a shift of this cycle, or "-" for a free day',
     "muss der Name einer Schicht dieses Rhythmus sein, oder „-“ für einen freien Tag",
 )
-_RESERVED: Final = Text('must not be called "-": that is a free day', "darf nicht „-“ heißen: das ist ein freier Tag")
+_RESERVED: Final = Text(
+    'must not be called "-": that is a free day', "darf nicht „-“ heißen, denn das ist ein freier Tag"
+)
 _NO_DUTY: Final = Text(
     "must hold a duty: a row of free days only is no cycle",
-    "muss einen Dienst enthalten: eine Reihe nur freier Tage ist kein Rhythmus",
+    "muss einen Dienst enthalten, denn eine Reihe nur freier Tage ist kein Rhythmus",
 )
 _TWICE: Final = Text("is the date of another entry too", "ist auch das Datum eines anderen Eintrags")
 

@@ -29,7 +29,7 @@ class Replaced(NamedTuple):
 
 
 Version = int | str | None
-"""If-Match: a version, "*" for any existing, None for no condition."""
+"""What must hold: this version is the current one, "*": there is a document, "none": there is none; None: nothing."""
 
 
 Holders = Mapping[TokenHash, tuple[UserKey, DeviceKey]]
@@ -269,7 +269,6 @@ def _known(draft: Draft, tenant: Tenant, user: UserKey) -> Person:
 
 
 def _check_version(record: RestRecord | None, if_match: Version) -> None:
-    current = record.version if record is not None else None
-    if if_match is None or if_match == current or (if_match == "*" and record is not None):
-        return
-    raise VersionConflict(current)
+    allowed: set[Version] = {None, "none"} if record is None else {None, "*", record.version}
+    if if_match not in allowed:
+        raise VersionConflict(None if record is None else record.version)

@@ -95,7 +95,7 @@ class CursorExpired(RelayError):
 
 
 class VersionConflict(RelayError):
-    """If-Match names another version than the stored one."""
+    """If-Match names another version than the stored one; or there is one where by If-None-Match there must be none."""
 
     def __init__(self, current: int | None) -> None:
         super().__init__("the document was changed by somebody else meanwhile")

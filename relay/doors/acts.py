@@ -111,7 +111,7 @@ def _faults(checks: Mapping[str, Check], required: frozenset[str] = frozenset())
         for name, member in given.items():
             if name in checks and (member is not None or name in required):
                 checks[name](reader, member, name)
-        return [Problem(p.path, p.sentence, p.german) for p in reader.problems]
+        return rest.told(reader.problems)
 
     return check
 
@@ -165,8 +165,7 @@ async def post_on_call(call: Call, engine: Engine) -> Response:
         try:
             return edits.on_call(document, now, start, end, name, body.label or "")
         except RuleError as error:
-            named = {"start": "from", "end": "to"}
-            raise Refused(*(Problem(named.get(p.path, p.path), p.sentence, p.german) for p in error.problems)) from None
+            raise Refused(*rest.told(error.problems, {"start": "from", "end": "to"})) from None
 
     kept = await _change(call, engine, act)
     return _state(call, engine, kept, 201, id=name)

@@ -58,6 +58,8 @@ class Response:
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
+NO_STORE: Final = ((b"cache-control", b"no-store"),)
+"""Headers of an answer in which a secret stands, or all that is kept of somebody."""
 Handler = Callable[[Request], Awaitable[Response]]
 Refusal = Callable[[int, str], Response]
 """(status, sentence) → the answer to what never became a request."""

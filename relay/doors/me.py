@@ -17,7 +17,7 @@ from relay.core.passes import LIVES, PassKind, Visit
 from relay.core.private import Private
 from relay.doors import decoding
 from relay.doors.decoding import Body, Silent, check_members
-from relay.doors.http1 import Response
+from relay.doors.http1 import NO_STORE, Response
 from relay.doors.keys import CODE_DIGITS, new_code, new_secret
 from relay.doors.port import DeviceCondition, Engine, PassFacts
 from relay.doors.router import TOKEN_PREFIX, Call
@@ -124,4 +124,4 @@ def visit(record: Visit) -> dict[str, Any]:
 def _issued(kind: PassKind, secret: str, name: str | None = None) -> Response:
     """The one answer in which a secret stands."""
     content = {name or kind.value: secret, "expires_in": int(LIVES[kind])}
-    return Response(201, msgspec.json.encode(content), headers=((b"cache-control", b"no-store"),))
+    return Response(201, msgspec.json.encode(content), headers=NO_STORE)

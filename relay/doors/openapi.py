@@ -79,7 +79,10 @@ class Operation:
 
 
 _CONFIRM: Final = {"confirm": {"enum": ["never-reachable"]}}
-_MATCH: Final = {"If-Match": 'The version that must be the current one, like "7", or *'}
+_MATCH: Final = {
+    "If-Match": 'The version that must be the current one, like "7", or *',
+    "If-None-Match": "*: there must be no document yet",
+}
 _NONE_MATCH: Final = {"If-None-Match": "Versions the client has"}
 _KEYED: Final = {"Idempotency-Key": "1 to 255 visible ASCII characters; needed for classes that pierce rest"}
 _CODE: Final = {"Support-Code": "Read out by the officer"}

@@ -15,7 +15,7 @@ import msgspec
 from relay.core.errors import Problem, Refused, UnreadableRest
 from relay.core.events import EventClass
 from relay.doors import explain, me, rest, words
-from relay.doors.http1 import Response
+from relay.doors.http1 import NO_STORE, Response
 from relay.doors.port import Engine, Kept, RestFacts
 from relay.doors.router import Call
 from schedules import RuleError, Rules, ics, parse
@@ -23,7 +23,6 @@ from schedules import RuleError, Rules, ics, parse
 LANGUAGE: Final = "lang"
 LANGUAGES: Final = ("de", "en")
 _CALENDAR: Final = b"text/calendar; charset=utf-8"
-_PRIVATE: Final = ((b"cache-control", b"no-store"),)
 
 
 async def get_state(call: Call, engine: Engine) -> Response:
@@ -64,7 +63,7 @@ async def get_export(call: Call, engine: Engine) -> Response:
     facts = engine.rest_facts(call.tenant, call.user, call.now)
     kept = await engine.kept(call.tenant, call.user, call.now)
     content = _export(facts, kept, call.now)
-    return Response(200, msgspec.json.encode(content), headers=_PRIVATE)
+    return Response(200, msgspec.json.encode(content), headers=NO_STORE)
 
 
 def _export(facts: RestFacts, kept: Kept, now: float) -> dict[str, Any]:
@@ -96,7 +95,7 @@ async def get_calendar(call: Call, engine: Engine) -> Response:
             Problem(f"query.{LANGUAGE}", f"must be {' or '.join(LANGUAGES)}", f"muss {' oder '.join(LANGUAGES)} sein")
         )
     rules = stored(engine.rest_facts(call.tenant, call.user, call.now))
-    return Response(200, ics.export(rules, call.now, language=language).encode(), _CALENDAR, _PRIVATE)
+    return Response(200, ics.export(rules, call.now, language=language).encode(), _CALENDAR, NO_STORE)
 
 
 def stored(facts: RestFacts) -> Rules:

@@ -242,8 +242,8 @@ class Told:
     after: int
 
 
-IfMatch = int | Literal["*"] | None
-"""Version that must be the current one; "*": any existing; None: no condition."""
+IfMatch = int | Literal["*", "none"] | None
+"""Version that must be the current one; "*": any existing; "none": there must be none; None: no condition."""
 
 
 NOBODY: Final[Mapping[UserKey, float]] = MappingProxyType({})

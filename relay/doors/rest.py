@@ -6,7 +6,8 @@ A settings service writes with a key of the scope `rest` and reads nothing; supp
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -20,6 +21,7 @@ from relay.doors.http1 import Response
 from relay.doors.port import Engine, IfMatch
 from relay.doors.router import Call, Handle
 from schedules import RuleError, Rules, compile_table, policy
+from schedules.errors import Problem as Fault
 from schedules.errors import Text
 
 LARGEST: Final = 65_536
@@ -84,7 +86,12 @@ def read_rules(validate: Validate, document: Mapping[str, object]) -> Rules:
 
 
 def refused(error: RuleError) -> Refused:
-    return Refused(*(Problem(p.path, p.sentence, p.german) for p in error.problems))
+    return Refused(*told(error.problems))
+
+
+def told(problems: Iterable[Fault], named: Mapping[str, str] = MappingProxyType({})) -> list[Problem]:
+    """Faults of rules as the door tells them. `named`: what a member is called here, where that is something else."""
+    return [Problem(named.get(p.path, p.path), p.sentence, p.german) for p in problems]
 
 
 async def get_rest(call: Call, engine: Engine) -> Response:
@@ -112,8 +119,12 @@ def etag(version: int | None) -> tuple[tuple[bytes, bytes], ...]:
 
 
 def condition(call: Call) -> IfMatch:
-    """If-Match. Raises Refused for one that is no ETag of ours."""
-    value = call.header(b"if-match")
+    """If-Match, or `If-None-Match: *`: the first document takes the place of none. Raises Refused for any other."""
+    value, none = call.header(b"if-match"), call.header(b"if-none-match")
+    if none:
+        if none.strip() != b"*" or value:
+            raise Refused(Problem("header.If-None-Match", "must be *, and without If-Match"))
+        return "none"
     if not value:
         return None
     if value.strip() == b"*":
@@ -125,7 +136,7 @@ def condition(call: Call) -> IfMatch:
 
 
 def _is_known(value: bytes, version: int) -> bool:
-    """If-None-Match: whether the client has this version. Proxies weaken ETags, so W/ counts (RFC 9110, 13.1.2)."""
+    """If-None-Match of a GET: whether the client has this version. Of ETags that proxies have weakened, too."""
     return any(tag.strip() == b"*" or _version(tag.strip().removeprefix(b"W/")) == version for tag in value.split(b","))
 
 

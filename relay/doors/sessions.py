@@ -18,7 +18,7 @@ from relay.core.passes import IDLE, LIVES, PassKind
 from relay.core.private import Private
 from relay.doors import decoding
 from relay.doors.decoding import Body, Silent, check_members
-from relay.doors.http1 import Response
+from relay.doors.http1 import NO_STORE, Response
 from relay.doors.keys import Who, new_secret
 from relay.doors.me import LINK, known_pass
 from relay.doors.port import Engine
@@ -79,7 +79,7 @@ def _begun(session: str) -> Response:
         "idle": int(IDLE[PassKind.SESSION]),
         "expires_in": int(LIVES[PassKind.SESSION]),
     }
-    return Response(201, msgspec.json.encode(content), headers=((b"cache-control", b"no-store"),))
+    return Response(201, msgspec.json.encode(content), headers=NO_STORE)
 
 
 def for_the_web(vouched: Collection[str]) -> tuple[Route, ...]:

@@ -26,12 +26,12 @@ ID_BYTES: Final = 8
 PROVIDERS: Final[Mapping[Platform, str]] = {Platform.APNS: "Apple", Platform.FCM: "Google"}
 
 _HANDED_OVER: Final = Text(
-    "Handed over to {provider}, {at}. If the phone does not ring, see whether it is online and may show notifications.",
-    "An {provider} übergeben, {at}. Klingelt das Telefon nicht, prüfen Sie, ob es online ist und Mitteilungen zeigt.",
+    "Handed over to {provider}, {at}. If the phone does not ring, see whether it has signal and shows notifications.",
+    "An {provider} übergeben, {at}. Klingelt das Telefon nicht, prüfen Sie, ob es Empfang hat und Mitteilungen zeigt.",
 )
 _PC: Final = Text(
     "A computer: it has nothing to wake it by. Nothing to do.",
-    "Ein Rechner: Er kann nicht geweckt werden. Nichts zu tun.",
+    "Ein Computer: Er kann nicht geweckt werden. Nichts zu tun.",
 )
 _NO_APP: Final = Text(
     "The app {app} is not set up here any more. Install the current app and sign in there.",
@@ -60,24 +60,24 @@ _LATER_AT: Final = Text(
 _FAILING: Final[Mapping[TrialWhy, Text]] = {
     TrialWhy.LATER: _LATER,
     TrialWhy.REFUSED: Text(
-        "{provider} does not take it ({reason}). Tell those who look after this service.",
-        "{provider} nimmt es nicht an ({reason}). Sagen Sie es der Betreuung dieses Dienstes.",
+        "{provider} does not take it ({reason}). Please tell the help desk.",
+        "{provider} nimmt es nicht an ({reason}). Bitte melden Sie es der technischen Hilfe.",
     ),
     TrialWhy.PAUSED: Text(
         "The way to {provider} is interrupted ({reason}). Nothing to do; it is tried again.",
         "Der Weg zu {provider} ist unterbrochen ({reason}). Nichts zu tun; es wird erneut versucht.",
     ),
     TrialWhy.STOPPED: Text(
-        "The way to {provider} is closed until somebody mends it ({reason}). Tell those who look after this service.",
-        "Der Weg zu {provider} steht, bis jemand ihn repariert ({reason}). Sagen Sie es der Betreuung dieses Dienstes.",
+        "The way to {provider} is closed until somebody mends it ({reason}). Please tell the help desk.",
+        "Der Weg zu {provider} steht, bis jemand ihn repariert ({reason}). Bitte melden Sie es der technischen Hilfe.",
     ),
     TrialWhy.BACK_OFF: Text(
         "The last attempts at this phone failed. Nothing to do; it is tried again.",
         "Die letzten Versuche bei diesem Telefon schlugen fehl. Nichts zu tun; es wird erneut versucht.",
     ),
     TrialWhy.EXPIRED: Text(
-        "Given up after ten minutes. Test again; if that fails too, tell those who look after this service.",
-        "Nach zehn Minuten aufgegeben. Testen Sie erneut; hilft das nicht, sagen Sie es der Betreuung dieses Dienstes.",
+        "Given up after ten minutes. Test again; if that fails too, please tell the help desk.",
+        "Nach zehn Minuten aufgegeben. Testen Sie erneut; hilft das nicht, melden Sie es bitte der technischen Hilfe.",
     ),
 }
 _STATES: Final[Mapping[TrialState, Text]] = {

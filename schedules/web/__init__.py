@@ -6,6 +6,7 @@ itself, with the evaluator the relay uses. Nothing here imports `relay`; the rel
 
     __main__.py   reads the settings from standard input, serves until told to stop
     server.py     hypercorn's HTTP/1.1 under trio, and a guard against clients that stop reading
+    failures.py   what operators are told of an exception
     guard.py      what holds for every answer: the host, the size of bodies, headers
     app.py        the table of pages; from a request to a Visit, from an error to a page
     visit.py      one request: who, in which language, when, with which form; `render` and `redirect`
@@ -19,6 +20,7 @@ itself, with the evaluator the relay uses. Nothing here imports `relay`; the rel
     choices.py    what "off duty now" offers; switch.py: everything off, and on again; memory.py: what Undo needs
     changes.py    edits of a document, as functions of values
     shapes.py     from a rule to the controls of a form and back, with rule_forms.py, rhythm_form.py and weekly_rows.py
+    faults.py     what is wrong with a document, in an officer's words
     outlook.py    what an edit would do, before it is saved; versions.py: two documents beside each other
     bands.py      days as pictures, and in words (looks.py: which look when); rule_words.py: rules in words
 
@@ -35,7 +37,7 @@ How to add a page. A module in `views/` has `PAGES`, a tuple of `Page`, and stan
     PAGES = (Page("/presets", show=show, act=choose),)
 
 - Paths stand below the language: `/de/presets`. With `Page(…, bare=True)` they do not (callbacks of a provider), and
-  the language is what the browser asks for. Places in braces, `/rules/{part}/{index:int}`, are in `visit.places`.
+  the language is what the browser asks for. Places in braces, `/rules/{where}/{index}`, are in `visit.places`.
 - A page is for officers who are signed in, unless `Page(…, public=True)`. `visit.secret` is their session, `visit.plan`
   their document with its version, rules and table, read once before the view is called (not for public pages).
 - `act` is asked by POST, with urlencoded forms. The form's first line is `{{ hidden() }}`: the CSRF token, checked
@@ -45,6 +47,7 @@ How to add a page. A module in `views/` has `PAGES`, a tuple of `Page`, and stan
 - Texts are English in the source, `_("…")` in templates and `visit.gettext("…")` in Python, `ngettext` for numbers; the
   German stands in `locale/de/LC_MESSAGES/door.po`, and `python -m schedules.web.catalogue` brings it up to date.
   A test fails on a message without German.
-- `visit.dates` writes days and times; nothing else does. `visit.now` is the only now.
+- `visit.dates` writes days and times, but for those in sentences of the evaluator (`explain.py`, `policy.py`), which
+  are written alike. `visit.now` is the only now.
 - Templates extend `base.html` with the blocks `title`, `header` and `main`; the state's sky or a slim one is there.
 """

@@ -4,7 +4,7 @@
     {"event": "ready", "listen": ["127.0.0.1:8081"]}                said, once it listens
 
 It ends on SIGTERM and SIGINT, and when its standard input closes: then whoever started it is gone. What cannot be
-used, settings or addresses, is said as an event, and the process ends with 1.
+used, settings or addresses, is said as an event, and the process ends with 1; so is any exception that ends it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Final, cast
@@ -22,6 +23,7 @@ from typing import Final, cast
 import trio
 from hypercorn.typing import ASGIFramework
 
+from schedules.web import failures
 from schedules.web import settings as settings_of
 from schedules.web.app import application
 from schedules.web.logins import providers
@@ -50,7 +52,8 @@ async def run(
     """Serve until `stop`, then for the grace. Raises OSError."""
     async with connected(Path(settings.socket)) as relay, providers(settings.oidc) as known:
         app = cast("ASGIFramework", application(relay, settings, time.time, tell, known))
-        await serve(app, addresses, stop, grace=settings.grace_seconds * SERVING, task_status=task_status)
+        grace = settings.grace_seconds * SERVING
+        await serve(app, addresses, stop, grace=grace, tell=tell, task_status=task_status)
 
 
 async def main() -> int:
@@ -113,5 +116,15 @@ async def _watch_parent(stdin: trio.abc.ReceiveStream, stop: trio.Event) -> None
     stop.set()
 
 
+def start() -> int:
+    """The exit code. An exception would be printed with its message, and a group with a page of them: it is told."""
+    try:
+        return trio.run(main)
+    except Exception as error:  # the edge of the process
+        with suppress(OSError):  # nobody listens any more
+            tell({"event": "failed", "level": "error", **failures.told(error)})
+        return 1
+
+
 if __name__ == "__main__":
-    sys.exit(trio.run(main))
+    sys.exit(start())

@@ -15,7 +15,6 @@ from schedules.web.port import (
     Code,
     Device,
     DeviceTest,
-    Effect,
     Kept,
     Leaving,
     Look,
@@ -23,9 +22,7 @@ from schedules.web.port import (
     OpenSession,
     Piercing,
     Secret,
-    State,
     Support,
-    Waiting,
     WakeTest,
 )
 
@@ -58,7 +55,7 @@ def _text(sentence: Any) -> Text:  # noqa: ANN401 (JSON)
 
 @_shaped
 def opened(answer: Any) -> Opened:  # noqa: ANN401
-    return Opened(Secret(answer["session"]), answer["idle"], answer["expires_in"])
+    return Opened(Secret(answer["session"]), answer["expires_in"])
 
 
 @_shaped
@@ -80,27 +77,13 @@ def version_after(answer: Any) -> int | None:  # noqa: ANN401
 
 
 @_shaped
-def state(answer: Any) -> State:  # noqa: ANN401
-    return State(
-        now=answer["now"], resting=answer["resting"], until=answer["until"], next_start=answer["next_start"],
-        version=answer["version"], sentence=_text(answer["sentence"]),
-        waiting=tuple(
-            Waiting(
-                event_class=each["class"], notices=each["notices"], since=each["since"], due=each["due"],
-                why=each["why"], sentence=_text(each["sentence"]),
-            )
-            for each in answer["waiting"]
-        ),
-    )  # fmt: skip
+def waiting(answer: Any) -> int:  # noqa: ANN401
+    return sum(int(each["notices"]) for each in answer["waiting"])
 
 
 @_shaped
-def effect(answer: Any) -> Effect:  # noqa: ANN401
-    found = answer["effect"]
-    leaves = tuple(
-        Leaving(each["class"], each["notices"], each["due_before"], each["due_after"]) for each in found["leaves"]
-    )
-    return Effect(found["waiting"], leaves)
+def effect(answer: Any) -> tuple[Leaving, ...]:  # noqa: ANN401
+    return tuple(Leaving(each["notices"], each["due_before"], each["due_after"]) for each in answer["effect"]["leaves"])
 
 
 @_shaped
@@ -133,14 +116,8 @@ def bypasses(answer: Any) -> tuple[Bypass, ...]:  # noqa: ANN401
 def tested(answer: Any) -> WakeTest:  # noqa: ANN401
     return WakeTest(
         answer["at"],
-        tuple(
-            DeviceTest(
-                each["device"], each["platform"], each["app"], each["state"], each["provider"], each["at"],
-                each["reason"] or "", _text(each["sentence"]),
-            )
-            for each in answer["devices"]
-        ),
-    )  # fmt: skip
+        tuple(DeviceTest(each["device"], each["state"], _text(each["sentence"])) for each in answer["devices"]),
+    )
 
 
 @_shaped

@@ -12,11 +12,11 @@ from dataclasses import replace
 from typing import Final
 
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from schedules.web import assets, forms, problems, sessions, texts
+from schedules.web import assets, failures, forms, problems, sessions, texts
 from schedules.web.guard import LARGEST, App, Guard, TooLarge
 from schedules.web.logins import logins
 from schedules.web.memory import Memory
@@ -65,18 +65,11 @@ def _endpoint(door: Door, page: Page) -> Endpoint:
         if language not in texts.LANGUAGES:
             return await _nowhere(door)(request)
         visit = Visit(door, request, language, door.clock(), known=sessions.shown(request, door.settings))
+        door.memory.sweep(visit.now)
         try:
             return await _answer(page, visit)
         except Exception as error:  # the edge of a request: whatever it is, the others go on
-            door.tell(
-                {
-                    "event": "page_failed",
-                    "level": "error",
-                    "page": page.path,
-                    "kind": type(error).__name__,
-                    "place": _place(error),
-                }
-            )
+            door.tell({"event": "page_failed", "level": "error", "page": page.path, **failures.told(error)})
             return problems.internal(visit)
 
     return endpoint
@@ -96,12 +89,14 @@ async def _answer(page: Page, visit: Visit) -> Response:
             visit = await visit.signed_in()
         return await view(visit)
     except SignedOut:
-        return problems.signed_out(visit)
+        if visit.known is not None:
+            visit.door.memory.forget(visit.known)
+        return problems.signed_out(visit, page)
     except RelayFault as fault:
         return problems.relay(visit, fault)
     except TooLarge:
         return problems.too_large(visit)
-    except forms.BadForm:
+    except (forms.BadForm, ClientDisconnect):  # who has hung up reads nothing; anybody can do that, so nothing is told
         return problems.unreadable(visit)
 
 
@@ -124,9 +119,9 @@ def _refusal(page: Page, visit: Visit) -> Response | None:
     if visit.known is not None and sessions.is_csrf(visit.known, visit.form.text("csrf")):
         return None
     if visit.known is None:
-        return problems.signed_out(visit)
+        return problems.signed_out(visit, page)
     # The session is another one than when the form was made: signed in again meanwhile. Asked of our own pages only.
-    return problems.once_more(visit) if sender is Sender.OURS else problems.foreign(visit)
+    return problems.once_more(visit, page) if sender is Sender.OURS else problems.foreign(visit)
 
 
 async def _to_language(request: Request) -> Response:
@@ -142,11 +137,3 @@ def _nowhere(door: Door) -> Endpoint:
         return problems.nowhere(Visit(door, request, language, door.clock()))
 
     return nowhere
-
-
-def _place(error: BaseException) -> str:
-    """Where it was raised; of the message nothing is told, for a value may stand in it."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return "" if trace is None else f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}"

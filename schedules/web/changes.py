@@ -19,9 +19,8 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, cast
+from typing import Final, Literal
 
-from schedules.rules import Wake
 from schedules.web import shifts
 from schedules.web.shifts import Entry
 
@@ -85,17 +84,6 @@ def with_preset(document: Entry, windows: Sequence[Entry], *, replaces: bool) ->
     listed = shifts.entries(document, "windows")
     kept = [window for window in listed if not (replaces and window["kind"] in RECURRING)]
     return {**document, "windows": [*windows, *kept] if replaces else [*kept, *windows]}
-
-
-def with_wake(document: Entry, device: str, wake: str) -> Document:
-    """With what a device does in rest; one that follows is not named, and a document without others has no list."""
-    devices = dict(cast("Mapping[str, object]", document.get("devices", {})))
-    if wake == Wake.FOLLOW:
-        devices.pop(device, None)
-    else:
-        devices[device] = {"wake": wake}
-    rest = {name: value for name, value in document.items() if name != "devices"}
-    return {**document, "devices": devices} if devices else rest
 
 
 def with_shift(document: Entry, index: int, day: int, shift: str, today: int) -> Document:

@@ -6,6 +6,7 @@ the name of a control, for the link in the summary and for `aria-describedby`, a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -18,9 +19,12 @@ Fields = Mapping[str, Sequence[str]]
 """Control → its values; a control may be there more than once, or not at all."""
 
 _EPOCH: Final = datetime(1970, 1, 1)
+_CLOCK: Final = re.compile(r"(?:[01]\d|2[0-3]):[0-5]\d", re.ASCII)
 
 NO_TIME: Final = Text("Please give a time of day.", "Bitte eine Uhrzeit angeben.")
 NO_DATE: Final = Text("Please give a date.", "Bitte ein Datum angeben.")
+NO_LAND: Final = Text("Please choose a federal state.", "Bitte ein Bundesland wählen.")
+NOT_IN_FORCE: Final = Text("The rhythm does not hold on this day.", "An diesem Tag gilt der Rhythmus nicht.")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -58,6 +62,11 @@ def shown(text: object) -> str:
 def number(text: str) -> int | str:
     """A whole number, or the text where it is none: what reads the document says so."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 7 else text
+
+
+def is_clock(text: str) -> bool:
+    """Whether a control for times of day would send it."""
+    return _CLOCK.fullmatch(text) is not None
 
 
 def closing(clock: str) -> str:

@@ -25,9 +25,6 @@ class Form:
         """The last value of a field, without blanks around it."""
         return next((value.strip() for known, value in reversed(self.fields) if known == name), default)
 
-    def all(self, name: str) -> list[str]:
-        return [value for known, value in self.fields if known == name]
-
     def number(self, name: str) -> int | None:
         """A whole number; None where there is none."""
         text = self.text(name)

@@ -9,7 +9,7 @@ so that nothing is saved that was not seen, whatever was typed in between.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from schedules import compile_table, parse
@@ -18,7 +18,7 @@ from schedules.table import DAY
 from schedules.web import switch
 from schedules.web.bands import Day, bands
 from schedules.web.changes import mark
-from schedules.web.port import Document, Effect
+from schedules.web.port import Document, Leaving
 from schedules.web.versions import first_difference
 from schedules.web.visit import Visit
 
@@ -72,14 +72,14 @@ def _first(visit: Visit, document: Document) -> int:
     return today if day < today + _DAYS - 1 else day - 1
 
 
-def _moves(effect: Effect) -> bool:
-    return any(each.due_before != each.due_after for each in effect.leaves)
+def _moves(effect: Sequence[Leaving]) -> bool:
+    return any(each.due_before != each.due_after for each in effect)
 
 
-def _told(visit: Visit, effect: Effect) -> Iterator[str]:
+def _told(visit: Visit, effect: Sequence[Leaving]) -> Iterator[str]:
     """A sentence for each instant at which something goes out."""
     counted: Counter[tuple[float | None, float | None]] = Counter()
-    for each in effect.leaves:
+    for each in effect:
         counted[each.due_before, each.due_after] += each.notices
     for (before, after), number in counted.items():
         yield _sentence(visit, number, before, after)
@@ -89,8 +89,8 @@ def _sentence(visit: Visit, number: int, before: float | None, after: float | No
     at = visit.dates.edge(after - after % 60) if after is not None else ""
     if after is not None and after < visit.now + _AT_ONCE:
         return visit.ngettext(
-            "%(num)s message is waiting: it goes out at once.",
-            "%(num)s messages are waiting: they go out at once.",
+            "%(num)s message is waiting. With this change it comes at once.",
+            "%(num)s messages are waiting. With this change they come at once.",
             number,
         )
     if before == after:
@@ -99,13 +99,13 @@ def _sentence(visit: Visit, number: int, before: float | None, after: float | No
         )
     if after is None:
         return visit.ngettext(
-            "%(num)s message is waiting: it then has no end of rest in sight.",
-            "%(num)s messages are waiting: they then have no end of rest in sight.",
+            "%(num)s message is waiting. With this change no end of rest is in sight.",
+            "%(num)s messages are waiting. With this change no end of rest is in sight.",
             number,
         )
     return visit.ngettext(
-        "%(num)s message is waiting: it then waits until %(at)s.",
-        "%(num)s messages are waiting: they then wait until %(at)s.",
+        "%(num)s message is waiting. With this change it waits until %(at)s.",
+        "%(num)s messages are waiting. With this change they wait until %(at)s.",
         number,
         at=at,
     )

@@ -54,10 +54,6 @@ class Missing(RelayFault):
 class Changed(RelayFault):
     """412: the document is not any more what the form was made from."""
 
-    def __init__(self, version: int | None = None) -> None:
-        super().__init__("the document was changed")
-        self.version = version
-
 
 class NotReachable(RelayFault):
     """409: after this the officer is not reachable for a single minute of five weeks, and that was not confirmed."""
@@ -99,8 +95,6 @@ class Opened:
     """A new session."""
 
     session: Secret
-    idle: float
-    """Seconds without a request after which it ends."""
     expires_in: float
     """Seconds after which it ends in any case."""
 
@@ -113,52 +107,13 @@ class Kept:
     version: int
 
 
-@dataclass(frozen=True, slots=True, repr=False, kw_only=True)
-class Waiting:
-    """Notices of one class that wait. `due` is None where the rest has no end in sight."""
-
-    event_class: str
-    notices: int
-    since: float | None
-    due: float | None
-    why: str
-    sentence: Text
-
-
-@dataclass(frozen=True, slots=True, repr=False, kw_only=True)
-class State:
-    """What holds now for events that pierce nothing."""
-
-    now: float
-    resting: bool
-    until: float | None
-    next_start: float | None
-    version: int | None
-    """None: there is no document."""
-    waiting: tuple[Waiting, ...]
-    sentence: Text
-
-    @property
-    def notices(self) -> int:
-        return sum(each.notices for each in self.waiting)
-
-
 @dataclass(frozen=True, slots=True, repr=False)
 class Leaving:
-    """When what waits goes out, as things are and with the document asked about; None: not in sight."""
+    """When some of what waits goes out, as things are and with the document asked about; None: not in sight."""
 
-    event_class: str
     notices: int
     due_before: float | None
     due_after: float | None
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Effect:
-    """What a document would do to what waits."""
-
-    waiting: int
-    leaves: tuple[Leaving, ...]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -194,16 +149,11 @@ class Bypass:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class DeviceTest:
-    """How far the test got with one device. `state` is handed_over, pending, failing, no_app, dead, or pc."""
+    """How far the test got with one device, and what to do. `state` is handed_over, pending, failing, no_app, dead, or
+    pc."""
 
     device: str
-    platform: str
-    app: str | None
     state: str
-    provider: str | None
-    """apple or google."""
-    at: float | None
-    reason: str
     sentence: Text
 
 
@@ -258,7 +208,8 @@ class Code:
 
 
 class Relay(Protocol):
-    """Everything the door asks. `version`: of the document that is to be replaced, else Changed; None: of any."""
+    """Everything the door asks. `version`: of the document that is to be replaced, None: there is none yet; else
+    Changed."""
 
     async def redeem(self, link: Secret) -> Opened:
         """A session for a link. Raises Refused."""
@@ -274,7 +225,8 @@ class Relay(Protocol):
     async def end_others(self, session: Secret) -> None:
         """All sessions and tokens but this one end."""
 
-    async def state(self, session: Secret) -> State: ...
+    async def waiting(self, session: Secret) -> int:
+        """How many notices wait."""
 
     async def rest(self, session: Secret) -> Kept | None:
         """The document; None where there is none."""
@@ -282,7 +234,7 @@ class Relay(Protocol):
     async def save(self, session: Secret, document: Document, version: int | None, *, confirmed: bool = False) -> int:
         """The new version. Raises Changed, Rejected, NotReachable."""
 
-    async def delete_rest(self, session: Secret, version: int | None) -> None:
+    async def delete_rest(self, session: Secret, version: int) -> None:
         """No rule any more. Raises Changed, Missing."""
 
     async def snooze(
@@ -294,7 +246,7 @@ class Relay(Protocol):
         """Reachable from now on, None: until the rest is over; the version after it, which is the same where nothing
         had to be changed (None: there is still no document). Raises Changed, Rejected, Endless."""
 
-    async def effect(self, session: Secret, document: Document) -> Effect:
+    async def effect(self, session: Secret, document: Document) -> tuple[Leaving, ...]:
         """What a document that is not saved would do to what waits. Raises Rejected."""
 
     async def devices(self, session: Secret) -> tuple[Device, ...]: ...

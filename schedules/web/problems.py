@@ -1,15 +1,23 @@
-"""Pages of what went wrong: what happened, and what to do. Most of them keep the form (app.py says why)."""
+"""Pages of what went wrong: what happened, and what to do. Most of them keep the form (app.py says why).
+
+A form from another session may be of another officer, on a computer that many use. So an act of one tap is not sent
+again by such a page, and a draft only without the version it was made from: before it is saved, its reader sees it
+beside the document that it would change (`views/saving.py`).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from math import ceil
 from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from schedules.web import sessions
+from schedules.web import faults, sessions
+from schedules.web.forms import Form
 from schedules.web.port import Away, Busy, Changed, Endless, Missing, NotReachable, Refused, Rejected, RelayFault
-from schedules.web.visit import CONFIRM, Visit
+from schedules.web.visit import ANOTHER, CONFIRM, Page, Visit
 
 _OURS = frozenset({"csrf", "confirm"})
 """Fields that a page which keeps a form makes anew."""
@@ -38,8 +46,9 @@ def relay(visit: Visit, fault: RelayFault) -> Response:
                 gettext("Please choose until when you want to be reachable."),
             )
         case Rejected():
-            faults = [p.german if visit.language == "de" else p.sentence for p in fault.problems]
-            return _page(visit, 422, gettext("Not saved"), gettext("The relay did not take it:"), faults=faults)
+            told = dict.fromkeys(map(faults.alone, fault.problems))
+            listed = [text.german if visit.language == "de" else text.english for text in told]
+            return _page(visit, 422, gettext("Not saved"), gettext("This could not be saved:"), listed=listed)
         case Busy() | Away():
             return _later(visit, fault)
         case Missing():
@@ -59,16 +68,22 @@ def _later(visit: Visit, fault: Busy | Away) -> Response:
         )  # fmt: skip
     else:
         status, title = 503, visit.gettext("Not possible at the moment")
-        sentence = visit.gettext("The relay does not answer. Messages and alarms are not affected by this page.")
+        sentence = visit.gettext("Your rest times cannot be reached. Messages and alarms do not depend on this page.")
     again = visit.gettext("Send again") if visit.is_act else ""
     return _page(visit, status, title, sentence, again=again, retry_after=fault.retry_after)
 
 
-def signed_out(visit: Visit) -> Response:
+def signed_out(visit: Visit, page: Page) -> Response:
     """To the way in; a form that was sent waits on its page meanwhile."""
     if not visit.form.fields:
         wished = "" if visit.is_act or visit.here == "/" else "?" + urlencode({"next": visit.here})
         response = visit.redirect("/login" + wished)
+    elif page.button:
+        response = _page(
+            visit, 401, visit.gettext("You are signed out"),
+            visit.gettext("Nothing was done. Please sign in, then press the button again."),
+            leads=("/login?" + urlencode({"next": page.button}), visit.gettext("Sign in")),
+        )  # fmt: skip
     else:
         response = _page(
             visit, 401, visit.gettext("You are signed out"),
@@ -80,8 +95,16 @@ def signed_out(visit: Visit) -> Response:
     return response
 
 
-def once_more(visit: Visit) -> Response:
+def once_more(visit: Visit, page: Page) -> Response:
     """The form was made in a session that is over."""
+    if page.button:
+        return _page(
+            visit, 409, visit.gettext("Not done"),
+            visit.gettext("You have signed in again since you opened this page. Nothing was done."),
+            leads=(page.button, visit.gettext("Open the page anew")),
+        )  # fmt: skip
+    fields = [(name, value) for name, value in visit.form.fields if name != "version"]
+    visit = replace(visit, form=Form([*fields, ("version", str(ANOTHER))]))
     return _page(
         visit, 409, visit.gettext("Please confirm"),
         visit.gettext("You have signed in again since you opened this form. Nothing was saved yet."),
@@ -124,9 +147,11 @@ def _page(
     again: str = "",
     confirm: str = "",
     sign_in: bool = False,
-    faults: list[str] | None = None,
+    leads: tuple[str, str] | None = None,
+    listed: Sequence[str] = (),
     retry_after: float | None = None,
 ) -> Response:
+    """`leads`: a path below the language, and the text of the link to it."""
     kept = [(name, value) for name, value in visit.form.fields if name not in _OURS] if again else []
     if confirm:
         kept.append(("confirm", confirm))
@@ -134,7 +159,7 @@ def _page(
         kept.append(("csrf", sessions.csrf(visit.known)))
     response = visit.render(
         "problem.html", status, title=title, sentence=sentence, again=again, kept=kept, sign_in=sign_in,
-        faults=faults or [],
+        leads=leads, faults=listed,
     )  # fmt: skip
     if retry_after is not None:
         response.headers["retry-after"] = str(ceil(retry_after))

@@ -31,9 +31,9 @@ from schedules.web.port import (
     Code,
     Device,
     Document,
-    Effect,
     Endless,
     Kept,
+    Leaving,
     Missing,
     NotReachable,
     Opened,
@@ -43,7 +43,6 @@ from schedules.web.port import (
     Rejected,
     Secret,
     SignedOut,
-    State,
     Support,
     WakeTest,
 )
@@ -55,6 +54,9 @@ CONNECTIONS: Final = 50
 CONFIRMED: Final = "?confirm=never-reachable"
 LARGEST: Final = 4 * 1024 * 1024
 """Bytes of an answer: all that is kept of an officer."""
+Condition = Mapping[str, str]
+"""Headers."""
+NO_CONDITION: Final[Condition] = {}
 
 
 @asynccontextmanager
@@ -94,8 +96,8 @@ class RelayClient:
 
     # rest
 
-    async def state(self, session: Secret) -> State:
-        return answers.state(await self._json(session, "GET", "/v1/me/state"))
+    async def waiting(self, session: Secret) -> int:
+        return answers.waiting(await self._json(session, "GET", "/v1/me/state"))
 
     async def rest(self, session: Secret) -> Kept | None:
         try:
@@ -106,22 +108,23 @@ class RelayClient:
 
     async def save(self, session: Secret, document: Document, version: int | None, *, confirmed: bool = False) -> int:
         path = "/v1/me/rest" + (CONFIRMED if confirmed else "")
-        return answers.version(await self._json(session, "PUT", path, document, version))
+        return answers.version(await self._json(session, "PUT", path, document, _replacing(version)))
 
-    async def delete_rest(self, session: Secret, version: int | None) -> None:
-        await self._ask(session, "DELETE", "/v1/me/rest", None, version)
+    async def delete_rest(self, session: Secret, version: int) -> None:
+        await self._ask(session, "DELETE", "/v1/me/rest", None, _replacing(version))
 
     async def snooze(
         self, session: Secret, until: float, version: int | None, *, confirmed: bool = False
     ) -> int | None:
         path = "/v1/me/rest/snooze" + (CONFIRMED if confirmed else "")
-        return answers.version_after(await self._json(session, "POST", path, {"until": until}, version))
+        return answers.version_after(await self._json(session, "POST", path, {"until": until}, _replacing(version)))
 
     async def reachable(self, session: Secret, until: float | None, version: int | None) -> int | None:
         body = {} if until is None else {"until": until}
-        return answers.version_after(await self._json(session, "POST", "/v1/me/rest/reachable", body, version))
+        path = "/v1/me/rest/reachable"
+        return answers.version_after(await self._json(session, "POST", path, body, _replacing(version)))
 
-    async def effect(self, session: Secret, document: Document) -> Effect:
+    async def effect(self, session: Secret, document: Document) -> tuple[Leaving, ...]:
         return answers.effect(await self._json(session, "POST", "/v1/me/rest/preview", document))
 
     # devices
@@ -131,7 +134,7 @@ class RelayClient:
 
     async def wake(self, session: Secret, device: str, wake: Wake, version: int | None) -> int:
         path = f"/v1/me/devices/{quote(device, safe='')}"
-        return answers.version(await self._json(session, "PUT", path, {"wake": wake.value}, version))
+        return answers.version(await self._json(session, "PUT", path, {"wake": wake.value}, _replacing(version)))
 
     async def piercing(self, session: Secret) -> tuple[Piercing, ...]:
         return answers.piercing(await self._json(session, "GET", "/v1/me/classes"))
@@ -171,9 +174,9 @@ class RelayClient:
     # asking
 
     async def _json(
-        self, session: Secret | None, method: str, path: str, body: object = None, version: int | None = None
+        self, session: Secret | None, method: str, path: str, body: object = None, condition: Condition = NO_CONDITION
     ) -> Any:  # noqa: ANN401 (JSON; `answers` gives it a shape)
-        return _decoded((await self._ask(session, method, path, body, version)).body)
+        return _decoded((await self._ask(session, method, path, body, condition)).body)
 
     async def _ask(
         self,
@@ -181,13 +184,11 @@ class RelayClient:
         method: str,
         path: str,
         body: object = None,
-        version: int | None = None,
+        condition: Condition = NO_CONDITION,
     ) -> Answer:
-        headers = {}
+        headers = dict(condition)
         if session is not None:
             headers["authorization"] = f"Bearer {session.value}"
-        if version is not None:
-            headers["if-match"] = f'"{version}"'
         content = None
         if body is not None:
             headers["content-type"] = "application/json"
@@ -200,6 +201,11 @@ class RelayClient:
         if not 200 <= answer.status < 300:
             _raise(answer)
         return answer
+
+
+def _replacing(version: int | None) -> Condition:
+    """What must hold for a change: this version is the current one; None: there is no document yet."""
+    return {"if-none-match": "*"} if version is None else {"if-match": f'"{version}"'}
 
 
 def _raise(answer: Answer) -> NoReturn:
@@ -217,7 +223,7 @@ def _raise(answer: Answer) -> NoReturn:
         case 409 if problem.get("type") == "/problems/endless":
             raise Endless
         case 412:
-            raise Changed(answers.etag(answer.headers.get("etag", "")))
+            raise Changed
         case 422:
             raise Rejected(tuple(_fault(error) for error in problem.get("errors", ())))
         case 429:

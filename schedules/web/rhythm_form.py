@@ -29,6 +29,9 @@ _NO_DUTY: Final = Text(
     "Please choose a shift on at least one day.", "Bitte an mindestens einem Tag eine Schicht wählen."
 )
 
+_BEFORE: Final = Text("The time before duty", "Die Zeit vor dem Dienst")
+_AFTER: Final = Text("The time after duty", "Die Zeit nach dem Dienst")
+
 
 def shift_numbers(fields: Fields) -> list[str]:
     """The shifts of a form that have a name or an hour, by their numbers in order."""
@@ -146,14 +149,14 @@ RHYTHM: Final = Shape(
     name="cycle", where="windows", kinds=frozenset({"cycle"}), show=_show, check=_check, control=_control,
     members=(
         Member("kind", "kind", Text("The kind of rule", "Die Art der Regel"), lambda fields, base: "cycle"),
-        Member("anchor", "anchor", Text("The first day", "Der erste Tag"), lambda fields, base: one(fields, "anchor")),
+        Member("anchor", "anchor", Text("Day 1", "Tag 1"), lambda fields, base: one(fields, "anchor")),
         Member("days", "d1", Text("The day", "Der Tag"), _read_days),
         Member("shifts", "name1", Text("The shift", "Die Schicht"), _read_shifts),
         Member("swaps", "swap1", Text("The swap", "Der Tausch"), _read_swaps, []),
-        Member("lead_minutes", "before", Text("The time before", "Der Vorlauf"), _minutes("before"), 0),
-        Member("lag_minutes", "after", Text("The time after", "Der Nachlauf"), _minutes("after"), 0),
-        Member("from", "first", Text("The first day on which it holds", "Der erste Tag der Geltung"), _date("first")),
-        Member("to", "last", Text("The last day on which it holds", "Der letzte Tag der Geltung"), _date("last")),
+        Member("lead_minutes", "before", _BEFORE, _minutes("before"), 0),
+        Member("lag_minutes", "after", _AFTER, _minutes("after"), 0),
+        Member("from", "first", Text("The first day", "Der erste Tag"), _date("first")),
+        Member("to", "last", Text("The last day", "Der letzte Tag"), _date("last")),
         Member("rest", "rest", Text("The kind of rest", "Die Art der Ruhe"),
                lambda fields, base: one(fields, "rest") or FORMS["cycle"].default.value, FORMS["cycle"].default.value),
         Member("label", "label", Text("The name", "Der Name"), lambda fields, base: one(fields, "label"), ""),

@@ -24,15 +24,17 @@ _WEEK: Final = [1, 2, 3, 4, 5, 6, 7]
 _NO_DAY: Final = Text("Please choose at least one day.", "Bitte mindestens einen Tag wählen.")
 _EQUAL: Final = Text(
     "Start and end are the same. Please change the end or choose “Whole day”.",
-    "Anfang und Ende sind gleich. Bitte das Ende ändern oder „Ganzer Tag“ wählen.",
+    "Beginn und Ende sind gleich. Bitte das Ende ändern oder „Ganzer Tag“ wählen.",
 )
-_START: Final = Text("The start", "Der Anfang")
+_START: Final = Text("The start", "Der Beginn")
 _END: Final = Text("The end", "Das Ende")
+_FIRST: Final = Text("The first day", "Der erste Tag")
+_LAST: Final = Text("The last day", "Der letzte Tag")
 _DAYS: Final = Text("The days", "Die Tage")
 _LABEL: Final = Text("The name", "Der Name")
 _REST: Final = Text("The kind of rest", "Die Art der Ruhe")
 _KIND: Final = Text("The kind of rule", "Die Art der Regel")
-_LAND: Final = Text("The Land", "Das Land")
+_LAND: Final = Text("The federal state", "Das Bundesland")
 
 
 # --- what all have
@@ -155,7 +157,7 @@ def _if_dates(number: int) -> Member:
     def read(fields: Fields, _: Entry | None) -> str | None:
         return one(fields, f"day{number}") if _whole_days(fields) else None
 
-    return Member(name, f"day{number}", (_START, _END)[number - 1], read)
+    return Member(name, f"day{number}", (_FIRST, _LAST)[number - 1], read)
 
 
 def _if_once(number: int, *, always: bool) -> Member:

@@ -1,6 +1,6 @@
 """A rule in words, as it stands in lists: what it is called, and when it holds.
 
-    Dienstsport      freitags 15:00–17:00           Urlaub            Sa 28.11. bis Mo 30.11.
+    Dienstsport      Fr 15:00–17:00                 Urlaub            Sa 28.11. bis Mo 30.11.
     Rhythmus         Früh, Spät, Nacht, frei, frei  Rufbereitschaft   Do 26.11. 18:00–22:00
 
 Names are the officer's, on one line; a rule without one is called by what it is for.
@@ -55,7 +55,7 @@ class Words:
             "night": gettext("Night rest"),
             "free": gettext("Free time"),
             "leave": gettext("Leave"),
-            "sick": gettext("Sick"),
+            "sick": gettext("Sick leave"),
         }
 
     def times(self, entry: Entry) -> str:
@@ -82,7 +82,9 @@ class Words:
     def _cron(self, entry: Entry) -> str:
         minutes = int(cast("int", entry["duration_minutes"]))
         length = f"{minutes // 60} h" + (f" {minutes % 60} min" if minutes % 60 else "")
-        return self.gettext("by cron: %(start)s, for %(length)s", start=shown(entry["start"]), length=length)
+        return self.gettext(
+            "from another program: %(start)s, %(length)s each time", start=shown(entry["start"]), length=length
+        )
 
     def _holidays(self, entry: Entry) -> str:
         hours = self._hours(str(entry.get("start", "00:00")), str(entry.get("end", "24:00")))

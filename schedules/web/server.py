@@ -5,8 +5,11 @@ asks for a page and then reads nothing keeps its connection for ever, and after 
 not shielded here: each has `PATIENCE`, and those under way when the grace is over are cancelled with everything else.
 
 What hypercorn would accept besides is not spoken: HTTP/2 without TLS, which a proxy in front would let through unread
-(`Upgrade: h2c`), and WebSockets, which the app refuses. TLS ends at that proxy. Connections beyond the limit are closed
-as soon as they come: whoever waits in line for a page presses again.
+(`Upgrade: h2c`), and WebSockets. TLS ends at that proxy. Connections beyond the limit are closed as soon as they come:
+whoever waits in line for a page presses again.
+
+Whatever goes wrong with a connection ends that one and no other. hypercorn lets errors of its own out when somebody
+speaks nonsense and hangs up in the middle of the answer; operators are told once in a while, and of nobody's bytes.
 
 Rejected: `hypercorn.trio.serve`, which has no place for any of this; to kill the process after the grace, since then
 the answers of all others are cut as well.
@@ -14,7 +17,7 @@ the answers of all others are cut as well.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from ipaddress import ip_address
@@ -33,6 +36,8 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework, ConnectionState, LifespanState
 from hypercorn.utils import parse_socket_addr
 
+from schedules.web import failures
+
 PATIENCE: Final = 20.0
 """Seconds for a client to take what is written to it; of a page that is at most 64 KiB at a time."""
 READ: Final = 30.0
@@ -42,7 +47,13 @@ IDLE: Final = 15.0
 HEAD: Final = 16 * 1024
 """Bytes of a request's head."""
 CONNECTIONS: Final = 1000
+TELLING: Final = 60.0
+"""Seconds between two events about connections that failed; anybody can make many."""
 NO_ADDRESS: Final = "an address to listen on is like 127.0.0.1:8081, or [::1]:8081"
+
+
+Tell = Callable[[Mapping[str, object]], None]
+"""An event for operators."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +86,7 @@ async def serve(
     *,
     grace: float,
     patience: float = PATIENCE,
+    tell: Tell = lambda event: None,
     task_status: trio.TaskStatus[list[Address]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve until `stop`, then at most `grace` seconds more. Starts with the addresses it has. Raises OSError."""
@@ -82,7 +94,7 @@ async def serve(
     for address in addresses:
         listeners += await trio.open_tcp_listeners(address.port, host=address.host)
     context = WorkerContext(None)
-    door = _Door(app, context, patience)
+    door = _Door(app, context, patience, tell)
     async with trio.open_nursery() as connections:
         async with trio.open_nursery() as accepting:
             accepting.start_soon(partial(trio.serve_listeners, door.serve, listeners, handler_nursery=connections))
@@ -101,7 +113,10 @@ def _bound(listener: trio.SocketListener) -> Address:
 class _Door:
     """What all connections share."""
 
-    def __init__(self, app: ASGIFramework, context: WorkerContext, patience: float) -> None:
+    def __init__(self, app: ASGIFramework, context: WorkerContext, patience: float, tell: Tell) -> None:
+        self.tell = tell
+        self.failed = 0
+        self.told_at = -TELLING
         self.app = ASGIWrapper(app)
         self.context = context
         self.patience = patience
@@ -122,8 +137,21 @@ class _Door:
         self.open += 1
         try:
             await _Connection(self, stream).run()
+        except* OSError:
+            pass  # it is gone
+        except* Exception as errors:  # the edge of a connection: the others go on
+            self._failed(errors)
         finally:
             self.open -= 1
+
+    def _failed(self, errors: ExceptionGroup[Exception]) -> None:
+        """Told now and then, with how many there were since; of the messages nothing, for bytes may stand in them."""
+        self.failed += 1
+        if trio.current_time() < self.told_at + TELLING:
+            return
+        event = {"event": "connections_failed", "level": "warning", "number": self.failed}
+        self.tell(event | failures.told(errors))
+        self.failed, self.told_at = 0, trio.current_time()
 
 
 class _Http1(H11Protocol):
@@ -131,6 +159,14 @@ class _Http1(H11Protocol):
 
     async def _check_protocol(self, event: h11.Request) -> None:
         """An upgrade is a wish; it is not heard."""
+
+    async def _create_stream(self, request: h11.Request) -> None:
+        """Nor here, where one for WebSockets would be."""
+        headers = [(name, value) for name, value in request.headers if name != b"upgrade"]
+        plain = h11.Request(
+            method=request.method, target=request.target, headers=headers, http_version=request.http_version
+        )
+        await super()._create_stream(plain)
 
 
 class _Connection(TCPServer):

@@ -24,7 +24,7 @@ from starlette.responses import Response
 
 from schedules.web.port import Opened, Secret
 from schedules.web.settings import Settings
-from schedules.web.under_way import LIFE, PRE_LOGIN
+from schedules.web.under_way import LIFE, is_binding
 
 _CSRF: Final = b"feierabend door: forms"
 _LONGEST: Final = 200
@@ -54,7 +54,7 @@ def shown(request: Request, settings: Settings) -> Secret | None:
     """The secret that the browser shows; whether it is good, the relay knows."""
     value = (cookie(request, settings) or "").partition(_BY)[0]
     good = 0 < len(value) <= _LONGEST and value.isascii() and value.isprintable() and " " not in value
-    return Secret(value) if good and not value.startswith(PRE_LOGIN) else None
+    return Secret(value) if good and not is_binding(value) else None
 
 
 def provider(request: Request, settings: Settings) -> str | None:

@@ -20,17 +20,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from schedules.errors import Problem, RuleError, Text
 from schedules.rules import parse
 from schedules.walltime import Zone
+from schedules.web import faults
 from schedules.web.changes import Document, List, Place
 from schedules.web.fields import FieldError, Fields
 from schedules.web.shifts import Entry
-
-_TOO_MANY: Final = Text("There are too many rules for one more.", "Es sind zu viele Regeln für eine weitere.")
-_ELSEWHERE: Final = Text("Another rule has a fault: {path}.", "Eine andere Regel hat einen Fehler: {path}.")
 
 
 class Member(NamedTuple):
@@ -40,7 +38,7 @@ class Member(NamedTuple):
     control: str
     """Where its faults are shown."""
     title: Text
-    """What its faults are about; the sentence of the fault goes on: "The end" must be later than start."""
+    """What its faults are about (faults.py)."""
     read: Callable[[Fields, Entry | None], object]
     """Its value as the controls say it; None where the rule has no such member. The entry is that of the document."""
     silent: object = None
@@ -100,16 +98,11 @@ def _written(shape: Shape, fields: Fields, zone: Zone, base: Entry | None) -> Do
 
 
 def _located(shape: Shape, fields: Fields, problem: Problem, place: Place) -> FieldError:
-    if problem.path == place.where:
-        return FieldError("", _TOO_MANY)
     if not problem.path.startswith(place.path):
-        return FieldError("", _ELSEWHERE.filled(path=problem.path))
+        return FieldError("", faults.alone(problem))
     below = problem.path[len(place.path) + 1 :]
     name = below.partition(".")[0].partition("[")[0]
     member = next((m for m in shape.members if m.name == name), None)
     if member is None:
-        return FieldError("", Text(problem.sentence, problem.german))
-    return FieldError(
-        shape.control(below, fields) or member.control,
-        Text(f"{member.title.english} {problem.sentence}.", f"{member.title.german} {problem.german}."),
-    )
+        return FieldError("", faults.alone(problem))
+    return FieldError(shape.control(below, fields) or member.control, faults.beside(problem, member.title))

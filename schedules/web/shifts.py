@@ -55,6 +55,11 @@ def is_bound(window: Entry, day: int) -> bool:
     return (first is None or day_of(str(first)) <= day) and (last is None or day <= day_of(str(last)))
 
 
+def days_ahead(window: Entry, first: int, number: int) -> list[int]:
+    """The days among these on which the rhythm holds; a swap on any other would mean nothing."""
+    return [day for day in range(first, first + number) if is_bound(window, day)]
+
+
 def on(window: Entry, day: int) -> str:
     """The shift of a day, swaps counted; `-` where it is free or the rhythm does not hold."""
     return swaps(window).get(day, planned(window, day)) if is_bound(window, day) else FREE

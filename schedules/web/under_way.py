@@ -5,10 +5,11 @@ provider and comes back, sealed (AES-256-GCM) under a key made when the process 
 that was asked for. So a thousand logins begun and left cost nothing, and whoever holds the `state` can read none of it.
 
 And whose browser is it? The seal holds only together with the value of the session cookie. The browser that has none is
-given one at the beginning, a random value that is no session and lives as long as the login; one that has a session
-goes on with that. At success it is replaced by the new session, so a value that somebody planted is worth nothing, and
-a `state` that was used opens nothing any more. Somebody else's address with `state` and code, slipped to an officer,
-does not fit the officer's cookie: nobody is signed in as another (login CSRF).
+given one at the beginning, a random value that is no session. It lives as long as the login; another login that is
+begun meanwhile, in a second tab perhaps, shares it and gives it its whole life again. A browser that has a session goes
+on with that. At success it is replaced by the new session, so a value that somebody planted is worth nothing, and when
+the provider's answer is refused it ends: a `state` that was used opens nothing any more. Somebody else's address with
+`state` and code, slipped to an officer, does not fit the officer's cookie: nobody is signed in as another (login CSRF).
 
 Rejected: a table in memory (to be filled by anybody, and lost at a restart just as well), a second cookie (the page
 promises one), and `state` as a mere random number in that cookie (nonce and verifier would have to lie somewhere).
@@ -72,11 +73,14 @@ def challenge(verifier: str) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
 
 
-def binding(cookie: str | None) -> tuple[str, bool]:
-    """What a login is bound to, and whether that is new and must be set as the cookie."""
-    if cookie is not None and _FORM.fullmatch(cookie):
-        return cookie, False
-    return PRE_LOGIN + secrets.token_urlsafe(32), True
+def binding(cookie: str | None) -> str:
+    """What a login is bound to: the cookie that the browser has, or a new one."""
+    return cookie if cookie is not None and _FORM.fullmatch(cookie) else PRE_LOGIN + secrets.token_urlsafe(32)
+
+
+def is_binding(cookie: str | None) -> bool:
+    """Whether a cookie is for logins under way only, and no session."""
+    return cookie is not None and cookie.startswith(PRE_LOGIN)
 
 
 class Sealer:

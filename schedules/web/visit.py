@@ -29,6 +29,8 @@ from schedules.web.texts import LANGUAGES, TAGS, Texts
 
 CONFIRM: Final = "never-reachable"
 """Value of the field `confirm`, where a form asks once more (R10)."""
+ANOTHER: Final = -1
+"""The version of a form from another session: of no document, for it may have been another officer's."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -100,7 +102,7 @@ class Visit:
 
     @property
     def places(self) -> Mapping[str, Any]:
-        """What the path says: `/rules/{part}/{index:int}`."""
+        """What the path says: `/rules/{part}/{index}`."""
         return self.request.path_params
 
     @property
@@ -111,8 +113,12 @@ class Visit:
     def version(self) -> int | None:
         """Of the document that the form was made from; without a form, of the document as it is."""
         if "version" in self.form:
-            return self.form.number("version")
+            return ANOTHER if self.is_from_another_session else self.form.number("version")
         return None if self.read is None else self.read.version
+
+    @property
+    def is_from_another_session(self) -> bool:
+        return self.form.text("version") == str(ANOTHER)
 
     # what is said
 
@@ -193,7 +199,7 @@ class Visit:
         confirmed here or by the form's field `confirm`.
         """
         if not fresh and self.version != self.plan.version:
-            raise Changed(self.plan.version)
+            raise Changed
         try:
             parse(document)
         except RuleError as error:
@@ -231,5 +237,7 @@ class Page:
     act: View | None = field(default=None, kw_only=True)
     public: bool = field(default=False, kw_only=True)
     """Also for who is not signed in."""
+    button: str = field(default="", kw_only=True)
+    """Where the button of an act without a draft stands. Such an act is not sent again in another session."""
     bare: bool = field(default=False, kw_only=True)
     """The path has no language before it."""

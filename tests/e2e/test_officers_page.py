@@ -172,7 +172,7 @@ async def test_sign_ins_are_seen_and_ended(tmp_path: Path) -> None:
         first, second = await door.sign_in("anna"), await door.sign_in("anna")
         page = await first.go("/de/account")
         assert page.text.count("Browser") == 2
-        page = await first.press("Alle anderen beenden")
+        page = await first.press("Alle anderen abmelden")
         assert page.text.count("Browser") == 1
         assert (await second.ask("GET", "/de/")).headers["location"] == "/de/login"
         await first.press("Abmelden")
@@ -200,7 +200,7 @@ async def test_support_looks_with_a_code_and_the_officer_sees_it(tmp_path: Path)
         page = await anna.go("/de/account")
         assert "Lesen Sie das vor:" not in page.text
         assert "Ein Code gilt bis" in page.text
-        page = await anna.press("Code beenden")
+        page = await anna.press("Code ungültig machen")
         assert "Ein Code gilt bis" not in page.text
 
 
@@ -258,7 +258,7 @@ async def test_a_rest_without_an_end_asks_until_when(tmp_path: Path) -> None:
         assert "bis auf Weiteres" in page.text
         page = await anna.press("Erreichbar", day="2020-01-01", time="12:00")
         assert page.status == 422
-        assert "Bitte Tag und Uhrzeit angeben" in page.text
+        assert "Bitte geben Sie einen späteren Zeitpunkt an" in page.text
         today = page.form("Erreichbar")
         assert ("day", "2020-01-01") in today.fields
         await anna.press("Erreichbar", day=f"{datetime.fromtimestamp(w.now + 2 * DAY, UTC):%Y-%m-%d}", time="12:00")

@@ -40,10 +40,10 @@ def test_a_document_is_told_for_fourteen_days() -> None:
     assert first == "Ruhe bis heute 06:00 wegen: Nachtruhe [Europe/Berlin]"
     assert len(days) == 14
     assert days[0] == "Di 24.11. 06:00-22:00 erreichbar"
-    assert days[-1] == "Mo 07.12. 06:00-22:00 erreichbar"
+    assert days[-1] == "Mo 7.12. 06:00-22:00 erreichbar"
 
 
-@pytest.mark.parametrize(("start", "last"), [("2026-03-20", "Do 02.04."), ("2026-10-20", "Mo 02.11.")])
+@pytest.mark.parametrize(("start", "last"), [("2026-03-20", "Do 2.4."), ("2026-10-20", "Mo 2.11.")])
 def test_fourteen_days_are_fourteen_also_when_the_clock_is_changed(start: str, last: str) -> None:
     days = simulate(document(NIGHT), "--from", f"{start}T00:00").stdout.splitlines()[1:]
     assert len(days) == 14
@@ -59,9 +59,9 @@ def test_it_is_told_in_english_when_asked() -> None:
 
 def test_hints_and_the_confirmation_follow_the_days() -> None:
     result = simulate(document(SHIFTS), *FROM, "--to", "2026-11-26T00:00")
-    assert result.stdout.splitlines()[-1] == "Zwischen Di 24.11. 22:00 und Mi 25.11. 06:00 liegen 8 h (unter 11 h)"
+    assert result.stdout.splitlines()[-1] == "Zwischen Di 24.11. 22:00 und Mi 25.11. 06:00 liegen 8 h (unter 11 h)."
     away = simulate(document({"kind": "dates", "from": "2026-11-01", "to": "2027-02-28"}), *FROM, "--lang", "en")
-    assert away.stdout.splitlines()[-1] == "In the next 35 days you are not reachable for a single minute"
+    assert away.stdout.splitlines()[-1] == "In the next 35 days you are not reachable for a single minute."
 
 
 def test_a_file_is_read_too_with_or_without_a_byte_order_mark(tmp_path: Path) -> None:

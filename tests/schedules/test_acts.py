@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schedules import RuleError, compile_table, parse, state
-from schedules.acts import end_of_rest, off_duty, reachable
+from schedules.acts import off_duty, reachable
 from schedules.reader import instant
 from schedules.rules import MAX_OVERRIDES
 from tests.schedules.documents import DAY, PLACES, Document, Entry, Place, documents, examples, instants
@@ -159,16 +159,14 @@ def test_the_last_act_holds_and_nothing_else_moves(place: Place, data: st.DataOb
 
 @examples(0.15)
 @given(data=st.data())
-def test_the_proposed_end_is_the_end_of_the_current_rest(place: Place, data: st.DataObject) -> None:
-    """Reachable until then, the person has no rest left of the current one, and all that follows it."""
+def test_reachable_until_the_end_of_the_current_rest_is_reachable(place: Place, data: st.DataObject) -> None:
+    """The person has no rest left of the current one, and all that follows it."""
     document = data.draw(documents(place))
     now = data.draw(instants(place)) + data.draw(_FRACTION)
-    until = end_of_rest(document, now)
-    found = state(document, EPOCH + timedelta(seconds=now)).until
-    assert until == (None if found is None else found.timestamp())
+    until = state(document, EPOCH + timedelta(seconds=now)).until
     if until is not None:
-        after = check(reachable, document, now, until, [])
-        assert end_of_rest(after, now) is None
+        after = check(reachable, document, now, until.timestamp(), [])
+        assert not state(after, EPOCH + timedelta(seconds=now)).resting
 
 
 # The cut.
@@ -282,7 +280,6 @@ def test_all_else_stays_as_it_is() -> None:
 def test_a_document_without_rules_gets_one() -> None:
     """And its windows and zone are not written out."""
     assert off_duty({}, NOON, NOON + HOUR) == {"overrides": [override("rest", 0, 60)]}
-    assert end_of_rest({}, NOON) is None
 
 
 # One override for many presses.
@@ -380,8 +377,6 @@ def test_an_act_that_ends_before_it_begins_is_refused(act: Act, now: float, unti
 def test_a_document_that_cannot_be_read_is_refused(act: Act) -> None:
     document: Document = {"timezone": "Nowhere", "overrides": [override("rest", 60, 0)]}
     assert refusal(act, document, NOON, NOON + HOUR) == ["timezone", "overrides[0].end"]
-    with pytest.raises(RuleError):
-        end_of_rest(document, NOON)
 
 
 @pytest.mark.parametrize(
@@ -405,15 +400,3 @@ def test_a_label_is_a_label() -> None:
     with pytest.raises(RuleError) as caught:
         reachable({}, NOON, NOON + HOUR, label="x" * 201)
     assert [problem.path for problem in caught.value.problems] == ["overrides[0].label"]
-
-
-@pytest.mark.parametrize(
-    ("now", "end"),
-    [("2026-11-24T22:00", "2026-11-25T05:00"), ("2026-11-24T12:00", None), ("2026-10-24T22:00", "2026-10-25T05:00")],
-)
-def test_reachable_is_proposed_until_the_end_of_the_night(now: str, end: str | None) -> None:
-    assert end_of_rest({"windows": [NIGHT]}, utc(now) + 0.9) == (None if end is None else utc(end))
-
-
-def test_no_end_is_proposed_for_an_endless_rest() -> None:
-    assert end_of_rest({"overrides": [override("rest", "2026-01-01T00:00", "2199-01-01T00:00")]}, NOON) is None

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from schedules import compile_table, parse
 from schedules.days import MOST, days
+from schedules.explain import day_lines
 from tests.schedules.documents import PLACES, Place, documents, examples, instants
 from tests.schedules.test_acts import utc
 
@@ -73,7 +74,16 @@ def test_a_day_is_as_long_as_it_is(day: str, hours: int) -> None:
 
 def test_a_day_that_the_zone_left_out_does_not_appear() -> None:
     told = days(parse({"timezone": "Pacific/Apia"}), utc("2011-12-30T00:00"), 3)
-    assert [day.date.isoformat() for day in told] == ["2011-12-29", "2011-12-31"]
+    assert [day.date.isoformat() for day in told] == ["2011-12-29", "2011-12-31", "2012-01-01"]
+
+
+def test_an_hour_before_midnight_that_comes_after_it_is_of_the_new_day() -> None:
+    """A minute after midnight it was a minute past eleven again; lines and pieces are of the same days."""
+    rules, now = parse({"timezone": "America/St_Johns"}), utc("2010-11-07T02:40")
+    told = days(rules, now, 2)
+    assert told[0].start <= now < told[0].end
+    assert [day.date.isoformat() for day in told] == ["2010-11-07", "2010-11-08"]
+    assert len(day_lines(rules, compile_table(rules, now), now, told[-1].end, "en")) == len(told)
 
 
 def test_two_months_of_thirty_windows_are_told() -> None:

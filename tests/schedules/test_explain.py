@@ -90,7 +90,7 @@ def stretches(document: Document, now: str, days: int, language: str = "de") -> 
         ),
         (
             rest(off("2026-11-24", "2026-11-30")), NOON,
-            "Ruhe bis Di 01.12. 00:00 wegen: Urlaub", "Rest until Tue 1 Dec 00:00 because of: leave",
+            "Ruhe bis Di 1.12. 00:00 wegen: Urlaub", "Rest until Tue 1 Dec 00:00 because of: leave",
         ),
         (
             rest(off("2026-11-24", "2027-11-22")), NOON,
@@ -202,9 +202,9 @@ def test_an_override_that_lifts_a_rest_is_named(
 @pytest.mark.parametrize(
     ("document", "german", "english"),
     [
-        (rest({**NIGHT, "rest": "free"}), "dienstfrei", "off duty"),
+        (rest({**NIGHT, "rest": "free"}), "dienstfreie Zeit", "free time"),
         (rest({**NIGHT, "rest": "leave"}), "Urlaub", "leave"),
-        (rest({**NIGHT, "rest": "sick"}), "krank", "sick leave"),
+        (rest({**NIGHT, "rest": "sick"}), "Krankheit", "sick leave"),
         (rest({"kind": "once", "start": "2026-11-24T00:00", "end": "2026-11-26T00:00"}), "Urlaub", "leave"),
         (rest(overrides=(override("rest", "2026-11-24T18:00", "2026-11-25T06:00"),)), "Feierabend", "off duty now"),
         (rest({**NIGHT, "label": "Schlaf"}), "Schlaf", "Schlaf"),
@@ -217,8 +217,8 @@ def test_an_override_that_lifts_a_rest_is_named(
         # What carries the rest to its end is named, and what lies inside is not.
         (rest(NIGHT, off("2026-11-25", "2026-11-27")), "Nachtruhe, Urlaub", "night rest, leave"),
         (rest(off("2026-11-24", "2026-11-24"), {**NIGHT, "start": "00:00"}), "Urlaub, Nachtruhe", "leave, night rest"),
-        (rest(NIGHT, {**ALWAYS, "rest": "free"}), "Nachtruhe, dienstfrei", "night rest, off duty"),
-        (rest({**ALWAYS, "rest": "free"}, off("2026-12-01", "2026-12-24")), "dienstfrei", "off duty"),
+        (rest(NIGHT, {**ALWAYS, "rest": "free"}), "Nachtruhe, dienstfreie Zeit", "night rest, free time"),
+        (rest({**ALWAYS, "rest": "free"}, off("2026-12-01", "2026-12-24")), "dienstfreie Zeit", "free time"),
     ],
 )
 def test_reasons_are_labels_and_else_kinds(document: Document, german: str, english: str) -> None:
@@ -248,7 +248,7 @@ def test_a_one_off_carries_to_the_second_reading_of_its_end() -> None:
 def test_rests_that_relieve_each_other_without_end_have_an_end_as_reasons() -> None:
     day: Entry = {"kind": "weekly", "start": "06:00", "end": "22:00", "rest": "free"}
     german, _ = sentences(rest(NIGHT, day), at(NOON))
-    assert german == "Ruhe ohne Ende wegen: dienstfrei, Nachtruhe"
+    assert german == "Ruhe ohne Ende wegen: dienstfreie Zeit, Nachtruhe"
 
 
 @pytest.mark.parametrize(
@@ -317,10 +317,10 @@ def test_now_is_floored_to_the_second() -> None:
 
 
 def test_a_date_is_written_as_people_write_it() -> None:
-    """Monday first; the day of the month with two digits in German, and as it is in English."""
+    """Monday first; days and months without a nought before them, as on the page (`schedules.web.dates`)."""
     berlin, now = zone("Europe/Berlin"), at("2026-02-01T00:00+01:00")
     week = [now + (29 + day) * DAY for day in range(7)]
-    german = ["Mo 02.03.", "Di 03.03.", "Mi 04.03.", "Do 05.03.", "Fr 06.03.", "Sa 07.03.", "So 08.03."]
+    german = ["Mo 2.3.", "Di 3.3.", "Mi 4.3.", "Do 5.3.", "Fr 6.3.", "Sa 7.3.", "So 8.3."]
     english = ["Mon 2 Mar", "Tue 3 Mar", "Wed 4 Mar", "Thu 5 Mar", "Fri 6 Mar", "Sat 7 Mar", "Sun 8 Mar"]
     assert [moment(berlin, day, now, "de") for day in week] == [f"{day} 00:00" for day in german]
     assert [stamp(berlin, day, "en") for day in week] == [f"{day} 00:00" for day in english]
@@ -330,7 +330,7 @@ def test_the_months_are_those_of_the_calendar() -> None:
     for month in range(1, 13):
         day = datetime(2026, month, 15, 12, tzinfo=UTC)
         assert stamp(zone("UTC"), int(day.timestamp()), "en") == f"{day:%a %d %b} 12:00"
-        assert stamp(zone("UTC"), int(day.timestamp()), "de")[3:] == f"15.{month:02}. 12:00"
+        assert stamp(zone("UTC"), int(day.timestamp()), "de")[3:] == f"15.{month}. 12:00"
 
 
 def test_what_is_past_is_named_by_its_date() -> None:
@@ -432,11 +432,11 @@ LATE: Entry = {"kind": "weekly", "start": "02:30", "end": "04:00"}
 def test_the_days_of_the_clock_change_are_noted(windows: tuple[Entry, ...], spring: str, autumn: str) -> None:
     """23 hours on 29 March, 25 on 25 October; wall times are what the clock shows."""
     document = rest(*windows)
-    plain = told(document, "2026-03-24T00:00+01:00", 1)[0].removeprefix("Di 24.03. ")
+    plain = told(document, "2026-03-24T00:00+01:00", 1)[0].removeprefix("Di 24.3. ")
     assert told(document, "2026-03-28T00:00+01:00", 2) == [
-        f"Sa 28.03. {plain}",
-        f"So 29.03. {spring} (Zeitumstellung)",
-        f"Mo 30.03. {plain}",  # of which 48 hours from Saturday's start touch one
+        f"Sa 28.3. {plain}",
+        f"So 29.3. {spring} (Zeitumstellung)",
+        f"Mo 30.3. {plain}",  # of which 48 hours from Saturday's start touch one
     ]
     assert told(document, "2026-10-24T00:00+02:00", 2) == [
         f"Sa 24.10. {plain}",
@@ -468,11 +468,11 @@ def test_both_readings_of_an_hour_are_told_as_the_clock_shows_them() -> None:
     [
         (  # Midnight is skipped: the day begins at one.
             "Africa/Cairo", "2026-04-23T00:00+02:00", "2026-04-25",
-            ["Do 23.04. ganztags erreichbar", "Fr 24.04. ganztags erreichbar (Zeitumstellung)"],
+            ["Do 23.4. ganztags erreichbar", "Fr 24.4. ganztags erreichbar (Zeitumstellung)"],
         ),
         (
             "Africa/Cairo", "2026-04-23T00:00+02:00", "2026-04-24",
-            ["Do 23.04. ganztags erreichbar", "Fr 24.04. ganztags Ruhe (Zeitumstellung)"],
+            ["Do 23.4. ganztags erreichbar", "Fr 24.4. ganztags Ruhe (Zeitumstellung)"],
         ),
         (  # At midnight it is eleven again, on the day before.
             "Africa/Cairo", "2026-10-29T00:00+03:00", "2026-10-30",
@@ -480,11 +480,11 @@ def test_both_readings_of_an_hour_are_told_as_the_clock_shows_them() -> None:
         ),
         (  # A minute after midnight it was a minute past eleven again: the day has begun, and goes on.
             "America/St_Johns", "2010-11-06T00:00-02:30", "2010-11-08",
-            ["Sa 06.11. ganztags erreichbar", "So 07.11. ganztags erreichbar (Zeitumstellung)"],
+            ["Sa 6.11. ganztags erreichbar", "So 7.11. ganztags erreichbar (Zeitumstellung)"],
         ),
         (
             "America/St_Johns", "2010-11-06T23:30-03:30", "2010-11-08",
-            ["So 07.11. 23:30-24:00 erreichbar (Zeitumstellung)", "Mo 08.11. ganztags Ruhe"],
+            ["So 7.11. 23:30-24:00 erreichbar (Zeitumstellung)", "Mo 8.11. ganztags Ruhe"],
         ),
         (  # Friday the 30th did not happen.
             "Pacific/Apia", "2011-12-29T00:00-10:00", "2011-12-31",
@@ -498,7 +498,7 @@ def test_days_that_begin_at_odd_times_have_their_line(place: str, now: str, leav
 
 def test_a_day_that_begins_at_one_shows_it() -> None:
     late = rest({"kind": "weekly", "start": "22:00", "end": "24:00"}, timezone="Africa/Cairo")
-    assert told(late, "2026-04-24T01:00+03:00", 1)[0] == "Fr 24.04. 01:00-22:00 erreichbar (Zeitumstellung)"
+    assert told(late, "2026-04-24T01:00+03:00", 1)[0] == "Fr 24.4. 01:00-22:00 erreichbar (Zeitumstellung)"
 
 
 # --- stretches
@@ -571,7 +571,7 @@ def test_unless_asked_it_is_fourteen_days_in_german() -> None:
     table = compile_table(rules, now)
     assert preview(rules, table, now)[-1].end == now + 14 * DAY
     assert preview(rules, table, now)[0].reasons == ("Nachtruhe",)
-    assert lines(rules, table, now)[-1] == "Mo 07.12. 06:00-22:00 erreichbar"
+    assert lines(rules, table, now)[-1] == "Mo 7.12. 06:00-22:00 erreichbar"
 
 
 def test_a_stretch_tells_nothing_by_accident() -> None:

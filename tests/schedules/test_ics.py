@@ -221,9 +221,9 @@ def test_a_time_on_call_is_no_rest() -> None:
     ("rest", "german", "english"),
     [
         ("night", "Nachtruhe", "night rest"),
-        ("free", "dienstfrei", "off duty"),
+        ("free", "dienstfreie Zeit", "free time"),
         ("leave", "Urlaub", "leave"),
-        ("sick", "krank", "sick leave"),
+        ("sick", "Krankheit", "sick leave"),
     ],
 )
 def test_a_window_without_a_label_is_called_by_its_kind(rest: str, german: str, english: str) -> None:

@@ -127,6 +127,14 @@ def test_day_duty_has_the_hours_it_is_given() -> None:
     ]
 
 
+def test_a_duty_may_begin_at_midnight() -> None:
+    assert told(day_duty("NI", "00:00", "08:00"), "2026-11-28T00:00+01:00", 3) == [
+        "Sa 28.11. ganztags Ruhe",
+        "So 29.11. ganztags Ruhe",
+        "Mo 30.11. 00:00-08:00 erreichbar",
+    ]
+
+
 def test_a_class_that_pierces_what_is_free_reaches_nobody_at_night() -> None:
     """Nor does the night reach into a duty: one that ends at eleven leaves a shorter night."""
     table = compile_table(parse(day_duty("NI")), at(NOON)).for_class("roster", frozenset({RestKind.FREE}))
@@ -179,7 +187,6 @@ def test_leave_is_from_its_first_day_to_its_last() -> None:
         lambda: day_duty("NI", "17:00", "07:00"),
         lambda: day_duty("NI", "07:00", "07:00"),
         lambda: day_duty("NI", "07:00", "24:00"),
-        lambda: day_duty("NI", "00:00", "07:00"),
         lambda: nights_only("22:00", "22:00"),
         lambda: rotating("2026-11-24", "EX", DUTIES),
         lambda: rotating("24.11.2026", "E", DUTIES),
@@ -237,9 +244,9 @@ def test_late_before_early_is_short() -> None:
     (first, second, *_) = short_rests(parse(document), at(NOON))
     assert (first.end, first.start, first.hours) == (at("2026-11-24T22:00+01:00"), at("2026-11-25T06:00+01:00"), 8.0)
     assert second.end == first.end + 5 * DAY
-    assert hints(document, NOON)[0] == "Zwischen Di 24.11. 22:00 und Mi 25.11. 06:00 liegen 8 h (unter 11 h)"
+    assert hints(document, NOON)[0] == "Zwischen Di 24.11. 22:00 und Mi 25.11. 06:00 liegen 8 h (unter 11 h)."
     assert hints(document, NOON, language="en")[0] == (
-        "Between Tue 24 Nov 22:00 and Wed 25 Nov 06:00 there are 8 h (less than 11 h)"
+        "Between Tue 24 Nov 22:00 and Wed 25 Nov 06:00 there are 8 h (less than 11 h)."
     )
 
 
@@ -260,7 +267,7 @@ def test_early_late_night_is_not() -> None:
 def test_less_than_eleven_hours_is_by_the_minute(hours: str, lengths: set[str]) -> None:
     """What is nearly eleven is not told as eleven."""
     found = hints(shifts("A", A=hours), NOON, 3)
-    assert {text.partition(" liegen ")[2] for text in found} == {f"{length} (unter 11 h)" for length in lengths}
+    assert {text.partition(" liegen ")[2] for text in found} == {f"{length} (unter 11 h)." for length in lengths}
 
 
 def test_eleven_hours_on_the_wall_are_ten_in_the_night_of_march() -> None:
@@ -269,10 +276,10 @@ def test_eleven_hours_on_the_wall_are_ten_in_the_night_of_march() -> None:
     assert (short.end, short.start) == (at("2026-03-28T20:00+01:00"), at("2026-03-29T07:00+02:00"))
     assert short.hours == 10.0
     assert hints(document, "2026-03-10T00:00+01:00") == [
-        "Zwischen Sa 28.03. 20:00 und So 29.03. 07:00 liegen 10 h (unter 11 h) (Zeitumstellung)"
+        "Zwischen Sa 28.3. 20:00 und So 29.3. 07:00 liegen 10 h (unter 11 h) (Zeitumstellung)."
     ]
     assert hints(document, "2026-03-10T00:00+01:00", language="en") == [
-        "Between Sat 28 Mar 20:00 and Sun 29 Mar 07:00 there are 10 h (less than 11 h) (clock change)"
+        "Between Sat 28 Mar 20:00 and Sun 29 Mar 07:00 there are 10 h (less than 11 h) (clock change)."
     ]
 
 
@@ -316,13 +323,13 @@ def test_a_duty_inside_of_the_skipped_hour_is_none() -> None:
 def test_duties_that_touch_or_overlap_have_no_rest_between_them() -> None:
     """24 hours and again 24 hours, and one hour more: never a negative rest."""
     assert hints(shifts("A", A="08:00-08:00"), NOON, 1) == [
-        "Mi 25.11. 08:00 folgt ein Dienst ohne Ruhe auf den vorigen (unter 11 h)"
+        "Mi 25.11. 08:00 folgt ein Dienst ohne Ruhe auf den vorigen (unter 11 h)."
     ]
     overlapping = shifts("AB--", A="08:00-08:00", B="07:00-09:00")
     (short,) = short_rests(parse(overlapping), at("2026-11-24T00:00+01:00"), 4)
     assert (short.end, short.hours) == (short.start, 0.0)
     assert hints(overlapping, "2026-11-24T00:00+01:00", 4, "en")[0].endswith(
-        " 07:00 one duty follows another without a rest (less than 11 h)"
+        " 07:00 one duty follows another without a rest (less than 11 h)."
     )
 
 
@@ -472,8 +479,8 @@ def test_the_days_asked_about_are_given() -> None:
 
 
 def test_the_confirmation_names_the_days() -> None:
-    assert confirmation("de") == "In den nächsten 35 Tagen sind Sie keine einzige Minute erreichbar"
-    assert confirmation("en", 7) == "In the next 7 days you are not reachable for a single minute"
+    assert confirmation("de") == "In den nächsten 35 Tagen sind Sie keine einzige Minute erreichbar."
+    assert confirmation("en", 7) == "In the next 7 days you are not reachable for a single minute."
 
 
 # --- all of it
@@ -483,15 +490,15 @@ def test_the_report_is_all_that_is_to_be_told() -> None:
     rules = parse(rotating("2026-11-24", "LE---", DUTIES))
     start = at("2026-11-24T00:00+01:00")
     assert report(rules, start, start + 2 * DAY, "de") == [
-        "Ruhe bis heute 13:30 wegen: dienstfrei [Europe/Berlin]",
+        "Ruhe bis heute 13:30 wegen: dienstfreie Zeit [Europe/Berlin]",
         "Di 24.11. 13:30-22:30 erreichbar",
         "Mi 25.11. 05:30-14:30 erreichbar",
-        "Zwischen Di 24.11. 22:00 und Mi 25.11. 06:00 liegen 8 h (unter 11 h)",
+        "Zwischen Di 24.11. 22:00 und Mi 25.11. 06:00 liegen 8 h (unter 11 h).",
     ]
     away = parse(leave("2026-11-24", "2027-02-28") | {"timezone": "UTC"})
     start = at("2026-11-24T00:00Z")
     assert report(away, start, start + 1, "en") == [
         "Rest until Mon 1 Mar 00:00 because of: leave [UTC]",
         "Tue 24 Nov rest all day",
-        "In the next 35 days you are not reachable for a single minute",
+        "In the next 35 days you are not reachable for a single minute.",
     ]

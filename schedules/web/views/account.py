@@ -85,12 +85,12 @@ def _ended(visit: Visit, path: str) -> Response:
 
 PAGES = (
     Page("/account", show=show),
-    Page("/account/others", act=end_others),
-    Page("/account/code", act=new_code),
-    Page("/account/code/end", act=end_code),
-    Page("/sign-out", act=sign_out),
+    Page("/account/others", act=end_others, button="/account"),
+    Page("/account/code", act=new_code, button="/account"),
+    Page("/account/code/end", act=end_code, button="/account"),
+    Page("/sign-out", act=sign_out, button="/account"),
     Page("/export.json", show=export),
     Page("/rest.ics", show=calendar),
-    Page("/delete", show=ask_delete, act=delete),
+    Page("/delete", show=ask_delete, act=delete, button="/delete"),
     Page("/deleted", show=deleted, public=True),
 )

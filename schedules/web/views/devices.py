@@ -62,7 +62,7 @@ def _verdict(visit: Visit, test: DeviceTest) -> str:
     verdicts = {
         "handed_over": visit.gettext("Handed over"),
         PENDING: visit.gettext("Under way"),
-        "pc": visit.gettext("Without push"),
+        "pc": visit.gettext("Cannot be woken"),
     }
     return verdicts.get(test.state, visit.gettext("Does not ring"))
 
@@ -96,4 +96,7 @@ async def test(visit: Visit) -> Response:
     return visit.redirect("/devices#result")
 
 
-PAGES = (Page("/devices", show=show, act=wake), Page("/devices/test", act=test))
+PAGES = (
+    Page("/devices", show=show, act=wake, button="/devices"),
+    Page("/devices/test", act=test, button="/devices"),
+)

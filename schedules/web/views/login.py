@@ -89,14 +89,14 @@ async def leave(visit: Visit) -> Response:
     if visit.request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
         return visit.redirect("/login")  # another page shall sign nobody in anew; here is the button
     login = under_way.begin(provider.id, _back(visit), visit.language, visit.now)
-    bound, is_new = under_way.binding(sessions.cookie(visit.request, visit.door.settings))
+    bound = under_way.binding(sessions.cookie(visit.request, visit.door.settings))
     state = visit.door.logins.sealer.seal(login, bound)
     try:
         anew = "anew" in visit.request.query_params
         response = RedirectResponse(await provider.address(login, state, _callback(visit), visit.now, anew=anew), 303)
     except LoginRefused as refused:
         return _refused(visit, provider, refused)
-    if is_new:
+    if under_way.is_binding(bound):
         sessions.bind(response, bound, visit.door.settings)
     return response
 
@@ -111,7 +111,10 @@ async def come_back(visit: Visit) -> Response:
         return _refused(visit, None, refused)
     visit = replace(visit, language=login.language)
     provider = visit.door.logins.providers[login.provider]
-    return await _limited(visit, lambda: _recognise(visit, provider, login))
+    response = await _limited(visit, lambda: _recognise(visit, provider, login))
+    if response.status_code == 403 and under_way.is_binding(shown):
+        sessions.end(response, visit.door.settings)
+    return response
 
 
 async def _recognise(visit: Visit, provider: Provider, login: under_way.UnderWay) -> Response:

@@ -24,7 +24,7 @@ async def show(visit: Visit) -> Response:
 
 async def _page(visit: Visit, status: int = 200, *, wrong: str = "", field: str = "") -> Response:
     """`wrong`: what is to be told of a field of a form."""
-    state = await visit.relay.state(visit.secret)
+    waiting = await visit.relay.waiting(visit.secret)
     bypasses = await visit.relay.bypasses(visit.secret)
     plan, now = visit.plan, visit.now
     above = sky(visit)
@@ -38,7 +38,7 @@ async def _page(visit: Visit, status: int = 200, *, wrong: str = "", field: str 
         sky=above.kind,
         above=above,
         headline=title(visit, above),
-        state=state,
+        waiting=waiting,
         is_off=switch.is_off(plan.document),
         step=visit.step(),
         offers=choices.off_duty(visit),
@@ -62,7 +62,7 @@ async def off_duty(visit: Visit) -> Response:
     """Off duty until an instant that was offered, or a time of one's own."""
     until = _until(visit)
     if until is None:
-        wrong = visit.gettext("Please give a date and a time, in the future.")
+        wrong = visit.gettext("Please give a day and a time that are still to come.")
         return await _page(visit, 422, wrong=wrong, field="off")
     confirmed = visit.form.text("confirm") == CONFIRM
     visit.remember(await visit.relay.snooze(visit.secret, until, visit.plan.version, confirmed=confirmed))
@@ -73,7 +73,7 @@ async def reachable(visit: Visit) -> Response:
     """Reachable until the rest would have ended, or until a time of one's own."""
     until = _until(visit)
     if until is None and "day" in visit.form:
-        wrong = visit.gettext("Please give a date and a time, in the future.")
+        wrong = visit.gettext("Please give a day and a time that are still to come.")
         return await _page(visit, 422, wrong=wrong, field="on")
     try:
         version = await visit.relay.reachable(visit.secret, until, visit.plan.version)
@@ -94,14 +94,16 @@ def _until(visit: Visit) -> int | None:
 
 
 async def undo(visit: Visit) -> Response:
-    """Back to the document before the last act of this session."""
+    """Back to the document before the last act of this session, if that is the one the button was shown for."""
     step = visit.step()
-    if step is None:
+    if step is None or visit.version != visit.plan.version:
         return visit.render(
             "problem.html", 409, title=visit.gettext("Not possible any more"), again="", kept=[], sign_in=False,
-            faults=[], sentence=visit.gettext("Undo is possible for ten minutes, until the next change."),
+            leads=None, faults=[],
+            sentence=visit.gettext("Undo is possible for ten minutes, or until the next change."),
         )  # fmt: skip
     if step.before is None:
+        assert step.version is not None  # of two that say "no document", one is not a step from the other
         await visit.relay.delete_rest(visit.secret, step.version)
         visit.remember(None, is_undo=not step.is_undo)
     else:
@@ -122,9 +124,9 @@ async def turn_on(visit: Visit) -> Response:
 
 PAGES = (
     Page("/", show=show),
-    Page("/off-duty", act=off_duty),
-    Page("/reachable", act=reachable),
-    Page("/undo", act=undo),
-    Page("/off", act=turn_off),
-    Page("/on", act=turn_on),
+    Page("/off-duty", act=off_duty, button="/"),
+    Page("/reachable", act=reachable, button="/"),
+    Page("/undo", act=undo, button="/"),
+    Page("/off", act=turn_off, button="/"),
+    Page("/on", act=turn_on, button="/"),
 )

@@ -12,35 +12,51 @@ from typing import Final
 
 from starlette.responses import Response
 
-from schedules import RuleError, policy
+from schedules import policy
 from schedules.errors import Text
 from schedules.holidays import LAENDER
 from schedules.web import changes
-from schedules.web.fields import NO_TIME, FieldError, Fields, filled, gathered, one
+from schedules.web.fields import NO_LAND, NO_TIME, FieldError, Fields, filled, gathered, is_clock, one
 from schedules.web.outlook import Outlook
 from schedules.web.port import Missing
-from schedules.web.shifts import Entry, entries
+from schedules.web.shifts import entries
 from schedules.web.views.saving import Edit, Shown, careful, settle, unplaced, words
 from schedules.web.visit import Page, Visit
 
-_NO_CLOCK: Final = Text("Please give two times of day that differ.", "Bitte zwei verschiedene Uhrzeiten angeben.")
+_EQUAL: Final = Text("Start and end are the same.", "Beginn und Ende sind gleich.")
 _EARLY: Final = Text("Duty must end later than it starts.", "Der Dienst muss später enden, als er beginnt.")
 
 
 @dataclass(frozen=True, slots=True)
 class _Preset:
     fields: Fields
+    check: Callable[[Fields], list[FieldError]]
     make: Callable[[Fields], Mapping[str, object]]
-    """Raises RuleError, ValueError."""
+    """For fields that were checked."""
+
+
+def _check_night(fields: Fields) -> list[FieldError]:
+    wrong = [FieldError(control, NO_TIME) for control in ("from", "to") if not is_clock(one(fields, control))]
+    is_empty = not wrong and one(fields, "from") == one(fields, "to")
+    return [FieldError("to", _EQUAL)] if is_empty else wrong
+
+
+def _check_duty(fields: Fields) -> list[FieldError]:
+    wrong = [] if one(fields, "land") in LAENDER else [FieldError("land", NO_LAND)]
+    wrong += _check_night(fields)
+    is_early = not wrong and one(fields, "to") < one(fields, "from")
+    return [FieldError("to", _EARLY)] if is_early else wrong
 
 
 _PRESETS: Final = {
     "nights_only": _Preset(
         filled(**{"from": "22:00", "to": "06:00"}),
+        _check_night,
         lambda fields: policy.nights_only(one(fields, "from"), one(fields, "to")),
     ),
     "day_duty": _Preset(
         filled(**{"from": "07:00", "to": "17:00", "land": "NI"}),
+        _check_duty,
         lambda fields: policy.day_duty(one(fields, "land"), one(fields, "from"), one(fields, "to")),
     ),
 }
@@ -61,16 +77,10 @@ async def show(visit: Visit) -> Response:
 async def save(visit: Visit) -> Response:
     preset, name = _known(visit), visit.places["name"]
     fields = gathered(visit.form.fields)
-    errors = [FieldError(control, NO_TIME) for control in ("from", "to") if not one(fields, control)]
-    windows: Sequence[Entry] = ()
-    try:
-        windows = entries(preset.make(fields), "windows") if not errors else ()
-    except RuleError:
-        errors = [FieldError("from", _NO_CLOCK)]
-    except ValueError:
-        errors = [FieldError("to", _EARLY)]
+    errors = preset.check(fields)
     if errors or visit.form.text("act") == "edit":
         return _page(visit, name, fields, errors)
+    windows = entries(preset.make(fields), "windows")
 
     def again(seen: Outlook | None, errors: Sequence[FieldError]) -> Response:
         return _page(visit, name, fields, errors, seen)

@@ -8,7 +8,7 @@ too, and save nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from starlette.responses import Response
@@ -19,7 +19,7 @@ from schedules.explain import clock_change
 from schedules.rules import DEFAULT_ZONE
 from schedules.web import changes, rhythm_form, shapes, shifts
 from schedules.web.changes import Place
-from schedules.web.fields import FieldError, Fields, filled, gathered, one
+from schedules.web.fields import NOT_IN_FORCE, FieldError, Fields, filled, gathered, one
 from schedules.web.outlook import Outlook, outlook
 from schedules.web.port import Document
 from schedules.web.rhythm_form import RHYTHM
@@ -95,14 +95,15 @@ def _read(visit: Visit, place: Place | None, fields: Fields) -> _Draft:
 
 
 def _exchanged(visit: Visit, draft: _Draft) -> _Draft:
-    one_day, other = one(draft.fields, "swap1"), one(draft.fields, "swap2")
-    offered = {value for value, _ in _choices(visit, draft)}
     if draft.entry is None:
         return draft
-    if one_day == other or not {one_day, other} <= offered:
-        return _Draft(draft.place, draft.base, draft.fields, draft.entry, [FieldError("swap1", _OTHER_DAY)])
-    days = day_of(one_day), day_of(other)
-    fields = rhythm_form.exchange(draft.fields, draft.entry, draft.base, days, today(visit))
+    ahead = {date_of(day).isoformat(): day for day in range(today(visit), today(visit) + AHEAD)}
+    first, second = (ahead.get(one(draft.fields, name)) for name in ("swap1", "swap2"))
+    if first is None or second is None or first == second:
+        return replace(draft, errors=[FieldError("swap1", _OTHER_DAY)])
+    if not (shifts.is_bound(draft.entry, first) and shifts.is_bound(draft.entry, second)):
+        return replace(draft, errors=[FieldError("swap1", NOT_IN_FORCE)])
+    fields = rhythm_form.exchange(draft.fields, draft.entry, draft.base, (first, second), today(visit))
     return _read(visit, draft.place, fields)
 
 
@@ -194,7 +195,7 @@ def _choices(visit: Visit, draft: _Draft) -> list[tuple[str, str]]:
     """(date, words) of the days that can be swapped."""
     if draft.entry is None:
         return []
-    days = range(today(visit), today(visit) + AHEAD)
+    days = shifts.days_ahead(draft.entry, today(visit), AHEAD)
     return [(date_of(day).isoformat(), _named(visit, draft.entry, day)) for day in days]
 
 

@@ -17,7 +17,7 @@ from schedules.holidays import LAENDER
 from schedules.rules import DEFAULT_ZONE
 from schedules.web import changes, shapes, weekly_rows
 from schedules.web.changes import NoSuchRuleError, Place
-from schedules.web.fields import FieldError, Fields, filled, gathered
+from schedules.web.fields import FieldError, Fields, filled, gathered, number
 from schedules.web.outlook import Outlook
 from schedules.web.port import Changed, Document, Missing
 from schedules.web.rhythm_form import RHYTHM
@@ -114,18 +114,20 @@ async def delete(visit: Visit) -> Response:
 
 def _target(visit: Visit) -> _Target:
     """Raises Missing, and Changed where only another version can tell."""
-    where, index = visit.places["where"], visit.places["index"]
-    if where not in ("windows", "overrides"):
+    where, index = visit.places["where"], number(visit.places["index"])
+    if where not in ("windows", "overrides") or isinstance(index, str):
         raise Missing
     place: Place | None = Place(where, index)
+    sent = SHAPES.get(visit.form.text("shape"))
     if visit.is_act and is_outdated(visit):
         before = visit.form.text("marks").split()
         if not before:
-            raise Changed(visit.plan.version)
+            raise Changed
         place = changes.followed(visit.plan.document, Place(where, index), before)
+        if place is not None and sent not in (None, shape_of(where, changes.rule(visit.plan.document, place))):
+            place = None  # a rule of another kind has come to where it stood
     if place is None:
-        shape = SHAPES.get(visit.form.text("shape"))
-        return _Target(shape if shape is not None and shape.where == where else None, None, None)
+        return _Target(sent if sent is not None and sent.where == where else None, None, None)
     try:
         base = changes.rule(visit.plan.document, place)
     except NoSuchRuleError:
@@ -207,6 +209,6 @@ def _weekdays(visit: Visit) -> list[tuple[str, str, str]]:
 
 PAGES = (
     Page("/rules/new", show=new, act=careful(create)),
-    Page("/rules/{where}/{index:int}", show=edit, act=careful(change)),
-    Page("/rules/{where}/{index:int}/delete", act=careful(delete)),
+    Page("/rules/{where}/{index}", show=edit, act=careful(change)),
+    Page("/rules/{where}/{index}/delete", act=careful(delete), button="/"),
 )

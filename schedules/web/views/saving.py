@@ -21,7 +21,7 @@ from starlette.responses import Response
 from schedules import Problem, RuleError
 from schedules.errors import Text
 from schedules.table import DAY
-from schedules.web import changes, shifts, versions
+from schedules.web import changes, faults, shifts, versions
 from schedules.web.bands import Day, bands
 from schedules.web.changes import List, Place
 from schedules.web.fields import FieldError, Fields, one
@@ -106,7 +106,7 @@ def first_rhythm(visit: Visit) -> Place | None:
 
 def unplaced(problems: Sequence[Problem]) -> list[FieldError]:
     """Faults of a document that belong to no control of the form."""
-    return [FieldError("", Text(f"{p.path} {p.sentence}.", f"{p.path} {p.german}.")) for p in problems]
+    return [FieldError("", text) for text in dict.fromkeys(map(faults.alone, problems))]
 
 
 def careful(view: View) -> Callable[[Visit], Awaitable[Response]]:
@@ -167,7 +167,8 @@ def _both(visit: Visit, edit: Edit) -> Response:
     kept = [(name, value) for name, value in visit.form.fields if name not in made]
     return fresh.render(
         "conflict.html", 409, what=edit.what, action=visit.url(edit.path), kept=[*kept, *edit.marks.items()],
-        seen=changes.mark(own), saved=_side(visit, saved, theirs, ours, at), own=_side(visit, own, ours, theirs, at),
+        is_from_another_session=visit.is_from_another_session,
+        saved=_side(visit, saved, theirs, ours, at), own=_side(visit, own, ours, theirs, at),
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from schedules.errors import Text
 from schedules.web import changes, shifts
 from schedules.web.changes import Place
-from schedules.web.fields import FieldError, Fields, filled, gathered, one
+from schedules.web.fields import NOT_IN_FORCE, FieldError, Fields, filled, gathered, one
 from schedules.web.outlook import Outlook
 from schedules.web.port import Changed
 from schedules.web.shifts import Entry, date_of
@@ -18,7 +18,6 @@ from schedules.web.views.saving import (
     Edit,
     Shown,
     careful,
-    first_rhythm,
     is_outdated,
     marks,
     settle,
@@ -30,32 +29,40 @@ from schedules.web.visit import Page, Visit
 from schedules.windows import FREE
 
 AHEAD: Final = 14
-"""Days that are offered, from today on."""
+"""Days that are offered, from today on, where the rhythm holds."""
 
 _NO_DAY: Final = Text("Please choose a day.", "Bitte einen Tag wählen.")
 _NO_SHIFT: Final = Text("Please choose a shift.", "Bitte eine Schicht wählen.")
 
 
 async def show(visit: Visit) -> Response:
-    place = first_rhythm(visit)
-    if place is None:
+    rhythms, document = _rhythms(visit), visit.plan.document
+    if not rhythms:
         return visit.redirect("/rhythm")
-    window = changes.rule(visit.plan.document, place)
-    now = next(n for n, name in _shifts(window) if name == shifts.on(window, today(visit)))
-    return _page(visit, place, filled(day=date_of(today(visit)).isoformat(), shift=now))
+    place = next((each for each in rhythms if _days(visit, changes.rule(document, each))), rhythms[0])
+    window = changes.rule(document, place)
+    days = _days(visit, window)
+    if not days:
+        return _page(visit, place, {})
+    now = next(n for n, name in _shifts(window) if name == shifts.on(window, days[0]))
+    return _page(visit, place, filled(day=date_of(days[0]).isoformat(), shift=now))
 
 
 async def save(visit: Visit) -> Response:
     place = _place(visit)
     if place is None:
-        raise Changed(visit.plan.version)
+        raise Changed
     fields = gathered(visit.form.fields)
     window = changes.rule(visit.plan.document, place)
-    day = {date_of(day).isoformat(): day for day in _days(visit)}.get(one(fields, "day"))
+    ahead = {date_of(day).isoformat(): day for day in range(today(visit), today(visit) + AHEAD)}
+    day = ahead.get(one(fields, "day"))
     shift = dict(_shifts(window)).get(one(fields, "shift"))
     errors = [FieldError("shift", _NO_SHIFT)] if shift is None else []
-    errors += [FieldError("day", _NO_DAY)] if day is None else []
-    if day is None or shift is None or visit.form.text("act") == "edit":
+    if day is None:
+        errors.append(FieldError("day", _NO_DAY))
+    elif not shifts.is_bound(window, day):
+        errors.append(FieldError("day", NOT_IN_FORCE))
+    if day is None or shift is None or errors or visit.form.text("act") == "edit":
         return _page(visit, place, fields, errors)
 
     def again(seen: Outlook | None, errors: Sequence[FieldError]) -> Response:
@@ -75,12 +82,16 @@ def _place(visit: Visit) -> Place | None:
         found = changes.followed(visit.plan.document, place, visit.form.text("marks").split())
     else:
         found = place
-    known = [Place("windows", index) for index, _ in shifts.cycles(visit.plan.document)]
-    return found if found in known else None
+    return found if found in _rhythms(visit) else None
 
 
-def _days(visit: Visit) -> range:
-    return range(today(visit), today(visit) + AHEAD)
+def _rhythms(visit: Visit) -> list[Place]:
+    return [Place("windows", index) for index, _ in shifts.cycles(visit.plan.document)]
+
+
+def _days(visit: Visit, window: Entry) -> list[int]:
+    """Those that are offered."""
+    return shifts.days_ahead(window, today(visit), AHEAD)
 
 
 def _shifts(window: Entry) -> list[tuple[str, str]]:
@@ -98,7 +109,7 @@ def _page(
 ) -> Response:
     window, told, dates = changes.rule(visit.plan.document, place), words(visit), visit.dates
     days = []
-    for day in _days(visit):
+    for day in _days(visit, window):
         name = dates.day(date_of(day))
         if day == today(visit):
             name = visit.gettext("today, %(day)s", day=name)

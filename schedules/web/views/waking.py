@@ -39,7 +39,9 @@ def _rests(visit: Visit, piercing: Piercing) -> str:
         "sick": visit.gettext("sick leave"),
         "off": visit.gettext("off duty now"),
     }
-    return visit.gettext("only in: %(rests)s", rests=", ".join(names.get(kind, kind) for kind in piercing.kinds))
+    return visit.gettext(
+        "only in these rests: %(rests)s", rests=", ".join(names.get(kind, kind) for kind in piercing.kinds)
+    )
 
 
 PAGES = (Page("/waking", show=show),)

@@ -18,7 +18,7 @@ def test_other_sessions_are_seen_and_ended(place: Premises, visit: Visit, either
     anna = place.officer(NIGHTS)
     other = anna.session()
     window, session = open_page(visit, either, anna)
-    window.follow("Sign-ins and support")
+    window.follow("Sign-ins and help desk")
     expect(window.page.get_by_text(window.say("Browser"), exact=True)).to_have_count(2)
     window.press("End all others")
     expect(window.page.get_by_text(window.say("Browser"), exact=True)).to_have_count(1)
@@ -43,12 +43,12 @@ def test_what_is_kept_is_taken_along(place: Premises, visit: Visit, either: Look
     anna = place.officer(NIGHTS)
     window, session = open_page(visit, either, anna)
     with window.page.expect_download() as data:
-        window.follow("My data (JSON)")
+        window.follow("My data (file)")
     kept = json.loads(data.value.path().read_text())
     assert anna.document(session)["windows"] == kept["rest"]["document"]["windows"]
     assert anna.tokens["phone"] not in json.dumps(kept)
     with window.page.expect_download() as calendar:
-        window.follow("Calendar (.ics)")
+        window.follow("Calendar (file)")
     assert calendar.value.path().read_text().startswith("BEGIN:VCALENDAR")
 
 
@@ -58,7 +58,7 @@ def test_deleting_everything_ends_rules_and_sessions(place: Premises, visit: Vis
     window, session = open_page(visit, either, anna)
     window.follow("Delete everything")
     window.reads(
-        "All rest times, sign-ins, support codes and the record of who has looked are deleted. "
+        "All rest times, sign-ins, codes for the help desk and the record of who has looked are deleted. "
         "You are always reachable then. This cannot be undone."
     )
     window.press("Delete everything")

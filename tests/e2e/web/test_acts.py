@@ -42,7 +42,7 @@ def test_off_duty_until_a_time_of_ones_own_and_what_is_wrong_stands_beside_it(
     form.get_by_label(window.say("until")).fill("2026-01-05")
     form.get_by_label(window.say("at"), exact=True).fill("05:45")
     window.press("Off duty", exact=True)
-    expect(form.get_by_role("alert")).to_have_text(window.say("Please give a date and a time, in the future."))
+    expect(form.get_by_role("alert")).to_have_text(window.say("Please give a day and a time that are still to come."))
     expect(form.get_by_label(window.say("until"))).to_have_attribute("aria-invalid", "true")
     expect(form.get_by_label(window.say("at"), exact=True)).to_have_value("05:45")
     day = date.today() + timedelta(days=3)
@@ -88,7 +88,7 @@ def test_one_tap_turns_everything_off_and_one_turns_it_on_again(place: Premises,
 def test_who_has_no_rule_yet_is_told_that_nothing_is_a_must(place: Premises, visit: Visit, either: Look) -> None:
     window, _ = open_page(visit, either, place.officer())
     expect(window.now).to_contain_text(window.say("You have no rest time yet."))
-    window.reads("Nothing is a must.")
+    window.reads("Nothing is compulsory.")
     window.press_count("%(num)s hour", "%(num)s hours", 11)
     expect(window.now).to_contain_text(window.say("Rest until"))
     window.press("Undo")

@@ -37,7 +37,7 @@ def test_a_link_survives_its_preview_and_is_good_for_one_press_of_its_button(
     other = visit(look)
     other.page.goto(link)
     other.press("Sign in now")
-    other.reads("This link is not good")
+    other.reads("This link is not valid")
     assert other.context.cookies(place.url) == []
 
 
@@ -105,5 +105,5 @@ def test_without_the_second_factor_nobody_is_let_in(place: Premises, visit: Visi
     window.page.get_by_label("with the second factor").uncheck()
     window.page.get_by_role("button", name="Sign in").click()
     window.reads("You are not signed in")
-    window.reads("Please sign in again and use it. If you have none, the help desk for your account can help.")
+    window.reads("Please sign in again and take that step. If you cannot, the help desk for your account can help.")
     assert all(not cookie["value"].startswith("me.") for cookie in window.context.cookies(place.url))

@@ -47,6 +47,7 @@ def test_a_session_that_ends_while_somebody_writes_costs_no_word(place: Premises
     window.press("Send again")
     window.reads("You have signed in again since you opened this form. Nothing was saved yet.")
     window.press("Send again")
+    window.press("Take this one")
     window.reads("Saved, in effect now.")
     (cookie,) = window.context.cookies()
     rule = anna.document(cookie["value"])["windows"][1]
@@ -63,7 +64,9 @@ def test_an_edit_that_lets_out_what_waits_says_so_first_and_then_the_phone_rings
     window.page.get_by_role("link", name=window.say("Change")).first.click()
     window.press("Delete", exact=True)
     window.reads_count(
-        "%(num)s message is waiting: it goes out at once.", "%(num)s messages are waiting: they go out at once.", 1
+        "%(num)s message is waiting. With this change it comes at once.",
+        "%(num)s messages are waiting. With this change they come at once.",
+        1,
     )
     assert anna.times() == 0
     window.press("Delete", exact=True)

@@ -19,6 +19,14 @@ DAY_SLEEP: Final[Mapping[str, Any]] = {"windows": [{"kind": "weekly", "start": "
 ENDLESS: Final[Mapping[str, Any]] = {"windows": [{"kind": "weekly", "start": "00:00", "end": "24:00"}]}
 CRON: Final[Mapping[str, Any]] = {"windows": [{"kind": "cron", "start": "0 18 * * 5", "duration_minutes": 3600}]}
 HOLIDAYS: Final[Mapping[str, Any]] = {"windows": [{"kind": "holidays", "land": "NI"}]}
+OVER: Final[Mapping[str, Any]] = {
+    "windows": [
+        {
+            "kind": "cycle", "anchor": "2026-01-05", "days": ["F", "-"], "to": "2026-01-31",
+            "shifts": {"F": {"start": "06:00", "end": "14:00"}},
+        },
+    ],
+}  # fmt: skip
 
 
 def sign_in(made: Exhibit, window: Visitor, document: Mapping[str, object] | None, waiting: int = 0) -> str:
@@ -77,7 +85,7 @@ def bad_time(made: Exhibit, window: Visitor) -> None:
     window.unfold("Other time")
     window.page.locator("[name=day]").first.fill("2026-01-05")
     window.press("Off duty", exact=True)
-    window.reads("Please give a date and a time, in the future.")
+    window.reads("Please give a day and a time that are still to come.")
 
 
 def rule_wrong(made: Exhibit, window: Visitor) -> None:
@@ -94,7 +102,7 @@ def rule_releases(made: Exhibit, window: Visitor) -> None:
     for control, value in (("day1", "2026-11-25"), ("time1", "21:00"), ("day2", "2026-11-26"), ("time2", "08:00")):
         window.page.locator(f"#f-{control}").fill(value)
     window.press("Preview", exact=True)
-    window.reads("What will be")
+    window.reads("The result")
 
 
 def never_reachable(made: Exhibit, window: Visitor) -> None:
@@ -109,7 +117,7 @@ def rule_delete(made: Exhibit, window: Visitor) -> None:
     sign_in(made, window, ANNA, 3)
     window.go("/rules/windows/0")
     window.press("Delete", exact=True)
-    window.reads("What will be")
+    window.reads("The result")
 
 
 def rhythm_seen(made: Exhibit, window: Visitor) -> None:
@@ -194,25 +202,26 @@ VIEWS: Final[Mapping[str, tuple[str, Show]]] = {
     "new-dated": ("/rules/new", at("/rules/new?kind=dated")),
     "new-holidays": ("/rules/new", at("/rules/new?kind=holidays")),
     "new-on-call": ("/rules/new", at("/rules/new?kind=oncall")),
-    "rule-weekly": ("/rules/{where}/{index:int}", at("/rules/windows/1")),
-    "rule-dated": ("/rules/{where}/{index:int}", at("/rules/windows/2")),
-    "rule-on-call": ("/rules/{where}/{index:int}", at("/rules/overrides/0")),
-    "rule-holidays": ("/rules/{where}/{index:int}", at("/rules/windows/0", HOLIDAYS)),
-    "rule-cron": ("/rules/{where}/{index:int}", at("/rules/windows/0", CRON)),
+    "rule-weekly": ("/rules/{where}/{index}", at("/rules/windows/1")),
+    "rule-dated": ("/rules/{where}/{index}", at("/rules/windows/2")),
+    "rule-on-call": ("/rules/{where}/{index}", at("/rules/overrides/0")),
+    "rule-holidays": ("/rules/{where}/{index}", at("/rules/windows/0", HOLIDAYS)),
+    "rule-cron": ("/rules/{where}/{index}", at("/rules/windows/0", CRON)),
     "rule-wrong": ("/rules/new", rule_wrong),
     "rule-releases": ("/rules/new", rule_releases),
     "rule-never-reachable": ("/rules/new", never_reachable),
-    "rule-delete": ("/rules/{where}/{index:int}/delete", rule_delete),
+    "rule-delete": ("/rules/{where}/{index}/delete", rule_delete),
     "rhythm-new": ("/rhythm", at("/rhythm", None)),
     "rhythm": ("/rhythm", at("/rhythm")),
-    "rhythm-seen": ("/rules/{where}/{index:int}", rhythm_seen),
-    "rhythm-swapped": ("/rules/{where}/{index:int}", rhythm_swapped),
+    "rhythm-seen": ("/rules/{where}/{index}", rhythm_seen),
+    "rhythm-swapped": ("/rules/{where}/{index}", rhythm_swapped),
     "rhythm-wrong": ("/rhythm", rhythm_wrong),
     "swap": ("/swap", at("/swap")),
+    "swap-none": ("/swap", at("/swap", OVER)),
     "presets": ("/presets", at("/presets")),
     "preset": ("/presets/{name}", at("/presets/nights_only")),
     "preset-seen": ("/presets/{name}", preset_seen),
-    "conflict": ("/rules/{where}/{index:int}", conflict),
+    "conflict": ("/rules/{where}/{index}", conflict),
     "signed-out-while-writing": ("/rules/new", signed_out_while_writing),
     "preview": ("/preview", at("/preview")),
     "devices": ("/devices", at("/devices")),

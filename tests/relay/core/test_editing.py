@@ -317,8 +317,8 @@ def test_a_rest_document_has_a_version_that_only_grows() -> None:
 @pytest.mark.parametrize(
     ("exists", "if_match", "works"),
     [
-        (False, None, True), (False, "*", False), (False, 1, False),
-        (True, None, True), (True, "*", True), (True, "same", True), (True, 1, False),
+        (False, None, True), (False, "*", False), (False, 1, False), (False, "none", True),
+        (True, None, True), (True, "*", True), (True, "same", True), (True, 1, False), (True, "none", False),
     ],
 )  # fmt: skip
 def test_if_match_must_match(exists: bool, if_match: Version, works: bool) -> None:

@@ -336,6 +336,7 @@ async def test_every_act_honours_a_condition(
     before = anna.house.snapshot()
     refused = await anna.ask(method, what, body, if_match=f'"{old}"')
     assert (refused.status, refused.header("etag")) == (412, f'"{current}"')
+    assert (await anna.ask(method, what, body, if_none_match="*")).status == 412
     assert (await anna.ask(method, what, body, if_match="7")).paths == ["header.If-Match"]
     assert anna.house.snapshot() == before
     taken = await anna.ask(method, what, body, if_match=f'"{current}"')

@@ -46,6 +46,13 @@ async def test_it_is_served_to_anybody(house: House, autojump_clock: MockClock) 
     assert (answer.status, answer.json) == (200, json.loads(msgspec.json.encode(document())))
 
 
+def test_whatever_changes_a_document_names_both_its_conditions() -> None:
+    named = {(o.method, o.path): o.headers.keys() & {"If-Match", "If-None-Match"} for o in OPERATIONS}
+    conditional = [names for (method, _), names in named.items() if method != "GET" and names]
+    assert named["PUT", "/v1/me/rest"] == named["PUT", "/v1/users/{user}/rest"] == {"If-Match", "If-None-Match"}
+    assert {len(names) for names in conditional} == {2}
+
+
 def test_every_reference_leads_somewhere() -> None:
     told = document()
     text = json.dumps(told)

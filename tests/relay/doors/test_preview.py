@@ -89,8 +89,8 @@ async def test_who_has_no_document_is_always_reachable(anna: Anna, autojump_cloc
 async def test_hints_and_the_question_are_told_and_not_asked(anna: Anna, autojump_clock: MockClock) -> None:
     told = await preview(anna, SHIFTS, "?days=3")
     assert told["hints"][0] == {
-        "en": "Between Tue 24 Nov 22:00 and Wed 25 Nov 06:00 there are 8 h (less than 11 h)",
-        "de": "Zwischen Di 24.11. 22:00 und Mi 25.11. 06:00 liegen 8 h (unter 11 h)",
+        "en": "Between Tue 24 Nov 22:00 and Wed 25 Nov 06:00 there are 8 h (less than 11 h).",
+        "de": "Zwischen Di 24.11. 22:00 und Mi 25.11. 06:00 liegen 8 h (unter 11 h).",
     }
     assert not told["never_reachable"]
     assert (await preview(anna, ENDLESS, "?days=1"))["never_reachable"]

@@ -180,6 +180,26 @@ async def test_a_condition_on_a_document_that_does_not_exist_is_not_met(
     assert (await get(house)).status == 404
 
 
+async def test_the_first_document_can_be_asked_to_be_the_first(house: House, autojump_clock: MockClock) -> None:
+    """Of two that were made where there was none, the second is refused, with the version of the first."""
+    first = await put(house, NIGHT, if_none_match="*")
+    assert first.status == 201
+    before = house.snapshot()
+    for answer in (await put(house, WHOLE, if_none_match="*"), await delete(house, if_none_match=" * ")):
+        assert (answer.status, answer.json["type"]) == (412, "/problems/version")
+        assert answer.header("etag") == first.header("etag")
+    assert house.snapshot() == before
+
+
+@pytest.mark.parametrize("headers", [{"if_none_match": '"7"'}, {"if_none_match": "*", "if_match": "*"}])
+async def test_a_change_knows_no_other_if_none_match(
+    house: House, autojump_clock: MockClock, headers: dict[str, str]
+) -> None:
+    answer = await put(house, NIGHT, **headers)
+    assert (answer.status, answer.paths) == (422, ["header.If-None-Match"])
+    assert (await get(house)).status == 404
+
+
 @pytest.mark.parametrize("condition", ["7", '"x"', '"7', 'W/"7"', '"-7"', '"7", "8"', '"1234567890123456789"', "**"])
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
 async def test_a_condition_that_is_no_etag_of_ours_is_refused(

@@ -170,7 +170,7 @@ def test_whatever_it_is_it_is_said_in_both_languages(
 @pytest.mark.parametrize(
     ("changes", "german"),
     [
-        ({"state": TrialState.PC, "platform": Platform.NONE}, "Ein Rechner"),
+        ({"state": TrialState.PC, "platform": Platform.NONE}, "Ein Computer"),
         ({"state": TrialState.DEAD, "platform": Platform.FCM}, "Google kennt dieses Telefon nicht mehr"),
         ({"state": TrialState.NO_APP}, "Die App ios ist hier nicht mehr eingerichtet"),
         ({"state": TrialState.PENDING}, "Unterwegs zu Apple"),

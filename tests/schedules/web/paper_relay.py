@@ -11,8 +11,6 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 
 from schedules import RuleError, Wake, acts, compile_table, parse, policy
-from schedules.errors import Text
-from schedules.explain import sentence
 from schedules.web.port import (
     Busy,
     Bypass,
@@ -20,7 +18,6 @@ from schedules.web.port import (
     Code,
     Device,
     Document,
-    Effect,
     Endless,
     Kept,
     Leaving,
@@ -34,15 +31,13 @@ from schedules.web.port import (
     RelayFault,
     Secret,
     SignedOut,
-    State,
     Support,
-    Waiting,
     WakeTest,
 )
 
 Act = Callable[[Document, float, float], Document]
 LINK = Secret("link")
-IDLE, LIFE = 1800.0, 12 * 3600.0
+LIFE = 12 * 3600.0
 
 
 @dataclass(slots=True)
@@ -79,7 +74,7 @@ class PaperRelay:
         """A new session."""
         secret = f"me.session-{next(self._numbers)}"
         self.good.add(secret)
-        return Opened(Secret(secret), IDLE, LIFE)
+        return Opened(Secret(secret), LIFE)
 
     async def redeem(self, link: Secret) -> Opened:
         if link != LINK:
@@ -106,24 +101,10 @@ class PaperRelay:
         self._ask(session, "end_others")
         self.good = {session.value}
 
-    async def state(self, session: Secret) -> State:
-        self._ask(session, "state")
-        rules = parse(self.document or {})
-        table = compile_table(rules, self.now)
-        rest = table.at(self.now)
-        waiting: tuple[Waiting, ...] = ()
-        if rest.resting and self.notices:
-            waiting = (
-                Waiting(
-                    event_class="message", notices=self.notices, since=self.now - 60, due=rest.until, why="rest",
-                    sentence=Text("They wait.", "Sie warten."),
-                ),
-            )  # fmt: skip
-        told = Text(sentence(rules, table, self.now, "en"), sentence(rules, table, self.now, "de"))
-        return State(
-            now=self.now, resting=rest.resting, until=rest.until, next_start=rest.next_start,
-            version=self.version if self.document is not None else None, waiting=waiting, sentence=told,
-        )  # fmt: skip
+    async def waiting(self, session: Secret) -> int:
+        self._ask(session, "waiting")
+        is_rest = compile_table(parse(self.document or {}), self.now).at(self.now).resting
+        return self.notices if is_rest else 0
 
     async def rest(self, session: Secret) -> Kept | None:
         self._ask(session, "rest")
@@ -140,13 +121,13 @@ class PaperRelay:
         return self._keep(document, version)
 
     def _keep(self, document: Document | None, version: int | None) -> int:
-        if version is not None and (self.document is None or version != self.version):
-            raise Changed(self.version)
+        if version != (None if self.document is None else self.version):
+            raise Changed
         self.document = None if document is None else json.loads(json.dumps(document))
         self.version += 1
         return self.version
 
-    async def delete_rest(self, session: Secret, version: int | None) -> None:
+    async def delete_rest(self, session: Secret, version: int) -> None:
         self._ask(session, "delete_rest")
         if self.document is None:
             raise Missing
@@ -163,9 +144,10 @@ class PaperRelay:
 
     async def reachable(self, session: Secret, until: float | None, version: int | None) -> int | None:
         self._ask(session, "reachable")
-        if until is None and not compile_table(parse(self.document or {}), self.now).at(self.now).resting:
+        rest = compile_table(parse(self.document or {}), self.now).at(self.now)
+        if until is None and not rest.resting:
             return self.version if self.document is not None else None
-        end = until or acts.end_of_rest(self.document or {}, self.now)
+        end = until or rest.until
         if end is None:
             raise Endless
         return self._act(acts.reachable, end, version)
@@ -176,7 +158,7 @@ class PaperRelay:
         except RuleError as error:
             raise Rejected(error.problems) from None
 
-    async def effect(self, session: Secret, document: Document) -> Effect:
+    async def effect(self, session: Secret, document: Document) -> tuple[Leaving, ...]:
         self._ask(session, "effect")
         before = compile_table(parse(self.document or {}), self.now).at(self.now)
         try:
@@ -184,9 +166,9 @@ class PaperRelay:
         except RuleError as error:
             raise Rejected(error.problems) from None
         if not self.notices or not before.resting:
-            return Effect(0, ())
+            return ()
         due = after.until if after.resting else self.now
-        return Effect(self.notices, (Leaving("message", self.notices, before.until, due),))
+        return (Leaving(self.notices, before.until, due),)
 
     async def devices(self, session: Secret) -> tuple[Device, ...]:
         self._ask(session, "devices")

@@ -75,14 +75,6 @@ def test_a_preset_takes_the_place_of_what_recurs_and_of_nothing_else() -> None:
     }
 
 
-def test_a_device_that_follows_is_not_named() -> None:
-    assert changes.with_wake(PLAN, "phone", "always")["devices"] == {
-        "tablet": {"wake": "never"}, "phone": {"wake": "always"},
-    }  # fmt: skip
-    assert "devices" not in changes.with_wake(PLAN, "tablet", "follow")
-    assert changes.with_wake({}, "tablet", "follow") == {}
-
-
 def test_a_shift_is_swapped_for_a_day() -> None:
     edited = changes.with_shift(PLAN, 0, TODAY, "N", TODAY)
     (_, rhythm), *_ = shifts.cycles(edited)

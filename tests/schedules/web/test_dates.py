@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schedules import explain
 from schedules.walltime import zone
 from schedules.web.dates import Dates
 
@@ -32,6 +33,12 @@ def test_an_instant_is_said_shorter_or_longer(language: str, near: str, edge: st
     at = instant("2026-11-25T05:30:00+01:00")
     assert (dates.near(at), dates.edge(at), dates.stamp(at)) == (near, edge, stamp)
     assert dates.machine(at) == "2026-11-25T05:30:00+01:00"
+
+
+@given(st.integers(0, 290 * 24 * 60), st.sampled_from(("de", "en")))
+def test_sentences_of_the_evaluator_write_an_instant_alike(minutes: int, language: str) -> None:
+    at = int(NOW) + minutes * 60
+    assert explain.stamp(BERLIN, at, language) == Dates(BERLIN, language, NOW).stamp(at)
 
 
 def test_a_weekday_alone_never_means_another_week() -> None:

@@ -35,10 +35,9 @@ def test_a_number_is_of_digits(text: str, number: int | None) -> None:
     assert Form([("n", text)]).number("n") == number
 
 
-def test_of_several_values_the_last_one_counts_and_all_are_there() -> None:
+def test_of_several_values_the_last_one_counts() -> None:
     form = Form([("a", "1"), ("b", "x"), ("a", "2")])
     assert form.text("a") == "2"
-    assert form.all("a") == ["1", "2"]
     assert form.text("c", "none") == "none"
     assert "b" in form
     assert "c" not in form

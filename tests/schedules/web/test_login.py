@@ -22,8 +22,8 @@ from tests.schedules.web.browser import BASE, OURS, SETTINGS, Browser, read
 from tests.schedules.web.issuer import ISSUER, NOW, signing_key
 from tests.schedules.web.paper_provider import SETTINGS as ACCOUNT
 from tests.schedules.web.paper_provider import PaperProvider, error
-from tests.schedules.web.paper_relay import IDLE, LINK, PaperRelay
 from tests.schedules.web.paper_relay import LIFE as LIFE_OF_SESSION
+from tests.schedules.web.paper_relay import LINK, PaperRelay
 
 NAME = "__Host-feierabend"
 FORM = {"content-type": "application/x-www-form-urlencoded", **OURS}
@@ -41,7 +41,7 @@ class WatchedRelay(PaperRelay):
         """With a secret as long as real ones."""
         secret = Secret("me." + token_urlsafe(32))
         self.good.add(secret.value)
-        return Opened(secret, IDLE, LIFE_OF_SESSION)
+        return Opened(secret, LIFE_OF_SESSION)
 
     async def redeem(self, link: Secret) -> Opened:
         if self.fault is not None:
@@ -322,11 +322,47 @@ async def test_a_planted_cookie_is_worth_nothing() -> None:
     async with scene() as s, s.browser() as browser:
         browser.show_session(planted)
         leaving = await s.leave(browser)
-        assert "set-cookie" not in leaving.headers
         answer = await s.come_back(browser, s.paper.sign_in(leaving.headers["location"]))
         assert answer.status_code == 303
         assert planted.value not in cookie(answer)[NAME].value
         assert planted.value not in s.relay.good
+
+
+async def test_a_second_attempt_has_the_whole_time_and_a_second_tab_is_no_hindrance() -> None:
+    """The cookie that the first has set would be over in the middle of the second."""
+    async with scene() as s, s.browser() as browser:
+        first = await s.leave(browser)
+        s.relay.now = s.paper.now = NOW + LIFE - 1
+        second = await s.leave(browser)
+        assert cookie(second)[NAME].value == cookie(first)[NAME].value
+        assert cookie(second)[NAME]["max-age"] == str(int(LIFE))
+        answer = await s.come_back(browser, s.paper.sign_in(first.headers["location"]))
+        assert answer.status_code == 303
+        begun = browser.cookies
+        assert "set-cookie" not in (await s.leave(browser)).headers  # a session is not given more life by this
+        assert browser.cookies == begun
+
+
+async def test_what_a_refused_login_was_bound_to_is_over() -> None:
+    async with scene() as s, s.browser() as browser:
+        leaving = await s.leave(browser)
+        state = s.paper.sign_in(leaving.headers["location"])["state"]
+        refusal = {"state": state, "error": "access_denied"}
+        for _ in range(2):
+            assert (await s.come_back(browser, refusal)).status_code == 403
+            assert browser.cookies == {}
+        again = await s.leave(browser)
+        assert cookie(again)[NAME].value != cookie(leaving)[NAME].value
+        assert (await s.come_back(browser, s.paper.sign_in(again.headers["location"]))).status_code == 303
+
+
+async def test_a_refused_login_leaves_the_session_alone() -> None:
+    async with scene() as s, s.browser() as browser:
+        await s.enter(browser)
+        held = browser.cookies
+        state = s.paper.sign_in((await s.leave(browser)).headers["location"])["state"]
+        assert (await s.come_back(browser, {"state": state, "error": "access_denied"})).status_code == 403
+        assert browser.cookies == held
 
 
 async def test_signing_in_again_ends_the_session_before() -> None:
@@ -377,7 +413,7 @@ async def test_a_provider_that_is_not_configured_is_not_there() -> None:
 async def refused(s: Scene, browser: Browser) -> bytes:
     answer = await s.enter(browser)
     assert answer.status_code == 403
-    assert "set-cookie" not in answer.headers
+    assert browser.cookies == {}  # no session, and what the login was bound to is over
     return answer.content
 
 
@@ -401,7 +437,7 @@ async def test_who_is_not_known_learns_no_more_than_who_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("language", "words"), [("de", "Der zweite Faktor fehlt"), ("en", "The second factor is missing")]
+    ("language", "words"), [("de", "auf einem zweiten Weg ausweisen"), ("en", "prove in a second way who you are")]
 )
 @pytest.mark.parametrize("claims", [{"acr": "loa1", "amr": ["pwd", "otp"]}, {"acr": "loa3", "amr": ["pwd"]}, {}])
 async def test_a_missing_second_factor_is_said_in_plain_words(
@@ -433,7 +469,7 @@ async def test_who_cancels_is_told_so() -> None:
         del query["code"]
         answer = await s.come_back(browser, query | {"error": "access_denied", "error_description": "<b>evil</b>"})
         assert answer.status_code == 403
-        assert "Dienstkonto hat die Anmeldung" in read(answer).text
+        assert "Die Anmeldung bei Dienstkonto wurde nicht" in read(answer).text
         assert "evil" not in answer.text
         assert s.told == []
 

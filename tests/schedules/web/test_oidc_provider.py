@@ -217,7 +217,7 @@ async def test_the_second_factor_is_demanded(changed: dict[str, Any], reason: st
     async with scene(port, **changed) as s:
         page = await s.person.sign_in(await s.person.go(BASE + s.path), factor=False)
         assert page.status == 403
-        assert "The second factor is missing. You have signed in with Dienstkonto" in page.text
+        assert "A step is missing. You have signed in with Dienstkonto" in page.text
         assert s.relay.users == []
         asked = [parse_qs(urlsplit(address).query) for address in s.person.went if "/auth?" in address]
         assert asked[0].get("acr_values") == ([" ".join(changed["acr_values"])] if "acr_values" in changed else None)
@@ -233,7 +233,7 @@ async def test_who_cancels_is_told_so(port: int) -> None:
         form = await s.person.go(BASE + s.path)
         page = await s.person.send(form, form.form("Cancel"), {"cancel": "yes"})
         assert page.status == 403
-        assert "Dienstkonto has ended the login" in page.text
+        assert "The sign-in with Dienstkonto was not completed" in page.text
 
 
 def with_query(address: str, **changed: str | None) -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
+import socket
+import struct
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -13,6 +16,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
 pytestmark = pytest.mark.processes
 
@@ -131,6 +135,50 @@ async def test_settings_that_cannot_be_used_are_told(tmp_path: Path, given: dict
         assert event["event"] == "settings_rejected"
         assert why in event["why"]
         assert await made.wait() == 1
+
+
+async def test_an_exception_that_ends_it_is_told_by_kind_and_place() -> None:
+    """Here there is no standard input at all, from the first moment on."""
+    command = ["sh", "-c", 'exec "$0" -m schedules.web <&-', sys.executable]
+    with trio.fail_after(PATIENCE):
+        ended = await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False, cwd=ROOT)
+    assert_failed(ended.returncode, ended.stdout, ended.stderr, "AttributeError")
+
+
+async def test_of_a_group_of_exceptions_the_first_is_told(tmp_path: Path) -> None:
+    """Its standard input, a connection, is reset while it serves, and so ends all that runs beside."""
+    listener = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    ours = await trio.testing.open_stream_to_socket_listener(listener[0])
+    theirs = await listener[0].accept()
+    with trio.fail_after(PATIENCE):
+        process = await trio.lowlevel.open_process(
+            [sys.executable, "-m", "schedules.web"],
+            stdin=theirs.socket.fileno(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT,
+        )  # fmt: skip
+        await theirs.aclose()
+        assert process.stdout is not None
+        assert process.stderr is not None
+        made = Door(process)
+        async with listener[0], process.stdout, process.stderr:
+            try:
+                await ours.send_all(json.dumps(settings(tmp_path)).encode() + b"\n")
+                assert (await made.event())["event"] == "ready"
+                ours.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                await ours.aclose()
+                line = json.dumps(await made.event()).encode()
+                assert_failed(
+                    await made.wait(), line, bytes(await process.stderr.receive_some()), "BrokenResourceError"
+                )
+            finally:
+                process.kill()
+
+
+def assert_failed(code: int, told: bytes, printed: bytes, kind: str) -> None:
+    event = json.loads(told)
+    place = event.pop("place")
+    assert event == {"event": "failed", "level": "error", "kind": kind}
+    assert re.fullmatch(r"schedules\.web\.__main__:\d+", place)
+    assert (code, printed) == (1, b"")
 
 
 async def test_an_address_in_use_is_told(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import socket
+import struct
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
@@ -32,6 +34,9 @@ class App:
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:  # noqa: ANN401 (ASGI)
         self.scopes.append(scope)
+        if scope["path"] == "/form":
+            while (await receive()).get("more_body"):
+                pass
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1000})
             return
@@ -52,6 +57,7 @@ class Serving:
         self.ended = trio.Event()
         self.address = Address("127.0.0.1", 0)
         self.streams: list[trio.SocketStream] = []
+        self.told: list[Mapping[str, object]] = []
 
     async def connect(self) -> trio.SocketStream:
         stream = await trio.open_tcp_stream(self.address.host, self.address.port)
@@ -84,7 +90,8 @@ async def serving(grace: float = LONG, patience: float = LONG) -> AsyncIterator[
 
     async def run(*, task_status: trio.TaskStatus[list[Address]]) -> None:
         app = cast("ASGIFramework", made.app)
-        await serve(app, [made.address], made.stop, grace=grace, patience=patience, task_status=task_status)
+        given = {"grace": grace, "patience": patience, "tell": made.told.append}
+        await serve(app, [made.address], made.stop, **given, task_status=task_status)  # type: ignore[arg-type]
         made.ended.set()
 
     with trio.fail_after(20):
@@ -152,6 +159,42 @@ async def test_no_other_protocol_is_spoken(headers: str) -> None:
         _, answer = await made.ask("/", headers)
         assert answer.startswith(b"HTTP/1.1 200")
         assert {scope["http_version"] for scope in made.app.scopes} == {"1.1"}
+
+
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+TEXT = b"\x81\x85" + b"a" * 16
+"""A frame of a WebSocket, before anybody has agreed to be one."""
+
+
+@pytest.mark.parametrize("frames", [b"", TEXT, TEXT * 5_000])
+async def test_a_websocket_is_a_page_like_others_and_ends_nobody_else(frames: bytes) -> None:
+    async with serving() as made:
+        stream = await made.connect()
+        await stream.send_all(UPGRADE + frames)
+        assert (await stream.receive_some(4096)).startswith(b"HTTP/1.1 200")
+        _, answer = await made.ask("/")
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert {scope["type"] for scope in made.app.scopes} == {"http"}
+        assert made.told == []
+
+
+async def test_a_connection_that_fails_ends_nobody_else_and_is_told_once_in_a_while() -> None:
+    """A body that is no chunk, and a client that is gone when it is told so: two tasks write at once, now and then."""
+    async with serving() as made:
+        for _ in range(200):
+            with trio.socket.socket() as client:
+                await client.connect((made.address.host, made.address.port))
+                await client.send(
+                    b"POST /form HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nsecret\r\n"
+                )
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        _, answer = await made.ask("/")
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert [event["event"] for event in made.told] == ["connections_failed"]
+        assert "secret" not in str(made.told)
 
 
 async def test_http2_without_a_request_to_upgrade_is_no_request() -> None:

@@ -22,7 +22,7 @@ def asked(cookie: str) -> Request:
 
 def test_the_cookie_is_for_this_host_and_not_for_scripts() -> None:
     response = Response()
-    sessions.begin(response, Opened(Secret("me.secret"), 1800, 43_200), SETTINGS)
+    sessions.begin(response, Opened(Secret("me.secret"), 43_200), SETTINGS)
     told = response.headers["set-cookie"]
     assert told.startswith("__Host-feierabend=me.secret; ")
     for part in ("HttpOnly", "Secure", "SameSite=lax", "Path=/", "Max-Age=43200"):
@@ -32,7 +32,7 @@ def test_the_cookie_is_for_this_host_and_not_for_scripts() -> None:
 
 def test_on_localhost_the_cookie_does_without_https() -> None:
     response = Response()
-    sessions.begin(response, Opened(Secret("me.secret"), 1800, 43_200), PLAIN)
+    sessions.begin(response, Opened(Secret("me.secret"), 43_200), PLAIN)
     told = response.headers["set-cookie"]
     assert told.startswith("feierabend=me.secret; ")
     assert "Secure" not in told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import cast
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from schedules import RuleError, parse
 from schedules.canonical import canonical
+from schedules.errors import Text
 from schedules.walltime import zone
 from schedules.web import changes, shapes
 from schedules.web.changes import List, Place
@@ -200,8 +202,43 @@ def test_a_fault_stands_beside_the_control_it_was_typed_in(shape: Shape, fields:
     assert entry is None
     assert [error.field for error in errors] == controls
     for error in errors:
-        assert error.text.english.endswith(".")
-        assert error.text.german.endswith(".")
+        assert is_for_people(error.text)
+
+
+@given(
+    st.sampled_from(((WEEKLY, WEEK), (HOLIDAYS, {**WEEK, "land": ["NI"]}), (DATED, LEAVE), (ON_CALL, LEAVE),
+                     (OFF_DUTY, LEAVE), (RHYTHM, {**CYCLE, "swap": ["2026-12-01=1"]}))),
+    st.data(),
+)  # fmt: skip
+def test_whatever_is_typed_is_answered_in_words_of_the_page(form: tuple[Shape, Fields], data: st.DataObject) -> None:
+    shape, fields = form
+    odd = st.sampled_from(("", "x", "-", "0", "7", "24:00", "6:00", "1.12.2026", "2026-02-30", "1999-01-01", "9" * 201))
+    typed = data.draw(st.dictionaries(st.sampled_from((*fields, "time1", "time2", "rest")), odd, min_size=1))
+    sent = {**fields, **{control: [text] for control, text in typed.items()}}
+    for error in shapes.read(shape, sent, BERLIN.name, BERLIN).errors:
+        assert is_for_people(error.text)
+        assert error.field, "beside a control"
+
+
+def is_for_people(text: Text) -> bool:
+    """Whole sentences in which no member of a document is named, and nothing is asked to be written as in one."""
+    foreign = re.compile(
+        r"\d{4}-\d\d|[\[\]_{}]|\b(?:UTC|offset|object|Objekt|entries|Einträge|night, free|NI)\b|\bfrom\."
+    )
+    return all(sentence.endswith(".") and not foreign.search(sentence) for sentence in text)
+
+
+def test_what_is_wrong_is_said_by_the_labels() -> None:
+    wrong = (
+        (DATED, {**LEAVE, "day2": ["2026-12-20"]}, "Der letzte Tag darf nicht vor dem ersten Tag liegen."),
+        (ON_CALL, {**LEAVE, "time1": ["18:00"], "day2": ["2026-12-20"]}, "Das Ende muss nach dem Beginn liegen."),
+        (ON_CALL, {**LEAVE, "time1": ["18 Uhr"]}, "Bitte Tag und Uhrzeit angeben."),
+        (RHYTHM, {**CYCLE, "before": ["721"]}, "Die Zeit vor dem Dienst muss eine ganze Zahl von 0 bis 720 sein."),
+        (HOLIDAYS, {"land": ["XX"], "all": ["on"], "rest": ["free"]}, "Bitte ein Bundesland wählen."),
+    )
+    for shape, fields, sentence in wrong:
+        (error,) = shapes.read(shape, fields, BERLIN.name, BERLIN).errors
+        assert error.text.german == sentence
 
 
 def test_faults_of_the_whole_document_have_their_place_too() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schedules.web.oidc_token import LoginRefused, Refusal
-from schedules.web.under_way import LIFE, LONGEST_STATE, PRE_LOGIN, Sealer, begin, binding, challenge
+from schedules.web.under_way import LIFE, LONGEST_STATE, PRE_LOGIN, Sealer, begin, binding, challenge, is_binding
 
 NOW = 1_795_728_000.0
 COOKIE = "s" * 43
@@ -79,18 +79,19 @@ def test_a_long_one_is_not_looked_at() -> None:
 
 
 def test_a_browser_without_a_cookie_gets_one_that_is_no_session() -> None:
-    value, is_new = binding(None)
-    assert is_new
+    value = binding(None)
     assert value.startswith(PRE_LOGIN)
-    assert binding(None)[0] != value
-    assert binding(value) == (value, False)  # a second tab
+    assert is_binding(value)
+    assert binding(None) != value
+    assert binding(value) == value  # a second tab
+    assert not is_binding(COOKIE)
+    assert not is_binding(None)
 
 
 @pytest.mark.parametrize("weak", ["", "a", "x" * 31, "x" * 201, "ä" * 40, "x y" * 20])
 def test_what_could_be_guessed_is_replaced(weak: str) -> None:
-    value, is_new = binding(weak)
-    assert is_new
-    assert value != weak
+    assert is_binding(binding(weak))
+    assert binding(weak) != weak
 
 
 def test_the_challenge_is_that_of_the_rfc() -> None:

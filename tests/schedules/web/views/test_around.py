@@ -32,10 +32,7 @@ async def opened(relay: PaperRelay) -> AsyncIterator[Browser]:
 
 
 def told(device: Device, state: str, sentence: str = "") -> DeviceTest:
-    return DeviceTest(
-        device.device, device.platform, device.app, state, "apple", EVENING, "",
-        Text(sentence or f"{state} in English", sentence or f"{state} auf Deutsch"),
-    )  # fmt: skip
+    return DeviceTest(device.device, state, Text(sentence or f"{state} in English", sentence or f"{state} auf Deutsch"))
 
 
 # --- devices
@@ -49,7 +46,7 @@ async def test_devices_say_what_they_are_and_what_they_do() -> None:
         assert "Tab & <let> Android" in page.text
         assert "<let>" not in page.html
         assert page.html.count('aria-pressed="true"') == 2
-        assert "Ohne Push: Er wird nie geweckt." in page.text
+        assert "Dieses Gerät kann nicht geweckt werden." in page.text
 
 
 async def test_what_a_device_does_is_saved_with_one_tap_and_undone() -> None:
@@ -92,10 +89,10 @@ async def test_a_result_is_told_for_each_device() -> None:
     tested = WakeTest(EVENING - 60, tuple(told(replace(PHONE, device=state), state) for state in states))
     async with opened(PaperRelay(EVENING, devices_=[PHONE], tested_=tested)) as anna:
         page = await anna.go("/de/devices")
-        assert "Probe von Mi 25.11. 21:39" in page.text
+        assert "Probe vom Mi 25.11. 21:39" in page.text
         for state, verdict in zip(
             states,
-            ["Übergeben", "Unterwegs", "Klingelt nicht", "Klingelt nicht", "Klingelt nicht", "Ohne Push"],
+            ["Übergeben", "Unterwegs", "Klingelt nicht", "Klingelt nicht", "Klingelt nicht", "Nicht weckbar"],
             strict=True,
         ):
             assert f"{state} {verdict} {state} auf Deutsch" in page.text
@@ -149,8 +146,8 @@ async def test_who_may_wake_is_told_in_words() -> None:
     async with opened(relay) as anna:
         page = await anna.go("/de/waking")
         assert "Alarm in jeder Ruhe Wer: Lagezentrum Wofür: Suche, Alarm" in page.text
-        assert "Dienstplan nur in: Nachtruhe, Dienstfrei" in page.text
-        assert "drill nur in: moon" in page.text
+        assert "Dienstplan nur in diesen Ruhezeiten: Nachtruhe, dienstfreie Zeit" in page.text
+        assert "drill nur in diesen Ruhezeiten: moon" in page.text
         relay.piercing_ = ()
         assert "Niemand. Alles wartet" in (await anna.go("/de/waking")).text
 
@@ -167,7 +164,7 @@ async def test_the_preview_tells_fourteen_days_and_the_change_of_the_clock() -> 
         page = await anna.go("/de/preview")
         assert page.html.count('<table class="band"') == 14
         assert "So 25.10.06:00–22:00 (Zeitumstellung)" in page.text
-        assert "Zeiten von Europe/Berlin." in page.text
+        assert "Uhrzeiten in der Zeitzone Europe/Berlin." in page.text
 
 
 async def test_the_preview_hints_at_short_rests_and_at_none_at_all() -> None:
@@ -194,8 +191,8 @@ async def test_a_code_is_shown_once_in_the_answer_that_asked_for_it() -> None:
         assert "gilt bis 21:55" in page.text
         page = await anna.go("/de/account")
         assert "1234 5678" not in page.text
-        await anna.press("Code beenden")
-        assert "Code beenden" not in anna.page.text
+        await anna.press("Code ungültig machen")
+        assert "Code ungültig machen" not in anna.page.text
 
 
 async def test_only_one_session_has_none_to_end() -> None:
@@ -203,10 +200,10 @@ async def test_only_one_session_has_none_to_end() -> None:
     async with opened(relay) as anna:
         page = await anna.go("/de/account")
         assert "dieser hier" in page.text
-        assert "Alle anderen beenden" not in page.text
+        assert "Alle anderen abmelden" not in page.text
         relay.begin()
         await anna.go("/de/account")
-        await anna.press("Alle anderen beenden")
+        await anna.press("Alle anderen abmelden")
         assert len(relay.good) == 1
 
 

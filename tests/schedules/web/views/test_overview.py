@@ -10,7 +10,7 @@ import pytest
 
 from schedules.errors import Problem
 from schedules.web import assets
-from schedules.web.port import Away, Busy, Bypass, Changed, Rejected
+from schedules.web.port import Away, Busy, Bypass, Changed, Rejected, Secret
 from tests.schedules.web.browser import Browser, browser
 from tests.schedules.web.paper_relay import PaperRelay
 
@@ -79,7 +79,8 @@ async def test_rules_are_listed_as_they_are_called_and_what_is_over_is_said_or_l
         page = await anna.go("/de/")
         for said in (
             "Rhythmus Ändern Rhythmus", "Dienstsport", "Fr 15:00–17:00", "Sa 28.11. bis Mo 30.11.", "(vorbei)",
-            "nach Cron: 0 3 * * 1, für 1 h 30 min", "Rufbereitschaft", "Do 26.11. 18:00–22:00", "nur für roster",
+            "aus einem anderen Programm: 0 3 * * 1, jeweils 1 h 30 min",
+            "Rufbereitschaft", "Do 26.11. 18:00–22:00", "nur für roster",
         ):  # fmt: skip
             assert said in page.text, said
         assert "So 1.11. 18:00" not in page.text
@@ -104,7 +105,7 @@ async def test_a_time_of_ones_own_is_taken_and_a_bad_one_is_told_beside_it() -> 
         await anna.go("/de/")
         page = await anna.press("Feierabend", day="2026-11-20", time="09:00")
         assert page.status == 422
-        assert "Bitte Tag und Uhrzeit angeben, die noch kommen." in page.text
+        assert "Bitte geben Sie einen späteren Zeitpunkt an: Tag und Uhrzeit." in page.text
         assert 'aria-invalid="true" aria-describedby="off-wrong"' in page.html
         assert ("day", "2026-11-20") in page.form("Feierabend").fields
         assert relay.document is None
@@ -145,7 +146,48 @@ async def test_undo_is_over_when_something_else_was_saved() -> None:
         page = await anna.press("Rückgängig")
         assert page.status == 409
         assert relay.document is not None
-        assert "Rückgängig geht zehn Minuten lang" in page.text
+        assert "zehn Minuten lang, längstens bis zur nächsten" in page.text
+
+
+async def test_undo_takes_back_what_its_page_has_shown_and_nothing_else() -> None:
+    """A tab that is older than the last change, and a button that was pressed twice."""
+    relay = evening()
+    async with opened(relay) as anna:
+        await anna.go("/de/")
+        await anna.press("11 Stunden")
+        old = anna.page.form("Rückgängig")
+        await anna.press("Alles ausschalten")
+        saved = relay.document
+        assert (await anna.send("/de/undo", old.fields)).status == 409
+        assert relay.document == saved
+        fresh = (await anna.go("/de/")).form("Rückgängig")
+        assert (await anna.send("/de/undo", fresh.fields)).status == 200
+        undone = relay.document
+        assert undone != saved
+        page = await anna.send("/de/undo", fresh.fields)
+        assert (page.status, relay.document) == (409, undone)
+        assert "längstens bis zur nächsten" in page.text
+
+
+class OvertakenRelay(PaperRelay):
+    """Somebody else saves the first document just before."""
+
+    async def snooze(
+        self, session: Secret, until: float, version: int | None, *, confirmed: bool = False
+    ) -> int | None:
+        self.document, self.version = FULL, 1
+        return await PaperRelay.snooze(self, session, until, version, confirmed=confirmed)
+
+
+async def test_undo_of_the_first_act_takes_nothing_away_that_another_tab_has_saved() -> None:
+    """An act that has seen no document is for none; else Undo would lead back to none."""
+    relay = OvertakenRelay(EVENING)
+    async with opened(relay) as anna:
+        await anna.go("/de/")
+        page = await anna.press("11 Stunden")
+        assert page.status == 409
+        assert "Rückgängig" not in (await anna.go("/de/")).text
+        assert relay.document == FULL
 
 
 async def test_to_press_what_changes_nothing_is_no_step() -> None:
@@ -200,14 +242,14 @@ async def test_what_could_not_be_done_now_can_be_sent_again(fault: Away | Busy, 
 async def test_what_the_relay_does_not_take_is_told_in_the_officers_language() -> None:
     relay = PaperRelay(EVENING)
     async with opened(relay) as anna:
-        for language, said in (("de", "ist zu lang"), ("en", "is too long")):
+        for language, said in (("de", "Es sind zu viele Regeln"), ("en", "There are too many rules")):
             await anna.go(f"/{language}/")
-            relay.fault = Rejected((Problem("overrides", "is too long", "ist zu lang"),))
+            relay.fault = Rejected((Problem("overrides", "has more than 50 entries", "hat mehr als 50 Einträge"),))
             page = await anna.press("11 ")
             assert page.status == 422
             assert said in page.text
         await anna.go("/de/")
-        relay.fault = Changed(7)
+        relay.fault = Changed()
         page = await anna.press("11 Stunden")
         assert (page.status, "an anderer Stelle geändert" in page.text) == (409, True)
 

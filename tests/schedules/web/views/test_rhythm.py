@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ from typing import cast
 
 import pytest
 
-from tests.schedules.web.browser import Browser, browser
+from tests.schedules.web.browser import Browser, Shown, browser
 from tests.schedules.web.paper_relay import PaperRelay
 
 NOW = datetime(2026, 11, 25, 20, 40, tzinfo=UTC).timestamp()  # Wednesday, 21:40 in Berlin
@@ -72,13 +73,13 @@ async def test_what_is_typed_after_the_preview_is_shown_once_more() -> None:
 async def test_the_matrix_grows_and_shrinks_with_its_length() -> None:
     async with door(RHYTHM) as (made, relay):
         await made.go("/de/rhythm")
-        page = await made.press("Anwenden", length="7")
-        assert {"d6", "d7"} <= page.form("Anwenden").names
+        page = await made.press("Übernehmen", length="7")
+        assert {"d6", "d7"} <= page.form("Übernehmen").names
         await made.press("Speichern", d6="1")
         await made.press("Speichern")
         assert windows(relay) == [{**RHYTHM, "days": ["Früh", "Spät", "Nacht", "-", "-", "Früh", "-"]}]
         await made.go("/de/rhythm")
-        await made.press("Anwenden", length="2")
+        await made.press("Übernehmen", length="2")
         await made.press("Speichern")
         assert windows(relay)[0]["days"] == ["Früh", "Spät"]
 
@@ -115,7 +116,7 @@ async def test_two_days_are_swapped_hinted_at_and_taken_back() -> None:
         page = await made.press("Tauschen", swap1="2026-12-01", swap2="2026-12-02")
         assert relay.version == 1
         assert "Di 1.12. jetzt Spät" in page.text
-        assert "Nur für Sie: Zwischen Di 01.12. 22:00 und Mi 02.12. 06:00 liegen 8 h (unter 11 h)" in page.text
+        assert "Nur für Sie: Zwischen Di 1.12. 22:00 und Mi 2.12. 06:00 liegen 8 h (unter 11 h)." in page.text
         assert "Spät*" in page.text
         assert "erreichbar 13:30–22:30, getauscht" in page.text
         await made.press("Aufheben Mi 2.12. jetzt Früh")
@@ -136,8 +137,8 @@ async def test_a_day_is_not_swapped_with_itself() -> None:
     [
         ({"length": "0"}, "Bitte eine Zahl von 1 bis 126 angeben."),
         ({"anchor": ""}, "Bitte ein Datum angeben."),
-        ({"anchor": "gestern"}, "Der erste Tag muss ein Datum sein wie 2026-12-21."),
-        ({"before": "1000"}, "Der Vorlauf muss eine ganze Zahl von 0 bis 720 sein."),
+        ({"anchor": "gestern"}, "Bitte ein Datum angeben."),
+        ({"before": "1000"}, "Die Zeit vor dem Dienst muss eine ganze Zahl von 0 bis 720 sein."),
         ({"name2": "Früh"}, "So heißt schon eine andere Schicht."),
         ({"d1": "-", "d2": "-", "d3": "-"}, "Bitte an mindestens einem Tag eine Schicht wählen."),
     ],
@@ -215,6 +216,75 @@ async def test_a_swap_needs_a_day_and_a_shift_of_the_page() -> None:
         assert relay.version == 1
 
 
+ENDING = {**RHYTHM, "to": "2026-11-27"}
+STARTING = {**RHYTHM, "from": "2026-11-28"}
+
+
+def days(page: Shown) -> list[str]:
+    """Dates that the page offers."""
+    return re.findall(r'<option value="(2026-[^"]*)"', page.html)
+
+
+async def test_a_swap_is_offered_for_days_on_which_the_rhythm_holds() -> None:
+    async with door(ENDING) as (made, _):
+        assert days(await made.go("/de/swap")) == ["2026-11-25", "2026-11-26", "2026-11-27"]
+    async with door(STARTING) as (made, relay):
+        page = await made.go("/de/swap")
+        assert (days(page)[0], len(days(page))) == ("2026-11-28", 11)
+        await made.press("Speichern", shift="1")
+        assert windows(relay) == [{**STARTING, "swaps": [{"date": "2026-11-28", "shift": "Früh"}]}]
+
+
+@pytest.mark.parametrize(
+    ("language", "save", "take", "sentence"),
+    [
+        ("de", "Speichern", "Diese übernehmen", "An diesem Tag gilt der Rhythmus nicht."),
+        ("en", "Save", "Take this one", "The rhythm does not hold on this day."),
+    ],
+)
+async def test_a_swap_on_a_day_on_which_the_rhythm_does_not_hold_is_refused_beside_it(
+    language: str, save: str, take: str, sentence: str
+) -> None:
+    """Its end was entered in another tab, perhaps. Saved, the swap would do nothing."""
+    async with door(RHYTHM) as (made, relay):
+        await made.go(f"/{language}/swap")
+        relay.document, relay.version = {"windows": [ENDING]}, 2
+        page = await made.press(save, day="2026-11-28", shift="1")
+        assert page.status == 422
+        assert sentence in page.text
+        assert {"f-day", "e-day"} <= set(page.ids)
+        assert windows(relay) == [ENDING]
+        page = await made.press(save, day="2026-11-27", shift="1")
+        assert page.status == 409, "there are two versions, and the officer is asked"
+        await made.press(take)
+        assert windows(relay) == [{**ENDING, "swaps": [{"date": "2026-11-27", "shift": "Früh"}]}]
+
+
+async def test_of_two_rhythms_that_is_swapped_which_holds() -> None:
+    over = {**RHYTHM, "to": "2026-11-01"}
+    async with door(over, STARTING) as (made, relay):
+        await made.go("/de/swap")
+        await made.press("Speichern", day="2026-11-30", shift="1")
+        assert windows(relay) == [over, {**STARTING, "swaps": [{"date": "2026-11-30", "shift": "Früh"}]}]
+    async with door(over) as (made, _):
+        page = await made.go("/de/swap")
+        assert (page.status, days(page)) == (200, [])
+        assert "Der Rhythmus gilt an keinem der nächsten 14 Tage." in page.text
+
+
+async def test_two_days_change_places_where_the_rhythm_holds_on_both() -> None:
+    async with door(ENDING) as (made, relay):
+        page = await made.go("/de/rhythm")
+        assert days(page) == ["2026-11-25", "2026-11-26", "2026-11-27"] * 2
+        page = await made.press("Tauschen", swap1="2026-11-26", swap2="2026-11-28")
+        assert page.status == 422
+        assert "An diesem Tag gilt der Rhythmus nicht." in page.text
+        page = await made.press("Tauschen", swap1="2026-11-26", swap2="2026-11-27")
+        assert page.status == 200
+        assert "Fr 27.11. jetzt Früh" in page.text
+        assert relay.version == 1
+
+
 async def test_without_a_rhythm_there_is_nothing_to_swap() -> None:
     async with door(SPORT) as (made, _):
         assert (await made.go("/de/swap")).url.endswith("/de/rhythm")
@@ -258,16 +328,36 @@ async def test_day_duty_knows_hours_and_holidays() -> None:
     [
         ({"from_": ""}, "Bitte eine Uhrzeit angeben."),
         ({"from_": "17:00", "to": "07:00"}, "Der Dienst muss später enden, als er beginnt."),
-        ({"from_": "7", "to": "8"}, "Bitte zwei verschiedene Uhrzeiten angeben."),
+        ({"from_": "7"}, "Bitte eine Uhrzeit angeben."),
+        ({"from_": "17:00"}, "Beginn und Ende sind gleich."),
+        ({"land": "XX"}, "Bitte ein Bundesland wählen."),
     ],
 )
-async def test_hours_that_are_none_are_told(typed: dict[str, str | list[str] | None], told: str) -> None:
+async def test_what_is_wrong_with_a_preset_is_told(typed: dict[str, str | list[str] | None], told: str) -> None:
     async with door() as (made, relay):
         await made.go("/de/presets/day_duty")
         page = await made.press("Vorschau", **typed)
         assert page.status == 422
         assert told in page.text
+        assert "Bitte" not in page.text.replace(told, ""), "nothing else"
         assert relay.document is None
+
+
+async def test_duty_may_begin_at_midnight() -> None:
+    async with door() as (made, relay):
+        await made.go("/de/presets/day_duty")
+        await made.press("Vorschau", from_="00:00", to="08:00")
+        await made.press("Speichern")
+        assert relay.version == 2
+
+
+async def test_a_preset_for_which_there_is_no_room_is_told() -> None:
+    async with door(*[SPORT] * 30) as (made, relay):
+        await made.go("/en/presets/nights_only")
+        page = await made.press("Preview", mode="add")
+        assert (page.status, relay.version) == (422, 1)
+        assert "There are too many rules for one more." in page.text
+        assert "windows" not in page.text
 
 
 async def test_other_presets_lead_to_their_forms() -> None:

@@ -134,12 +134,14 @@ async def test_a_row_that_is_left_empty_is_no_rule() -> None:
 async def test_a_rule_by_cron_is_shown_and_deleted_but_not_edited() -> None:
     async with door(CRON) as (made, relay):
         page = await made.go("/de/rules/windows/0")
-        assert "nach Cron: 0 3 * * *, für 1 h" in page.text
+        assert "aus einem anderen Programm: 0 3 * * *, jeweils 1 h" in page.text
         await made.press("Löschen")
         assert windows(relay) == []
 
 
-@pytest.mark.parametrize("path", ["windows/1", "overrides/0", "devices/0", "windows/-1"])
+@pytest.mark.parametrize(
+    "path", ["windows/1", "overrides/0", "devices/0", "windows/-1", "windows/x", "windows/" + "9" * 5_000]
+)
 async def test_there_is_no_page_of_a_rule_that_there_is_not(path: str) -> None:
     async with door(SPORT) as (made, _):
         assert (await made.go(f"/de/rules/{path}")).status == 404
@@ -154,8 +156,8 @@ async def test_an_error_stands_beside_its_control_and_nothing_typed_is_lost() ->
         page = await made.press("Speichern", label="<b>Sport & Spiel</b>", from_="15:00", to="15:00", d=["3"])
         assert page.status == 422
         assert relay.version == 1
-        assert "Anfang und Ende sind gleich." in page.text
-        assert ("Anfang und Ende sind gleich. Bitte das Ende ändern oder „Ganzer Tag“ wählen.", "#f-to") in page.links
+        assert "Beginn und Ende sind gleich." in page.text
+        assert ("Beginn und Ende sind gleich. Bitte das Ende ändern oder „Ganzer Tag“ wählen.", "#f-to") in page.links
         assert {"f-to", "e-to"} <= set(page.ids)
         assert 'aria-invalid="true" aria-describedby="e-to"' in page.html
         fields = page.form("Speichern").fields
@@ -168,7 +170,7 @@ async def test_an_error_is_told_in_english_too() -> None:
     async with door() as (made, _):
         await made.go("/en/rules/new?kind=dated")
         page = await made.press("Save", day1="2026-12-02", day2="2026-12-01")
-        assert "The end must not be earlier than from." in page.text
+        assert "The last day must not be earlier than the first day." in page.text
 
 
 async def test_there_is_no_room_for_one_rule_more() -> None:
@@ -188,7 +190,7 @@ async def test_what_changes_when_waiting_messages_go_out_is_shown_first() -> Non
         await made.go("/de/rules/windows/0")
         page = await made.press("Speichern", day1="2026-11-26")
         assert relay.version == 1
-        assert "3 Hinweise warten: Sie gehen sofort hinaus." in page.text
+        assert "3 Hinweise warten. Mit dieser Änderung kommen sie sofort." in page.text
         assert "Noch nicht gespeichert." in page.text
         await made.press("Speichern")
         assert windows(relay) == [{"kind": "dates", "from": "2026-11-26", "to": "2026-11-26"}]
@@ -199,7 +201,7 @@ async def test_one_message_that_waits_longer_is_one() -> None:
         relay.notices = 1
         await made.go("/en/rules/windows/1")
         page = await made.press("Save", day2="2026-11-27")
-        assert "1 message is waiting: it then waits until Sat 06:00." in page.text
+        assert "1 message is waiting. With this change it waits until Sat 06:00." in page.text
 
 
 async def test_what_was_changed_after_the_preview_is_shown_once_more() -> None:
@@ -209,7 +211,7 @@ async def test_what_was_changed_after_the_preview_is_shown_once_more() -> None:
         await made.press("Speichern", day2="2026-11-27")
         page = await made.press("Speichern", day2="2026-12-27")
         assert relay.version == 1
-        assert "Dann bis Mo 28.12. 00:00." in page.text
+        assert "Mit dieser Änderung warten sie bis Mo 28.12. 00:00." in page.text
         await made.press("Speichern")
         assert relay.version == 2
 
@@ -239,7 +241,7 @@ async def test_a_deletion_that_releases_messages_is_shown_first() -> None:
         await made.go("/de/rules/windows/0")
         page = await made.press("Löschen")
         assert relay.version == 1
-        assert "1 Hinweis wartet: Er geht sofort hinaus." in page.text
+        assert "1 Hinweis wartet. Mit dieser Änderung kommt er sofort." in page.text
         await made.press("Löschen")
         assert windows(relay) == []
 
@@ -269,8 +271,8 @@ async def test_two_tabs_edit_one_rule_and_the_officer_chooses() -> None:
         assert "<b>So 29.11.</b>" in page.html
         assert "<b>Di 1.12.</b>" in page.html
         assert "Dienstsport" not in page.text, "what both have is not told"
-        assert "Erreichbar wieder ab Mo 30.11. 00:00." in page.text
-        assert "Erreichbar wieder ab Mi 2.12. 00:00." in page.text
+        assert "Wieder erreichbar ab Mo 30.11. 00:00." in page.text
+        assert "Wieder erreichbar ab Mi 2.12. 00:00." in page.text
         await made.press("Diese übernehmen")
         assert windows(relay) == [SPORT, {**LEAVE, "to": "2026-12-01"}]
         assert relay.version == 3
@@ -338,6 +340,34 @@ async def test_who_saves_between_reading_and_saving_is_noticed() -> None:
         assert windows(relay) == [{**LEAVE, "to": "2026-12-01"}]
 
 
+async def test_the_first_rule_of_one_tab_is_not_lost_by_the_first_of_another() -> None:
+    """Both forms were made where there was no document; one is saved while the other is."""
+    async with door() as (made, relay):
+        relay.document = None
+        await made.go("/de/rules/new?kind=dates")
+        relay.overtaking = {"windows": [SPORT]}
+        page = await made.press("Speichern", day1="2026-11-28", day2="2026-11-30")
+        assert page.status == 409
+        assert windows(relay) == [SPORT]
+        await made.press("Diese übernehmen")
+        assert windows(relay) == [SPORT, LEAVE]
+
+
+async def test_the_choice_between_two_versions_is_no_answer_to_another_question() -> None:
+    """What waits goes out later, and no minute is left: both are asked, though the officer has chosen."""
+    async with door(NIGHT, LEAVE) as (made, relay):
+        relay.notices = 2
+        await made.go("/de/rules/windows/0")
+        relay.document, relay.version = {"windows": [{**NIGHT, "label": "Neu"}, LEAVE]}, 2
+        page = await made.press("Speichern", all_="on")
+        assert page.status == 409
+        page = await made.press("Diese übernehmen")
+        assert "keine einzige Minute erreichbar" in page.text
+        assert relay.version == 2
+        await made.press("Ja, so speichern")
+        assert (relay.version, windows(relay)[0]["end"]) == (3, "24:00")
+
+
 async def test_two_versions_that_come_to_the_same_are_no_question() -> None:
     async with door(LEAVE) as (made, relay):
         await made.go("/de/rules/windows/0")
@@ -361,8 +391,30 @@ async def test_a_form_outlives_its_session() -> None:
         made.show_session(relay.begin().session)
         page = await made.press("Send again")
         assert page.status == 409, "the form is of another session: asked once"
-        await made.press("Send again")
+        page = await made.press("Send again")
+        assert page.status == 409, "and shown beside what is saved"
+        assert "You have signed in again" in page.text
+        await made.press("Take this one")
         assert windows(relay) == [{**SPORT, "label": "Boxen"}]
+
+
+@pytest.mark.parametrize("theirs", [(SPORT,), (LEAVE,), (), None])
+@pytest.mark.parametrize("path", ["/de/rules/windows/0", "/de/rules/new?kind=weekly", "/de/presets/nights_only"])
+async def test_a_form_of_one_officer_changes_nothing_of_another_unseen(path: str, theirs: tuple[object] | None) -> None:
+    """Two at one computer, with documents of the same version: whoever signs in second finds the first one's tab."""
+    async with door(SPORT) as (made, relay):
+        await made.go(path)
+        fields = [(name, "Boxen" if name == "label" else value) for name, value in made.page.form("Vorschau").fields]
+        document = None if theirs is None else {"timezone": "Europe/Berlin", "windows": [*theirs]}
+        relay.document = document
+        relay.good.clear()
+        made.show_session(relay.begin().session)
+        page = await made.send(path.partition("?")[0], fields)
+        assert (page.status, relay.asked.count("save")) == (409, 0)
+        page = await made.press("Erneut senden")
+        assert page.status in (409, 404)
+        assert relay.document == document
+        assert "save" not in relay.asked
 
 
 async def test_a_session_that_ends_at_the_last_moment_keeps_the_form() -> None:
