@@ -14,10 +14,6 @@
     [shutdown]
     grace_seconds = 10
 
-    [nodes]                           # of several that share a database: where this one is asked by the others
-    listen = "127.0.0.1:8090"
-    address = "10.0.0.2:8090"         # how they reach it; where it listens if not given
-
     [web]                             # the officers' door: relay/config_web.py
     base_url = "https://ruhe.example.org"
 

@@ -9,6 +9,12 @@ or
     postgresql = "postgresql://feierabend@db.example:5432/feierabend?sslmode=verify-full"
     password_file = "database-password"          # its first line; none where the server asks for none
 
+and, with PostgreSQL, for each of several nodes
+
+    [nodes]
+    listen = "10.0.0.2:8090"                     # where the others ask it; loopback if not given, for one machine
+    address = "node-two:8090"                    # how they reach it; where it listens if not given
+
 and in both cases
 
     key_file = "/run/keys/master"                # master keys; on another device than the database (I6)

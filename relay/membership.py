@@ -59,7 +59,7 @@ class Membership:
 
     def __init__(
         self, people: People, journal: Journal, store: SharedStore, tenure: Tenure, clock: Clock, circle: Circle,
-        keeper: Executor, loader: Executor,
+        keeper: Executor, loader: Executor, node: int,
     ) -> None:  # fmt: skip
         self._people = people
         self._journal = journal
@@ -73,7 +73,7 @@ class Membership:
         self.standing: Standing | None = None
         self.looked = trio.Event()
         """Set by every round, and replaced."""
-        people.owned = frozenset()
+        people.owned, people.node = frozenset(), node
 
     @property
     def owned(self) -> frozenset[int]:

@@ -140,14 +140,14 @@ def fill(config: Config, store: Store) -> Filled:
 class Shared:
     """What a node has that shares its store with others (relay/membership.py)."""
 
-    def __init__(self, relay: Relay, sharing: Sharing, household: Household) -> None:
+    def __init__(self, relay: Relay, sharing: Sharing, household: Household, epoch: int) -> None:
         self._relay = relay
         self._sharing = sharing
         self._household = household
         store, clock = sharing.store, relay.clock
         circle = Circle(self._adopt, relay.dispatcher.touched, relay.share)
         self.membership = Membership(
-            relay.people, relay.journal, store, sharing.tenure, clock, circle, sharing.keeper, sharing.loader
+            relay.people, relay.journal, store, sharing.tenure, clock, circle, sharing.keeper, sharing.loader, epoch
         )
         self.neighbours = Neighbours(self.membership, store, household.seals, clock, sharing.post, sharing.reader)
         self.office = PostOffice(relay.people, relay.journal, store, listener=sharing.listener, reader=sharing.reader)
@@ -221,7 +221,7 @@ class Relay:
         )  # fmt: skip
         self._quotas: list[Quota] = []
         self._add_lanes(rng, seams)
-        self.shared = None if sharing is None else Shared(self, sharing, household)
+        self.shared = None if sharing is None else Shared(self, sharing, household, epoch)
         neighbours = None if self.shared is None else self.shared.neighbours
         self.engine = RelayEngine(self.journal, self.people, self._records, self.tables, self._lane, neighbours)
         door = partial(

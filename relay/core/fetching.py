@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from relay.core import settling
 from relay.core.accepting import merge_posted
 from relay.core.batch import Fetched, Parting, Posted, PostKind
 from relay.core.draft import Draft
+from relay.core.settling import NOBODY, confirm, part, seen
 from relay.core.tenants import Tenant
 
 
@@ -18,25 +18,25 @@ def fetch(draft: Draft, fetched: Sequence[Fetched]) -> int:
     Of a tenant that is not configured any more nothing can be delivered, and nobody keeps its books.
     """
     taken = 0
-    for part, number, posted in fetched:
-        if part not in draft.people.owned:
+    for partition, number, posted in fetched:
+        if partition not in draft.people.owned:
             continue
         tenant = draft.people.tenants.get(posted.tenant)
         if tenant is not None:
             _KINDS[posted.kind](draft, tenant, posted)
-        draft.batch.fetched.append((part, number))
+        draft.batch.fetched.append((partition, number))
         taken += 1
     return taken
 
 
 def _seen(draft: Draft, tenant: Tenant, posted: Posted) -> None:
-    active = {posted.user: posted.until} if posted.until else settling.NOBODY
-    settling.seen(draft, tenant, [(posted.user, posted.at)], active)
+    active = {posted.user: posted.until} if posted.until else NOBODY
+    seen(draft, tenant, [(posted.user, posted.at)], active)
 
 
 def _confirmed(draft: Draft, tenant: Tenant, posted: Posted) -> None:
     event_class = tenant.class_of(posted.event_class)
-    settling.confirm(draft, tenant, posted.user, event_class, posted.device, posted.at)
+    confirm(draft, tenant, posted.user, event_class, posted.device, posted.at)
 
 
 def _moved(draft: Draft, tenant: Tenant, posted: Posted) -> None:
@@ -46,7 +46,7 @@ def _moved(draft: Draft, tenant: Tenant, posted: Posted) -> None:
         return
     device = draft.devices_of(person).get(posted.device)
     if device is not None and device.token_hash == posted.token:
-        settling.part(draft, person, device, Parting.MOVED, "token_moved")
+        part(draft, person, device, Parting.MOVED, "token_moved")
 
 
 _KINDS: Final[dict[PostKind, Callable[[Draft, Tenant, Posted], None]]] = {

@@ -20,7 +20,7 @@ class Selection(NamedTuple):
 def hold(draft: Draft, of: Selection, reason: str, by: str, until: float) -> Halt:
     """Let nothing of the selection leave before an instant. Halts that are over are forgotten with it."""
     draft.batch.generation += 1
-    halt = Halt(draft.batch.generation, *of, reason, by, draft.now, until)
+    halt = Halt(draft.people.unique(draft.batch.generation), *of, reason, by, draft.now, until)
     for known in draft.people.halts.values():
         if known.until <= draft.now:
             draft.batch.halts[known.number] = None

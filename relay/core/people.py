@@ -87,13 +87,15 @@ class People:
     """All persons of the partitions this node owns, and the counters that go with them."""
 
     __slots__ = (
-        "books", "by_key", "bypasses", "feedback_seq", "generation", "halts", "owned", "passes", "receipts",
+        "books", "by_key", "bypasses", "feedback_seq", "generation", "halts", "node", "owned", "passes", "receipts",
         "remembered", "revision", "tenants", "tokens", "trials",
     )  # fmt: skip
 
     def __init__(self, tenants: dict[str, Tenant]) -> None:
         self.tenants = tenants
         self.by_key: dict[UserKey, Person] = {}
+        self.node = 0
+        """Of several, the number of this one."""
         self.owned = ALL
         """Partitions whose people these are. Nobody else's are in here."""
         self.tokens: dict[TokenHash, tuple[UserKey, DeviceKey]] = {}
@@ -111,6 +113,10 @@ class People:
         self.feedback_seq = 0
         self.halts: dict[int, Halt] = {}
         """What operators hold back, also what is over since the last change; by number."""
+
+    def unique(self, generation: int) -> int:
+        """A number that no other node makes, of one that this node makes once. Generations are of one node each."""
+        return self.node << 40 | generation
 
     def owns(self, user: UserKey) -> bool:
         """Whether this node answers for somebody, known or not."""

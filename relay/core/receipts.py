@@ -64,7 +64,7 @@ class Totals:
 
 def issue(draft: Draft, tenant: Tenant) -> ReceiptKey:
     """Make the receipt of a request, before its first alarm is taken."""
-    key = tenant.pseudonyms.receipt(draft.batch.generation, draft.now)
+    key = tenant.pseudonyms.receipt(draft.people.unique(draft.batch.generation), draft.now)
     draft.batch.receipts[key] = Receipt(tenant.name, draft.now)
     return key
 

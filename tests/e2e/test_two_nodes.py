@@ -108,7 +108,7 @@ async def test_it_does_not_matter_which_node_is_asked(tmp_path: Path, server: Cl
             await two.woken(user, 2)
         receipt = answers[0].json()["receipt"]
         with trio.fail_after(PATIENCE):  # another process tells nobody
-            while (totals := (await second.ask("GET", f"/v1/alarms/{receipt}")).json())["handed_over"] < MANY:
+            while (totals := (await second.ask("GET", f"/v1/alarms/{receipt}")).json())["handed_over"] < MANY:  # noqa: ASYNC110
                 await trio.sleep(0.05)
         assert totals == {"recipients": MANY, "handed_over": MANY, "no_device": 0, "failing": 0, "pending": 0}
         listed: dict[str, object] = {"users": {user: {"devices": {}} for user in USERS}}
@@ -153,7 +153,7 @@ async def test_who_dies_is_replaced_and_nothing_acknowledged_is_lost(tmp_path: P
                 await set_rest(settings, user, AT_REST)
         assert trio.current_time() < died + BURIED + 1
         with trio.fail_after(PATIENCE):
-            while not any('"partitions": 32' in line for line in two.children[1].lines[3:]):
+            while not any('"partitions": 32' in line for line in two.children[1].lines[3:]):  # noqa: ASYNC110
                 await trio.sleep(0.05)
         await post(two.clients[1], USERS[0])
 

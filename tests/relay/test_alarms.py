@@ -16,6 +16,7 @@ from relay import service, serving
 from relay.client import Alarm, AsyncClient, Rejected, Taken
 from relay.clock import WallClock
 from relay.config import Address, Config, DoorConfig, KeyConfig
+from relay.core import receipts
 from relay.core.errors import NotFound
 from relay.core.events import DAY, Accepted
 from relay.doors.keys import Scope
@@ -26,7 +27,7 @@ from tests.relay.world import ENDLESS, SECRET, World, app, configuration, tenant
 def totals(w: World, taken: Accepted) -> dict[str, int]:
     """What the engine tells, without what is zero."""
     assert taken.receipt is not None
-    told = asdict(w.relay.engine.alarm(w.tenant, taken.receipt, w.now))
+    told = asdict(receipts.totals(w.relay.people, w.tenant, taken.receipt, w.now))
     return {name: value for name, value in told.items() if value}
 
 

@@ -329,7 +329,7 @@ A_CERTIFICATE = "tenants[0].apps[0].ca_file"
     ("path", "value", "sentence"),
     [
         # unknown keys, at every level
-        ("stores", {}, "is not known here; known are door, ops, shutdown, store, tenants, web"),
+        ("stores", {}, "is not known here; known are door, nodes, ops, shutdown, store, tenants, web"),
         ("store.paht", "x", "is not known here; known are key_file, password_file, path, postgresql"),
         ("door.port", 80, "is not known here; known are listen, max_body_bytes, max_connections"),
         ("ops.port", 80, "is not known here; known are listen, socket"),

@@ -64,6 +64,7 @@ def complete(folder: Path) -> dict[str, Any]:
     found = tomllib.loads(re.sub(r"^#(?=\S)", "", example(folder), flags=re.MULTILINE))
     for name in IN_PLACE_OF_PATH:
         del found["store"][name]
+    del found["nodes"]  # nor are there others
     return found
 
 
