@@ -11,7 +11,7 @@ from typing import IO, Any, NoReturn
 
 import click
 
-from relay import cli_backup, cli_operate
+from relay import cli_backup, cli_operate, cli_store
 from relay.cli_config import CONFIG, read_config, web_warnings
 
 WALL_TIME = click.DateTime(["%Y-%m-%dT%H:%M"])
@@ -84,7 +84,10 @@ def check(config_path: Path) -> None:
 
     config = read_config(config_path)
     click.echo(f"time zone data {TZDATA}, {len(config.tenants)} tenants")
-    warnings = list(_warnings(config))
+    lines, warnings = cli_store.checked(config)
+    for line in lines:
+        click.echo(line)
+    warnings += _warnings(config)
     for warning in warnings:
         click.echo(f"warning: {warning}")
     sys.exit(1 if warnings else 0)
@@ -108,6 +111,7 @@ def init(folder: Path, *, systemd: bool) -> None:
 
 for command in (cli_operate.hold, cli_operate.resume, cli_operate.holds, cli_backup.backup, cli_backup.restore):
     main.add_command(command)
+main.add_command(cli_store.store)
 
 
 @main.group()
@@ -280,13 +284,6 @@ def _rules(file: IO[bytes], language: str) -> Any:  # noqa: ANN401 (the type is 
 
 def _warnings(config: Any) -> Iterator[str]:  # noqa: ANN401 (the type is imported lazily)
     """What works, and is perhaps not meant."""
-    try:
-        devices = {os.stat(path).st_dev for path in (config.store.file.parent, config.store.key_file)}
-    except OSError as error:
-        yield f"store: {error.strerror}"
-    else:
-        if len(devices) == 1:
-            yield "store.key_file: lies on the device of the database; a stolen disk would hold both"
     for address in config.ops:
         if address.host not in ("127.0.0.1", "::1", "localhost"):
             yield f"ops.listen: {address} is not loopback; metrics are for operators only"

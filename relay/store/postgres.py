@@ -43,7 +43,7 @@ from relay.store.port import (
     StoreMismatch,
     StoreStatistics,
 )
-from relay.store.postgres_connection import TAKEN_OVER, Connection, columns, connect, translated
+from relay.store.postgres_connection import FORGETFUL, TAKEN_OVER, Connection, columns, connect, translated
 from relay.store.postgres_migrating import check_version
 from relay.store.postgres_rows import ended, written
 from relay.store.postgres_statements import DELETE, NOTE_PURGED, PUT
@@ -86,7 +86,7 @@ class PostgresStore:
         with translated(), self._writing() as db:
             check_version(db)
             (durable,) = db.execute("SHOW synchronous_commit").fetchone() or ("",)
-            if durable in ("off", "local"):
+            if durable in FORGETFUL:
                 raise StoreMismatch("the database has synchronous_commit off: what is acknowledged could be lost")
 
     # --- connections
