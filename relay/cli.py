@@ -16,8 +16,6 @@ from relay.cli_config import CONFIG, read_config, web_warnings
 
 WALL_TIME = click.DateTime(["%Y-%m-%dT%H:%M"])
 KEY_VARIABLE = "FEIERABEND_KEY"
-OUSTED = 3
-"""Exit code of a relay whose store another process has taken over: started again, the two would take turns for ever."""
 LOG_LINES = 50
 """Of the relay's log that the demo shows when something went wrong."""
 
@@ -55,7 +53,7 @@ def serve(config_path: Path) -> None:
     """Run the relay until SIGTERM; then drain and exit."""
     import trio
 
-    from relay import process, service
+    from relay import process, serving
     from relay.clock import WallClock
     from relay.ops import logs
 
@@ -69,7 +67,7 @@ def serve(config_path: Path) -> None:
         async with trio.open_nursery() as signals:
             await signals.start(process.watch_signals, stop)
             async with trio.open_nursery() as relay:
-                await relay.start(service.run, config, clock, stop)
+                await relay.start(serving.run, config, clock, stop)
                 process.settle()
             signals.cancel_scope.cancel()
 
@@ -302,9 +300,9 @@ def _warnings(config: Any) -> Iterator[str]:  # noqa: ANN401 (the type is import
                 yield f"tenants[{i}].classes: {event_class.name} has no roles or reasons, so nobody can send it"
 
 
-def _fail(sentence: str, status: int = 1) -> NoReturn:
+def _fail(sentence: str) -> NoReturn:
     click.echo(f"feierabend: {sentence}", err=True)
-    sys.exit(status)
+    sys.exit(1)
 
 
 def _run(main_task: Callable[[], Any]) -> Any:  # noqa: ANN401 (what the task returns)
@@ -313,7 +311,6 @@ def _run(main_task: Callable[[], Any]) -> Any:  # noqa: ANN401 (what the task re
 
     from relay.client import RelayFailure
     from relay.core.errors import RelayError
-    from relay.store.port import StaleEpoch
 
     try:
         return trio.run(main_task)
@@ -321,6 +318,6 @@ def _run(main_task: Callable[[], Any]) -> Any:  # noqa: ANN401 (what the task re
         errors: list[BaseException] = list(group.exceptions)
         while errors and isinstance(errors[0], BaseExceptionGroup):
             errors = list(errors[0].exceptions)
-        _fail(str(errors[0]), OUSTED if type(errors[0]) is StaleEpoch else 1)
+        _fail(str(errors[0]))
     except* MemoryError:
         _fail("there is no memory left; what was acknowledged goes on after the next start")

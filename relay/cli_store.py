@@ -84,8 +84,8 @@ def _told(found: Any, config: Any) -> list[str]:  # noqa: ANN401 (types are impo
     if found.in_use is not None:
         lines.append(f"epoch {found.epoch}, {'in use' if found.in_use else 'not in use'}")
     for owner in found.owners:
-        state = "" if owner.alive else ", ended"
-        lines.append(f"epoch {owner.epoch}, since {at(owner.began)}, {owner.partitions} partitions{state}")
+        state = "ended, or dead" if owner.until is None else f"serves, by a lease until {at(owner.until)}"
+        lines.append(f"epoch {owner.epoch}, since {at(owner.began)}: {state}")
     lines.append("nothing waits" if found.longest_wait is None else f"the longest wait: {found.longest_wait:.0f} s")
     churn = found.churn or {}
     for kind, count in found.rows.items():

@@ -16,7 +16,6 @@ from __future__ import annotations
 import ssl
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -38,6 +37,7 @@ from relay.core.events import NEVER, EventClass
 from relay.core.fanout import set_back, set_right
 from relay.core.flight import Flight
 from relay.core.halts import Halt
+from relay.core.holding import Holds, for_ever
 from relay.core.people import Person
 from relay.core.sampling import Sample
 from relay.core.tenants import Tenant
@@ -65,7 +65,6 @@ from relay.lanes.quota import Quota
 from relay.lanes.skew import Skew
 from relay.lanes.watching import Watched
 from relay.loading import Household, bring_back
-from relay.opening import open_store
 from relay.ops.control import Control
 from relay.ops.copier import Copier
 from relay.ops.door import Destination, Ops
@@ -122,22 +121,41 @@ class Seams:
     """The officers' door as a command."""
 
 
+Filled = tuple[Household, int]
+"""Everybody, and the epoch to write under."""
+
+
+def fill(config: Config, store: Store) -> Filled:
+    """Read everything; in any thread. Raises StoreError."""
+    household = Household(config.store.masters, config.tenants)
+    return household, household.fill(store.load())
+
+
 class Relay:
     """All parts of one node, made but not running. `run` starts and stops them."""
 
-    def __init__(self, config: Config, store: Store, clock: Clock, seams: Seams = Seams()) -> None:
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        clock: Clock,
+        seams: Seams = Seams(),
+        filled: Filled | None = None,
+        holds: Holds = for_ever,
+    ) -> None:
+        """`filled`: what was read from the store already. `holds`: whether it is still ours (relay/tenure.py)."""
         self._config = config
+        self._holds = holds
         self._store = store
         self._clock = clock
         rng = seams.rng or Random()
-        household = Household(config.store.masters, config.tenants)
+        household, epoch = filled or fill(config, store)
         self.tenants, self._records = household.tenants, household.records
         self.people, self.tables = household.people, household.tables
         self.sample = Sample(self._is_resting)
         self._purged = 0
         """Records removed by the last piece of housekeeping."""
         trust.check(clock.now())
-        epoch = household.fill(store.load())
         bring_back(self.people, clock.now())
         self.trust = Trust(clock, self._clock_changed, self._set_back)
         self.pool = Pool(self._open_token, rng)
@@ -169,8 +187,9 @@ class Relay:
         copier = Copier(config.store.path, clock.now) if config.store.path is not None else None
         self.control = Control(self.people, self.journal, copier, clock.now, _log_failure)
         self.ops = Ops(
-            sources, [_destination(tenant.name, app) for tenant in config.tenants for app in tenant.apps], clock.now
-        )
+            sources, [_destination(tenant.name, app) for tenant in config.tenants for app in tenant.apps], clock.now,
+            holds,
+        )  # fmt: skip
 
     def _add_lanes(self, rng: Random, seams: Seams) -> None:
         """A lane for each app, with its credentials: one provider token per team, one access token per app."""
@@ -200,6 +219,7 @@ class Relay:
                     quota,
                     skew,
                     self.sample,
+                    self._holds,
                 )
                 dialer = Dialer(app.name, connect(app), resolve)
                 self.pool.add(tenant.name, lane, dialer, app.connections, app.most_connections)
@@ -252,7 +272,7 @@ class Relay:
     async def run(self, stop: trio.Event, *, task_status: trio.TaskStatus[Bound] = trio.TASK_STATUS_IGNORED) -> None:
         """Run until `stop` is set, then drain within the grace period. Return means fully stopped."""
         async with trio.open_nursery() as core:
-            ops = await _listen(core, self.ops.server, self._config.ops)
+            ops = await listen(core, self.ops.server, self._config.ops)
             await core.start(self.journal.run)
             if self._config.control is not None:
                 await core.start(unix.serve, self.control.server, self._config.control)
@@ -265,7 +285,7 @@ class Relay:
                 await lanes.start(self.pool.run)
                 self.dispatcher.touched(list(self.people.by_key.values()))
                 async with trio.open_nursery() as doors:
-                    door = await _listen(doors, self.door, self._config.door.listen)
+                    door = await listen(doors, self.door, self._config.door.listen)
                     if self._config.web is not None:
                         await doors.start(unix.serve, self.web_door, self._config.web.socket, WEB_CONNECTIONS)
                         doors.start_soon(self._serve_web)
@@ -317,28 +337,7 @@ class Relay:
         log.info("purged", records=self._purged)
 
 
-async def run(
-    config: Config,
-    clock: Clock,
-    stop: trio.Event,
-    *,
-    seams: Seams = Seams(),
-    task_status: trio.TaskStatus[Bound] = trio.TASK_STATUS_IGNORED,
-) -> None:
-    """Run a node on the store of its configuration until `stop` is set. Raises StoreError, OSError.
-
-    StaleEpoch among them: another process has taken the store over.
-    """
-    opened = open_store(config, clock.now())
-    with closing(opened.store):
-        relay = Relay(config, opened.store, clock, seams)
-        async with trio.open_nursery() as beside:
-            beside.start_soon(opened.watched)
-            await relay.run(stop, task_status=task_status)
-            beside.cancel_scope.cancel()
-
-
-async def _listen(nursery: trio.Nursery, server: Server, addresses: Sequence[Address]) -> tuple[tuple[str, int], ...]:
+async def listen(nursery: trio.Nursery, server: Server, addresses: Sequence[Address]) -> tuple[tuple[str, int], ...]:
     """Serve on these addresses; return where that is, once it listens. Raises CannotListen."""
     listeners: list[trio.SocketListener] = []
     for address in addresses:

@@ -21,6 +21,7 @@ from relay.clock import Clock
 from relay.core.brake import Ruling
 from relay.core.breaker import State
 from relay.core.flight import Fate, Flight, Settlement
+from relay.core.holding import Holds, for_ever
 from relay.core.pacing import CONNECTION_RETRY, FIRST_RETRY, backoff
 from relay.core.people import Person
 from relay.core.sampling import Sample
@@ -109,6 +110,7 @@ class Lane:
         quota: Quota | None = None,
         skew: Skew | None = None,
         sample: Sample | None = None,
+        holds: Holds = for_ever,
     ) -> None:
         self.app = app
         self.provider = provider
@@ -125,6 +127,8 @@ class Lane:
         self._touched = touched
         self._skew = skew or Skew(app)
         self._sample = sample
+        self.holds = holds
+        """Whether the people are still ours; else only alarms leave (relay/tenure.py)."""
         self._quota = quota
         """By trio's clock: what the provider counts happens on the wire, whatever a clock that is set says."""
         self._queue = Queue()
@@ -176,7 +180,7 @@ class Lane:
         """How many queued wakeups may go out now."""
         if self._quota is not None and self._quota.held:
             self._queue.add(self._quota.due(trio.current_time()))
-        queued = self.queued
+        queued = self.queued if self.holds() else self._queue.urgent
         if not queued or self.draining.is_set() or not self.provider.is_ready(self.clock.now()):
             return 0
         allowance = self.health.allowance()
@@ -186,6 +190,7 @@ class Lane:
 
     def take(self, limit: int, *, alarms: bool = True, others: bool = True) -> list[Flight]:
         """Up to `limit` wakeups of these kinds, alarms first."""
+        others = others and self.holds()
         while (count := min(limit, self.available())) > 0:
             flights = self._queue.take(count, alarms=alarms, others=others)
             if not flights:

@@ -334,6 +334,9 @@ class Session:
         requests: list[Request] = []
         refused: list[Flight] = []
         unreadable: list[Flight] = []
+        if not lane.holds():
+            lane.again([flight for flight in flights if not flight.urgent])
+            flights = [flight for flight in flights if flight.urgent]
         for flight in flights:
             person = flight.person
             if not depart(flight, now, None if person.rest is None else tables(person, now)):

@@ -9,6 +9,7 @@ from typing import Final
 
 import trio
 
+from relay.core.holding import Holds, for_ever
 from relay.core.overdue import Oldest, measure
 from relay.doors.http1 import Limits, Request, Response, Server
 from relay.doors.problems import problem, refusal
@@ -38,8 +39,16 @@ class Destination:
 class Ops:
     """Answers for the node. `ready` is set by the service when all parts run, and cleared when it drains."""
 
-    def __init__(self, sources: Sources, destinations: Sequence[Destination], now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        sources: Sources,
+        destinations: Sequence[Destination],
+        now: Callable[[], float],
+        holds: Holds = for_ever,
+    ) -> None:
+        """`holds`: whether the people are still this node's (relay/tenure.py)."""
         self._sources = sources
+        self._holds = holds
         self._now = now
         self._providers = json.dumps({"providers": [destination.told() for destination in destinations]}).encode()
         self.ready = False
@@ -51,6 +60,8 @@ class Ops:
         reasons = [] if self.ready else ["not_running"]
         if not self._sources.journal().healthy:
             reasons.append("store_fails")
+        if not self._holds():
+            reasons.append("tenure_is_over")
         if self.clock_is_wrong:
             reasons.append("clock_is_wrong")
         return reasons

@@ -19,7 +19,7 @@ import click
 import httpx
 import trio
 
-from relay import service
+from relay import service, serving
 from relay.clock import WallClock
 from relay.config_file import read
 from relay.core.errors import RelayError
@@ -84,7 +84,7 @@ async def _serve(
     task_status: trio.TaskStatus[service.Bound],
 ) -> None:
     """The relay; when it has stopped, so does the rest."""
-    await service.run(read(path), clock, stop, task_status=task_status)
+    await serving.run(read(path), clock, stop, task_status=task_status)
     everything.cancel()
 
 

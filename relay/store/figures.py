@@ -22,8 +22,8 @@ class Owner:
     """One life of a process that has the store, or has had it."""
 
     epoch: int
-    alive: bool
-    """Nobody has taken over from it; whether it still runs is not known."""
+    until: float | None
+    """End of its lease, if it is not renewed; None: it has ended."""
     began: float
     partitions: int
 

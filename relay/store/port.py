@@ -25,6 +25,10 @@ LARGEST_RECORD: Final = 2**20
 """A record is smaller than this (bytes, with its key). What doors take is far smaller; 25,000 recipients are 400 kB."""
 
 
+LEASE: Final = 3.0
+"""Seconds for which a node holds a store that several share, after a renewal (relay/tenure.py)."""
+
+
 class StoreError(RelayError):
     """The store could not read or write. Nothing of the batch is written. The text names no content."""
 
@@ -149,3 +153,16 @@ class Store(Protocol):
         """Figures for the metrics; may be called from another thread."""
 
     def close(self) -> None: ...
+
+
+class SharedStore(Store, Protocol):
+    """A store that one of several nodes holds for a while."""
+
+    def enter(self) -> bool:
+        """Become the one that holds it, if nobody does; `load` is next. False: another one does."""
+
+    def renew(self) -> None:
+        """Hold on for another while. Raises StaleEpoch when another one has taken over."""
+
+    def leave(self) -> None:
+        """Let the next one in at once; nothing is written after that."""

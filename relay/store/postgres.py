@@ -5,9 +5,9 @@ table, whatever the number of rows, here over one array for each column (`unnest
 COMMIT go out in one piece (pipeline), so a batch costs one round trip and one flush of the server's log
 (`synchronous_commit = on`, which is checked at the start: without it a 202 would be a lie).
 
-**Fencing.** A process that loads gets a number, the epoch, and its row in `node`; who loads after it removes that row,
-once the commit under way is over, and none comes after. The database alone decides that, so a process that was stopped
-in between writes nothing.
+**Fencing.** A process that takes the store gets a number, the epoch, and its row in `node` (postgres_lease.py); whoever
+takes it after that removes that row, once the commit under way is over, and none comes after. The database alone
+decides that: a process that was stopped in between writes nothing.
 
 **Doubt.** A connection that breaks during COMMIT leaves open whether the batch was written. The row counts commits, so
 the next connection tells: it waits for the commit under way, and counts one of its own, so that what may still lie in
@@ -21,33 +21,35 @@ One connection for commits, one for reading in another thread; one that has fail
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, Final, LiteralString
 
 import psycopg
 
 from relay.core.batch import Batch, Bypass, Feedback
-from relay.core.books import Account
 from relay.core.devices import Device, RestRecord
 from relay.core.halts import Act
 from relay.core.passes import VISIT_LIFE, Visit
 from relay.core.private import DeviceKey, PassKey, ReceiptKey, UserKey
+from relay.store import postgres_lease as lease
 from relay.store import rows
 from relay.store.port import (
+    LEASE,
     Changes,
     FeedbackRange,
     Loaded,
     Outdated,
     Purged,
     StaleEpoch,
+    StoreError,
     StoreMismatch,
     StoreStatistics,
 )
 from relay.store.postgres_connection import FORGETFUL, TAKEN_OVER, Connection, columns, connect, translated
+from relay.store.postgres_lease import Taken
 from relay.store.postgres_migrating import check_version
 from relay.store.postgres_rows import ended, written
 from relay.store.postgres_statements import DELETE, NOTE_PURGED, PUT
-from relay.store.postgres_watching import Watch
 
 DAY: Final = 86400.0
 LIVES: Final = {
@@ -78,6 +80,9 @@ class PostgresStore:
         self._url, self._password = url, password
         self._writer: Connection | None = None
         self._reader: Connection | None = None
+        self._keeper: Connection | None = None
+        self._taken: Taken | None = None
+        """By `enter`, and not loaded yet."""
         self._node = 0
         """Our epoch."""
         self._commits = 0
@@ -94,63 +99,71 @@ class PostgresStore:
     # --- connections
 
     @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        if self._writer is None:
-            self._writer = connect(self._url, self._password, "feierabend")
+    def _made(self, which: str, name: str) -> Iterator[Connection]:
+        """One of the connections, made if it is not there; forgotten when it has failed."""
+        db: Connection | None = getattr(self, which)
+        if db is None:
+            db = connect(self._url, self._password, name)
+            setattr(self, which, db)
         try:
-            yield self._writer
-        except BaseException:
-            if self._writer.broken or self._writer.closed:
-                self._writer = None
-            raise
+            yield db
+        finally:
+            if db.broken or db.closed:
+                setattr(self, which, None)
+
+    def _writing(self) -> AbstractContextManager[Connection]:
+        return self._made("_writer", "feierabend")
 
     @contextmanager
     def _reading(self) -> Iterator[Connection]:
         """As of one instant."""
-        if self._reader is None:
-            self._reader = connect(self._url, self._password, "feierabend reader")
-            self._reader.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-            self._reader.read_only = True
-        try:
-            with translated(), self._reader.transaction(), rows.reading():
-                yield self._reader
-        finally:
-            if self._reader.broken or self._reader.closed:
-                self._reader = None
+        with translated(), self._made("_reader", "feierabend reader") as db:
+            db.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            with db.transaction(), rows.reading():
+                yield db
 
     # --- reading
 
     def load(self, partition: int = 0) -> Loaded:
-        """Everything, under a new epoch."""
-        with translated(), self._writing() as db:
-            with db.transaction():
-                loaded = self._take(db)
-            with db.transaction(), rows.reading():
-                _fill(loaded, db)
-        self._node, self._under_epoch, self._in_doubt = loaded.epoch, 0, False
+        """Everything, under a new epoch; or under the one that `enter` has brought, the first time."""
+        taken, self._taken = self._taken, None
+        if taken is None:
+            taken = self._take(by_force=True)
+        assert taken is not None
+        loaded = Loaded(
+            generation=taken.generation, revision=taken.revision, feedback_seq=taken.feedback, accounts=taken.accounts,
+            epoch=taken.node,
+        )  # fmt: skip
+        with translated(), self._writing() as db, db.transaction(), rows.reading():
+            _fill(loaded, db)
         return loaded
 
-    def _take(self, db: Connection) -> Loaded:
-        """End all other nodes, and take over their books."""
-        db.execute("LOCK TABLE node IN EXCLUSIVE MODE")  # waits for commits under way
-        marks = db.execute("SELECT max(generation), max(revision), max(feedback) FROM node").fetchone()
-        generation, revision, feedback = (mark or 0 for mark in marks or (0, 0, 0))
-        found = db.execute(
-            "INSERT INTO node (generation, revision, feedback) VALUES (%s, %s, %s) RETURNING id",
-            (generation, revision, feedback),
-        ).fetchone()
-        assert found is not None
-        loaded = Loaded(generation=generation, revision=revision, feedback_seq=feedback, epoch=found[0])
-        for tenant, name, body in db.execute("DELETE FROM account RETURNING tenant, class, body", binary=True):
-            loaded.accounts.setdefault((tenant, name), Account()).add(rows.read_account(body))
-        put = [
-            (found[0], tenant.encode(), name.encode(), rows.account(a)) for (tenant, name), a in loaded.accounts.items()
-        ]
-        if put:
-            db.execute(PUT["account"], columns(put))
-        db.execute("UPDATE partition SET owner = %s", (found[0],))
-        db.execute("DELETE FROM node WHERE id <> %s", (found[0],))
-        return loaded
+    def _take(self, *, by_force: bool) -> Taken | None:
+        with translated(), self._writing() as db, db.transaction():
+            taken = lease.take(db, LEASE, by_force=by_force)
+        if taken is not None:
+            self._node, self._under_epoch, self._in_doubt = taken.node, 0, False
+        return taken
+
+    # --- one of several nodes
+
+    def enter(self) -> bool:
+        """Become the owner, if there is none; `load` reads then. False: a living process is."""
+        with translated(), self._writing() as db:
+            if not lease.is_vacant(db):
+                return False
+        self._taken = self._take(by_force=False)
+        return self._taken is not None
+
+    def renew(self) -> None:
+        """Hold on for another while; in a thread of its own. Raises StaleEpoch when another process has taken over."""
+        with translated(), self._made("_keeper", "feierabend lease") as db:
+            lease.renew(db, self._node, LEASE)
+
+    def leave(self) -> None:
+        """Let the next one in at once, when all is committed. Forgives a database that is away."""
+        with suppress(StoreError), translated(), self._writing() as db:
+            lease.leave(db, self._node)
 
     def changes(self, since: int) -> Changes:
         """Both tables as of one instant, or a change of one could be skipped for a newer one of the other."""
@@ -213,9 +226,9 @@ class PostgresStore:
         """One transaction; durable when it returns."""
         if batch.epoch != self._node:
             raise StaleEpoch("this process has not loaded the store, or has loaded it again")
-        statements = list(self._statements(batch))
         with translated():
             self._resolve()
+            statements = list(self._statements(batch))
             try:
                 with self._writing() as db:
                     _in_one_piece(db, statements)
@@ -279,12 +292,8 @@ class PostgresStore:
     def statistics(self) -> StoreStatistics:
         return StoreStatistics(self._commits, 0)
 
-    def watch(self) -> Watch:
-        """Over what was loaded."""
-        return Watch(self._url, self._password, self._node)
-
     def close(self) -> None:
-        for db in (self._writer, self._reader):
+        for db in (self._writer, self._reader, self._keeper):
             if db is not None:
                 db.close()
 

@@ -1,7 +1,7 @@
 """An empty database filled with what another store holds: all of it in one transaction, or nothing.
 
-Whoever serves on it meanwhile has an empty memory: it waits for the end, and then finds that the store is not its own
-any more. The rows stand under a node that is dead from the beginning, from which the first process to load takes over.
+Nobody may serve on it, and who stands by waits for the end. The rows stand under a node that is dead from the
+beginning, from which the first process to serve takes over.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Final
 from relay.store.figures import KINDS
 from relay.store.port import StoreError
 from relay.store.postgres_connection import Connection, columns, connect, translated
+from relay.store.postgres_lease import is_vacant
 from relay.store.postgres_migrating import check_version
 from relay.store.postgres_statements import NOTE_PURGED, PUT
 
@@ -23,7 +24,7 @@ CHUNK: Final = 1_000
 
 
 class NotEmpty(StoreError):
-    """There is something in the database."""
+    """There is something in the database, or somebody at work."""
 
 
 class Filling:
@@ -32,7 +33,9 @@ class Filling:
     def __init__(self, db: Connection) -> None:
         self._db = db
         check_version(db)
-        db.execute("LOCK TABLE node IN EXCLUSIVE MODE")  # waits for a commit under way
+        db.execute("LOCK TABLE node IN EXCLUSIVE MODE")  # nobody begins to serve meanwhile
+        if not is_vacant(db):
+            raise NotEmpty("a relay serves on the database: stop it first")
         for table in (*KINDS, "feedback_purged"):
             if self._one(f"SELECT EXISTS (SELECT FROM {table})"):
                 raise NotEmpty(f"the database is not empty: there are rows in {table}")

@@ -36,6 +36,8 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "began timestamptz NOT NULL DEFAULT now(), generation bigint NOT NULL DEFAULT 0, "
         "revision bigint NOT NULL DEFAULT 0, feedback bigint NOT NULL DEFAULT 0, commits bigint NOT NULL DEFAULT 0) "
         "WITH (fillfactor = 10)",
+        "CREATE TABLE lease (node bigint PRIMARY KEY REFERENCES node ON DELETE CASCADE, until timestamptz NOT NULL) "
+        "WITH (fillfactor = 10)",
         "CREATE TABLE partition (id smallint PRIMARY KEY, owner bigint REFERENCES node) WITH (fillfactor = 50)",
         f"INSERT INTO partition SELECT number, NULL FROM generate_series(0, {PARTITIONS - 1}) AS number",
         f"CREATE FUNCTION part_of(key bytea) RETURNS smallint LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE "

@@ -24,7 +24,7 @@ from pyfcm.errors import (
     InvalidDataError,
 )
 
-from relay import service
+from relay import serving
 from relay.clock import WallClock
 from relay.config_file import read
 from relay.core import verdicts
@@ -66,7 +66,7 @@ async def ours(stage: Stage, key: str) -> Entry:
     """The wakeup of one event, sent by the whole relay."""
     stop = trio.Event()
     async with trio.open_nursery() as nursery:
-        bound = await nursery.start(partial(service.run, read(stage.config), WallClock(), stop))
+        bound = await nursery.start(partial(serving.run, read(stage.config), WallClock(), stop))
         async with client(bound.door[0][1], key) as backend:
             device = {"platform": "fcm", "app": "android", "token": OURS}
             assert (await backend.ask("PUT", "/v1/users/anna/devices/pixel", device)).status == 201

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from relay import service
+from relay import service, serving
 from relay.client import Alarm, AsyncClient, Rejected, Taken
 from relay.clock import WallClock
 from relay.config import Address, Config, DoorConfig, KeyConfig
@@ -129,7 +129,7 @@ async def backend_of(config: Config) -> AsyncIterator[AsyncClient]:
 
 
 async def _serve(config: Config, *, task_status: trio.TaskStatus[service.Bound]) -> None:
-    await service.run(config, WallClock(), trio.Event(), task_status=task_status)
+    await serving.run(config, WallClock(), trio.Event(), task_status=task_status)
 
 
 @pytest.mark.processes

@@ -32,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
 def config(folder: Path, name: str = "feierabend", **more: Any) -> Config:  # noqa: ANN401
     """With what is given in `store`, `ops` and `web`."""
     store = {"key_file": "master"} | {key: value for key, value in more.items() if key not in ("ops", "web")}
-    others = {key: more[key] for key in ("ops", "web") if key in more}
+    others: dict[str, object] = {key: more[key] for key in ("ops", "web") if key in more}
     return examine({"store": store, "tenants": TENANTS, **others}, folder, name)
 
 

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import schedules
-from relay import service, unix
+from relay import service, serving, unix
 from relay.clock import TrioClock, WallClock
 from relay.config import Address, Config, DoorConfig, MasterKeys, OidcConfig, WebConfig
 from relay.core.devices import Platform
@@ -407,7 +407,7 @@ async def test_a_node_on_its_file_forgets_nothing_between_two_runs(tmp_path: Pat
 
 
 async def _serve(config: Config, stop: trio.Event, *, task_status: trio.TaskStatus[Bound]) -> None:
-    await service.run(config, WallClock(), stop, task_status=task_status)
+    await serving.run(config, WallClock(), stop, task_status=task_status)
 
 
 # --- whatever happens

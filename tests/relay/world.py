@@ -43,6 +43,7 @@ from relay.config import (
 )
 from relay.core.devices import Platform, Registration
 from relay.core.events import DEFAULT_CLASSES, HOUR, NEVER, Accepted, Authority, Event, EventClass, Request
+from relay.core.holding import Holds, for_ever
 from relay.core.people import Person
 from relay.core.private import DeviceKey, Private, UserKey
 from relay.core.records import Records
@@ -534,6 +535,7 @@ async def world(
     keys: Mapping[str, TeamKey] = {},
     seed: int = 1,
     running: bool = True,
+    holds: Holds = for_ever,
 ) -> AsyncIterator[World]:
     """Without `tenants`: one, with one app. `keys`: what Apple knows besides the usual one.
 
@@ -555,7 +557,7 @@ async def world(
     async with trio.open_nursery() as nursery:
         network = Network(nursery, {a.name: fake.serve_stream for a in apps} | dict(serve or {}))
         seams = Seams(executor=executor, connect=network.connect, resolve=network.resolve, post=post, rng=Random(seed))
-        relay = Relay(config, store, clock, seams)
+        relay = Relay(config, store, clock, seams, holds=holds)
         made = World(
             relay, config, store, clock, fake, network, nursery, trio.Event(), trio.Event(), start, _seams=seams
         )

@@ -18,8 +18,10 @@ from relay.store.postgres_connection import STALE
 from tests.e2e.processes import PATIENCE
 
 _COMMIT: Final = b"COMMIT\0"
-_HEAD: Final = 6
-"""Bytes of the message Parse before its text: P, four of length, an empty name."""
+_PARSE: Final = b"P\x00\x00\x00"
+"""How a short message begins that makes a statement. A connection sends COMMIT as text twice, and then by a name."""
+_SYNC: Final = b"S\x00\x00\x00\x04"
+"""The end of a pipeline."""
 _READY: Final = b"Z\x00\x00\x00\x05I"
 """ReadyForQuery, outside of a transaction."""
 _STALE: Final = STALE.encode()
@@ -93,7 +95,7 @@ class Between:
             while data := client.recv(65_536):
                 held += data
                 how = self._next
-                if how is not None and _COMMIT not in held:
+                if how is not None and _SYNC not in held.partition(_COMMIT)[2]:
                     continue
                 if how is None:
                     server.sendall(held)
@@ -104,7 +106,7 @@ class Between:
                     server.shutdown(socket.SHUT_RDWR)
                     break
                 lost.set()
-                cut = {Break.AFTER: len(held), Break.LATE: 0, Break.HALF: held.index(_COMMIT) - _HEAD}[how]
+                cut = {Break.AFTER: len(held), Break.LATE: 0, Break.HALF: _before_commit(held)}[how]
                 self._left = server, held[cut:]
                 server.sendall(held[:cut])
                 if how is Break.AFTER:
@@ -121,6 +123,10 @@ class Between:
                 if _STALE in self._unheard or (_COMMIT in self._unheard and _READY in self._unheard):
                     self._is_over.set()
                     break
+
+
+def _before_commit(held: bytes) -> int:
+    return held.rindex(_PARSE, 0, held.index(_COMMIT))
 
 
 @contextmanager

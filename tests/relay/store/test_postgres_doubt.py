@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import LiteralString
 
 import psycopg
 import pytest
 
-from relay.core.batch import Batch
+from relay.core.batch import Batch, SlotKey
 from relay.core.slots import Slot
 from relay.store.port import Outdated, StaleEpoch, StoreError
 from relay.store.postgres import PostgresStore
@@ -36,11 +37,11 @@ class Scene:
     def commit(self, number: int) -> None:
         self.store.commit(Batch(NOW, self.epoch, slots={KEY: a_slot(number)}, generation=number))
 
-    def written(self) -> dict[tuple[bytes, str], Slot]:
+    def written(self) -> dict[SlotKey, Slot]:
         """By a process that takes over."""
         other = PostgresStore(self.url)
         try:
-            return dict(other.load().slots)
+            return other.load().slots
         finally:
             other.close()
 
@@ -103,6 +104,7 @@ def test_one_that_is_under_way_is_waited_for(scene: Scene, is_written: bool) -> 
     scene.between.break_next(Break.HALF)
     with pytest.raises(StoreError):
         scene.commit(2)
+    _until(scene.url, HAS_WRITTEN)
     caught: list[StoreError] = []
 
     def next_one() -> None:
@@ -113,7 +115,7 @@ def test_one_that_is_under_way_is_waited_for(scene: Scene, is_written: bool) -> 
 
     waiting = threading.Thread(target=next_one)
     waiting.start()
-    _somebody_waits_for_a_lock(scene.url)
+    _until(scene.url, WAITS)
     if is_written:
         scene.between.deliver()
     else:
@@ -123,15 +125,19 @@ def test_one_that_is_under_way_is_waited_for(scene: Scene, is_written: bool) -> 
     assert scene.written() == {KEY: a_slot(2 if is_written else 3)}
 
 
-def _somebody_waits_for_a_lock(url: str) -> None:
-    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+HAS_WRITTEN = "SELECT count(*) FROM pg_locks WHERE relation = 'feierabend.slot'::regclass AND mode = 'RowExclusiveLock'"
+WAITS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+
+def _until(url: str, query: LiteralString) -> None:
+    """Somebody does so."""
     pause = threading.Event()
     with psycopg.connect(url, autocommit=True) as db:
         for _ in range(int(PATIENCE / 0.01)):
             if db.execute(query).fetchone() != (0,):
                 return
             pause.wait(0.01)
-    pytest.fail("nobody waits")
+    pytest.fail(f"nobody: {query}")
 
 
 def test_in_doubt_when_another_process_takes_over(scene: Scene) -> None:
@@ -152,27 +158,3 @@ def test_doubt_ends_with_a_new_load(scene: Scene) -> None:
     loaded = scene.store.load()
     assert loaded.slots == {KEY: a_slot(2)}
     scene.store.commit(a_full_batch(loaded.epoch))
-
-
-def test_the_watch_sees_who_has_taken_over(scene: Scene) -> None:
-    watch = scene.store.watch()
-    watch.look()
-    scene.commit(2)
-    watch.look()
-    scene.written()
-    with pytest.raises(StaleEpoch, match="taken over"):
-        watch.look()
-    watch.close()
-
-
-def test_the_watch_does_not_take_silence_for_a_loss(scene: Scene) -> None:
-    """And looks again by a new connection."""
-    watch = scene.store.watch()
-    watch.look()
-    with psycopg.connect(scene.url, autocommit=True) as db:
-        db.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'feierabend watch'")
-    with pytest.raises(StoreError) as failed:
-        watch.look()
-    assert not isinstance(failed.value, StaleEpoch)
-    watch.look()
-    watch.close()

@@ -1,0 +1,130 @@
+"""One of several nodes holds the database, by the database's word alone."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+
+from relay.core.batch import Batch
+from relay.core.books import Account
+from relay.store.port import StaleEpoch
+from relay.store.postgres import PostgresStore
+from tests.postgres import emptied
+from tests.relay.store.batches import NOW, a_slot, user
+
+HANGING = 0.3
+"""Seconds after which somebody who could go on would have."""
+
+
+@pytest.fixture
+def nodes(database: str) -> Iterator[tuple[PostgresStore, PostgresStore]]:
+    emptied(database)
+    first, second = PostgresStore(database), PostgresStore(database)
+    yield first, second
+    first.close()
+    second.close()
+
+
+@contextmanager
+def sql(database: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+    with psycopg.connect(database, options="-c search_path=feierabend") as db:
+        yield db
+
+
+def expire(database: str) -> None:
+    with sql(database) as db:
+        db.execute("UPDATE lease SET until = clock_timestamp() - interval '1 second'")
+
+
+def test_the_first_one_enters_and_the_second_does_not(nodes: tuple[PostgresStore, PostgresStore]) -> None:
+    first, second = nodes
+    assert first.enter()
+    assert not second.enter()
+    epoch = first.load().epoch
+    first.renew()
+    first.commit(Batch(NOW, epoch=epoch, generation=7))
+    assert not second.enter()
+    assert first.load().epoch > epoch, "only the first load goes on under what enter has brought"
+
+
+def test_who_does_not_renew_is_replaced_and_neither_writes_nor_renews_any_more(
+    nodes: tuple[PostgresStore, PostgresStore], database: str
+) -> None:
+    first, second = nodes
+    assert first.enter()
+    epoch = first.load().epoch
+    slots = {(user(1), "message"): a_slot()}
+    accounts = {("city", "message"): Account(accepted=5)}
+    first.commit(Batch(NOW, epoch=epoch, generation=7, slots=dict(slots), accounts=dict(accounts)))
+    expire(database)
+    assert second.enter()
+    with pytest.raises(StaleEpoch):
+        first.commit(Batch(NOW, epoch=epoch, generation=9, slots={(user(1), "message"): None}))
+    with pytest.raises(StaleEpoch):
+        first.renew()
+    loaded = second.load()
+    assert (loaded.slots, loaded.accounts, loaded.generation) == (slots, accounts, 7)
+    second.renew()
+    second.commit(Batch(NOW, epoch=loaded.epoch, generation=8, accounts={("city", "message"): Account(accepted=6)}))
+    assert second.load().accounts == {("city", "message"): Account(accepted=6)}
+
+
+def test_a_lease_that_ran_out_is_good_again_while_nobody_has_taken_over(
+    nodes: tuple[PostgresStore, PostgresStore], database: str
+) -> None:
+    first, second = nodes
+    assert first.enter()
+    epoch = first.load().epoch
+    expire(database)
+    first.commit(Batch(NOW, epoch=epoch))
+    first.renew()
+    assert not second.enter()
+
+
+def test_who_leaves_lets_the_next_one_in_at_once(nodes: tuple[PostgresStore, PostgresStore]) -> None:
+    first, second = nodes
+    assert first.enter()
+    epoch = first.load().epoch
+    first.leave()
+    with pytest.raises(StaleEpoch):
+        first.commit(Batch(NOW, epoch=epoch))
+    assert second.enter()
+
+
+def test_of_many_that_wait_one_enters(database: str) -> None:
+    emptied(database)
+    stores = [PostgresStore(database) for _ in range(6)]
+    together = threading.Barrier(len(stores))
+
+    def enter(store: PostgresStore) -> bool:
+        together.wait()
+        return store.enter()
+
+    with ThreadPoolExecutor(len(stores)) as threads:
+        assert sorted(threads.map(enter, stores)) == [False] * 5 + [True]
+    for store in stores:
+        store.close()
+
+
+def test_a_commit_under_way_is_waited_for_and_none_comes_after(
+    nodes: tuple[PostgresStore, PostgresStore], database: str
+) -> None:
+    first, second = nodes
+    assert first.enter()
+    epoch = first.load().epoch
+    expire(database)
+    with ThreadPoolExecutor(1) as thread, sql(database) as db:
+        db.execute("SELECT hold(%s, 0, 7, 0, 0)", (epoch,))
+        entered = thread.submit(second.enter)
+        with pytest.raises(TimeoutError):
+            entered.result(HANGING)
+        db.commit()
+        assert entered.result(10)
+    assert second.load().generation == 7
+    with pytest.raises(StaleEpoch):
+        first.commit(Batch(NOW, epoch=epoch))
