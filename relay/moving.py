@@ -48,37 +48,44 @@ class Moved:
     held_until: float
 
 
-def copy(config: Config, place: PostgresConfig, file: Path, now: float, told: Callable[[int, int], None]) -> Moved:
-    """Fill an empty, migrated database. `told` hears how many rows are written, and of how many.
+Told = Callable[[int, int], None]
+"""Hears how many rows are written, and of how many."""
 
-    Raises CannotCopy, ClockIsWrong, InUse, StoreError.
+
+def copy(config: Config, place: PostgresConfig, file: Path, now: float, told: Told) -> Moved:
+    """Fill an empty, migrated database, and hold it. Raises CannotCopy, ClockIsWrong, InUse, StoreError."""
+    trust.check(now)
+    with sqlite_source.locked(file) as source:
+        _check(config, source, file)
+        return Moved(carry(source, place, _held(source, file, now), told), now + LONGEST)
+
+
+def carry(source: Source, place: PostgresConfig, more: Batch, told: Told) -> dict[str, int]:
+    """All of it, and a batch on top, in one transaction; returns how many rows of each kind there were.
+
+    Raises NotEmpty, NoDriver, StoreError, StoreMismatch.
     """
     with driver():
         from relay.store.postgres_filling import filling
         from relay.store.postgres_rows import written
-    trust.check(now)
-    with sqlite_source.locked(file) as source:
-        _check(config, source, file)
-        counted = {table: source.count(table) for table in KINDS}
-        total, done = sum(counted.values()), 0
+    counted = {table: source.count(table) for table in KINDS}
+    total, done = sum(counted.values()), 0
 
-        def heard(count: int) -> None:
-            nonlocal done
-            done += count
-            told(done, total)
+    def heard(count: int) -> None:
+        nonlocal done
+        done += count
+        told(done, total)
 
-        held = _held(source, file, now)
-        with filling(place.url, place.password) as target:
-            for table in KINDS:
-                target.put(table, source.rows(table, target.node), heard)
-            target.note_purged(source.purged())
-            for table, rows in written(held, target.node):
-                target.put(table, rows, lambda _: None)
-            target.set_marks(held.generation, source.marks["revision"], source.marks["feedback"])
-            for table, count in counted.items():
-                if target.count(table) != count + (table in ("halt", "act")):
-                    raise StoreError(f"not all rows of {table} have arrived; nothing was written")
-    return Moved(counted, now + LONGEST)
+    with filling(place.url, place.password) as target:
+        for table in KINDS:
+            target.put(table, source.rows(table, target.node), heard)
+            if target.count(table) != counted[table]:
+                raise StoreError(f"not all rows of {table} have arrived; nothing was written")
+        target.note_purged(source.purged())
+        for table, rows in written(more, target.node):
+            target.put(table, rows, lambda _: None)
+        target.set_marks(more.generation, source.marks["revision"], source.marks["feedback"])
+    return counted
 
 
 def _check(config: Config, source: Source, file: Path) -> None:
