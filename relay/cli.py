@@ -11,13 +11,11 @@ from typing import IO, Any, NoReturn
 
 import click
 
-from relay import cli_backup, cli_operate
+from relay import cli_backup, cli_operate, cli_store
 from relay.cli_config import CONFIG, read_config, web_warnings
 
 WALL_TIME = click.DateTime(["%Y-%m-%dT%H:%M"])
 KEY_VARIABLE = "FEIERABEND_KEY"
-OUSTED = 3
-"""Exit code of a relay whose store another process has taken over: started again, the two would take turns for ever."""
 LOG_LINES = 50
 """Of the relay's log that the demo shows when something went wrong."""
 
@@ -84,7 +82,10 @@ def check(config_path: Path) -> None:
 
     config = read_config(config_path)
     click.echo(f"time zone data {TZDATA}, {len(config.tenants)} tenants")
-    warnings = list(_warnings(config))
+    lines, warnings = cli_store.checked(config)
+    for line in lines:
+        click.echo(line)
+    warnings += _warnings(config)
     for warning in warnings:
         click.echo(f"warning: {warning}")
     sys.exit(1 if warnings else 0)
@@ -108,6 +109,7 @@ def init(folder: Path, *, systemd: bool) -> None:
 
 for command in (cli_operate.hold, cli_operate.resume, cli_operate.holds, cli_backup.backup, cli_backup.restore):
     main.add_command(command)
+main.add_command(cli_store.store)
 
 
 @main.group()
@@ -280,13 +282,6 @@ def _rules(file: IO[bytes], language: str) -> Any:  # noqa: ANN401 (the type is 
 
 def _warnings(config: Any) -> Iterator[str]:  # noqa: ANN401 (the type is imported lazily)
     """What works, and is perhaps not meant."""
-    try:
-        devices = {os.stat(path).st_dev for path in (config.store.file.parent, config.store.key_file)}
-    except OSError as error:
-        yield f"store: {error.strerror}"
-    else:
-        if len(devices) == 1:
-            yield "store.key_file: lies on the device of the database; a stolen disk would hold both"
     for address in config.ops:
         if address.host not in ("127.0.0.1", "::1", "localhost"):
             yield f"ops.listen: {address} is not loopback; metrics are for operators only"
@@ -305,9 +300,9 @@ def _warnings(config: Any) -> Iterator[str]:  # noqa: ANN401 (the type is import
                 yield f"tenants[{i}].classes: {event_class.name} has no roles or reasons, so nobody can send it"
 
 
-def _fail(sentence: str, status: int = 1) -> NoReturn:
+def _fail(sentence: str) -> NoReturn:
     click.echo(f"feierabend: {sentence}", err=True)
-    sys.exit(status)
+    sys.exit(1)
 
 
 def _run(main_task: Callable[[], Any]) -> Any:  # noqa: ANN401 (what the task returns)
@@ -316,7 +311,6 @@ def _run(main_task: Callable[[], Any]) -> Any:  # noqa: ANN401 (what the task re
 
     from relay.client import RelayFailure
     from relay.core.errors import RelayError
-    from relay.store.port import StaleEpoch
 
     try:
         return trio.run(main_task)
@@ -324,6 +318,6 @@ def _run(main_task: Callable[[], Any]) -> Any:  # noqa: ANN401 (what the task re
         errors: list[BaseException] = list(group.exceptions)
         while errors and isinstance(errors[0], BaseExceptionGroup):
             errors = list(errors[0].exceptions)
-        _fail(str(errors[0]), OUSTED if type(errors[0]) is StaleEpoch else 1)
+        _fail(str(errors[0]))
     except* MemoryError:
         _fail("there is no memory left; what was acknowledged goes on after the next start")

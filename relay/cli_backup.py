@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import NoReturn, TypeVar
 
 import click
 
 from relay.cli_config import CONFIG, read_config
-
-T = TypeVar("T")
+from relay.cli_telling import at, done, fail, size
 
 
 @click.command()
@@ -24,8 +19,8 @@ def backup(config_path: Path, file: Path) -> None:
     from relay.clock import WallClock
 
     config = read_config(config_path)
-    made = _done(lambda: back_up(config, file, WallClock().now()))
-    click.echo(f"{file}: {made.people} people, as of {_at(made.at)}, version {made.version}, {_size(made.size)}")
+    made = done(lambda: back_up(config, file, WallClock().now()))
+    click.echo(f"{file}: {made.people} people, as of {at(made.at)}, version {made.version}, {size(made.size)}")
 
 
 @click.command()
@@ -47,43 +42,14 @@ def restore(config_path: Path, file: Path, *, whatever_was_erased: bool) -> None
 
     config = read_config(config_path)
     try:
-        done = _done(
+        restored = done(
             lambda: put_back(config, file, WallClock().now(), whatever_was_erased=whatever_was_erased), UnknownErasures
         )
     except UnknownErasures as error:
         name = f"{config.store.file.name}.erased"
-        _fail(f"{error}: put {name} beside the database, or restore it all the same by --whatever-was-erased")
-    made = done.contents
-    click.echo(f"restored: {made.people} people, as of {_at(made.at)}; erased since, and again: {done.erased_again}")
-    if done.aside is not None:
-        click.echo(f"the former database is {done.aside}")
-    click.echo(f"held until {_at(done.held_until)}: only alarms and orders leave before `feierabend resume`")
-
-
-def _done(work: Callable[[], T], *but: type[Exception]) -> T:
-    """What comes of it; else says what is wrong in one line and exits with 1. `but`: is for the caller."""
-    from relay.core.errors import RelayError
-
-    try:
-        return work()
-    except but:
-        raise
-    except RelayError as error:
-        _fail(str(error))
-    except OSError as error:
-        _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error))
-
-
-def _fail(sentence: str) -> NoReturn:
-    click.echo(f"feierabend: {sentence}", err=True)
-    sys.exit(1)
-
-
-def _at(instant: float | None) -> str:
-    return (
-        "an unknown instant" if instant is None else datetime.fromtimestamp(instant, UTC).isoformat(timespec="seconds")
-    )
-
-
-def _size(count: int) -> str:
-    return f"{count / 1_000_000:.1f} MB"
+        fail(f"{error}: put {name} beside the database, or restore it all the same by --whatever-was-erased")
+    made = restored.contents
+    click.echo(f"restored: {made.people} people, as of {at(made.at)}; erased since, and again: {restored.erased_again}")
+    if restored.aside is not None:
+        click.echo(f"the former database is {restored.aside}")
+    click.echo(f"held until {at(restored.held_until)}: only alarms and orders leave before `feierabend resume`")

@@ -117,6 +117,8 @@ class PostgresConfig:
     password: str | None = field(repr=False)
     host: str
     """Where it is, for people: `db.example:5432`."""
+    is_sure: bool = True
+    """Nobody between us and it can pretend to be it."""
 
     def __str__(self) -> str:
         return self.host

@@ -234,7 +234,7 @@ def read_secret(path: Path) -> str:
 def read_password(path: Path) -> str:
     """The first line of a file that others cannot read."""
     try:
-        line, *_ = _read_private(path).decode("utf-8").splitlines() or [""]
+        line = _read_private(path).partition(b"\n")[0].removesuffix(b"\r").decode("utf-8")
     except UnicodeDecodeError:
         raise ValueError("is not text in UTF-8") from None
     if not line or "\0" in line:

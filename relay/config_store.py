@@ -26,6 +26,7 @@ tickets and mails; neither it nor the address is ever repeated, whatever is wron
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -78,17 +79,16 @@ def _path(table: Table, folder: Path) -> str | None:
 
 
 def _postgresql(table: Table, folder: Path) -> PostgresConfig | None:
-    named = table.get("postgresql", an_address, None)
+    named: PostgresConfig | None = table.get("postgresql", an_address, None)
     file = table.get("password_file", a_path, None, required=False)
     password = table.file("password_file", folder / file, read_password) if file else None
     if named is None or (file and password is None):
         return None
-    url, host = named
-    return PostgresConfig(url, password, host)
+    return replace(named, password=password)
 
 
-def an_address(value: object) -> tuple[str, str]:
-    """An address of a database as it is, and where that is, in words. Raises ValueError, which repeats none of it."""
+def an_address(value: object) -> PostgresConfig:
+    """A database, without its password. Raises ValueError, which repeats nothing of the address."""
     if not isinstance(value, str) or not value.startswith(SCHEME) or not re.fullmatch(r"[!-~]+", value):
         raise ValueError(LIKE)
     try:
@@ -106,7 +106,9 @@ def an_address(value: object) -> tuple[str, str]:
     database = parts.path.removeprefix("/")
     if parts.fragment or "/" in database or (at and not user) or not _are_hosts(hosts):
         raise ValueError(LIKE)
-    return value, _in_words(hosts, given)
+    host = _in_words(hosts, given)
+    is_sure = host.partition(":")[0] in ("localhost", "127.0.0.1", LOCAL) or host.startswith("[::1]")
+    return PostgresConfig(value, None, host, is_sure or given.get("sslmode") == "verify-full")
 
 
 def _are_hosts(hosts: str) -> bool:

@@ -7,12 +7,14 @@ The suite must give the same answer twice, so examples are derived from the test
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from relay import process
 from tests.needs import require
+from tests.postgres import Cluster, cluster
 
 _SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
@@ -41,3 +43,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_collection_finish() -> None:
     """Thousands of tests are many objects, and none of them is garbage: the collector need not look at them again."""
     process.settle()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A server of our own, one for each worker. Without fsync: what is durable is shown elsewhere."""
+    require("postgres", os.environ)
+    with cluster("fsync = off") as server:
+        yield server
+
+
+@pytest.fixture
+def fresh(postgres: Cluster) -> str:
+    """The URL of a new database, empty and not migrated."""
+    return postgres.create()

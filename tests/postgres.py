@@ -46,6 +46,7 @@ class Cluster:
     port: int
     programs: Path
     process: subprocess.Popen[bytes] | None = None
+    created: int = 0
 
     @property
     def url(self) -> str:
@@ -54,8 +55,10 @@ class Cluster:
     def url_of(self, database: str) -> str:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
 
-    def create(self, database: str) -> str:
+    def create(self, database: str | None = None) -> str:
         """A new empty database; its URL."""
+        self.created += 1
+        database = database or f"new{self.created}"
         with psycopg.connect(self.url, autocommit=True) as db:
             db.execute(f'CREATE DATABASE "{database}"')  # a name that the tests make
         return self.url_of(database)

@@ -54,6 +54,7 @@ RANKS = {
     "relay.web": 4,
     "relay.restoring": 6,
     "relay.opening": 6,
+    "relay.moving": 7,
     "relay.service": 9,
     "relay.serving": 10,
     "relay.simulators.shown": 6,
@@ -63,6 +64,8 @@ RANKS = {
     "relay.cli_backup": 8,
     "relay.cli_config": 7,
     "relay.cli_operate": 8,
+    "relay.cli_store": 8,
+    "relay.cli_telling": 7,
     "relay.__main__": 13,
 }
 """Part → rank. Simulators import nothing of the relay, so they have none; `dev` and `demo` run the relay."""
@@ -78,6 +81,7 @@ CAGES = {
         "relay/store/files.py",
         "relay/store/replacing.py",
         "relay/store/sqlite.py",
+        "relay/store/sqlite_source.py",
     },
     "psycopg": {
         "relay/store/postgres.py",
@@ -92,6 +96,8 @@ CAGES = {
         "relay/cli_backup.py",
         "relay/cli_config.py",
         "relay/cli_operate.py",
+        "relay/cli_store.py",
+        "relay/cli_telling.py",
         "relay/simulators/commands.py",
         "relay/simulators/dev.py",
     },

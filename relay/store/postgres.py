@@ -20,16 +20,17 @@ One connection for commits, one for reading in another thread; one that has fail
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
 import psycopg
 
 from relay.core.batch import Batch, Bypass, Feedback, Fetched, Receipt, Remembered
 from relay.core.devices import Device, RestRecord
 from relay.core.halts import Act
+from relay.core.partitions import part_of
 from relay.core.passes import VISIT_LIFE, Visit
 from relay.core.private import DeviceKey, PassKey, ReceiptKey, TokenHash, UserKey
 from relay.store import postgres_nodes as nodes
@@ -47,7 +48,15 @@ from relay.store.port import (
     StoreMismatch,
     StoreStatistics,
 )
-from relay.store.postgres_connection import TAKEN_OVER, Connection, bytes_array, columns, connect, translated
+from relay.store.postgres_connection import (
+    FORGETFUL,
+    TAKEN_OVER,
+    Connection,
+    bytes_array,
+    columns,
+    connect,
+    translated,
+)
 from relay.store.postgres_migrating import check_version
 from relay.store.postgres_reading import bytes_of, fill
 from relay.store.postgres_rows import ended, written
@@ -68,6 +77,8 @@ TOMBSTONES: Final = DAY
 PAGE: Final = 500
 """Records of bypasses looked at together."""
 OUTDATED: Final = "a commit was written as its connection broke: the store must be read anew, by a new start"
+
+Statement = tuple[LiteralString, tuple[Any, ...]]
 
 
 class PostgresStore:
@@ -96,7 +107,7 @@ class PostgresStore:
         with translated(), self._writing() as db:
             check_version(db)
             (durable,) = db.execute("SHOW synchronous_commit").fetchone() or ("",)
-            if durable in ("off", "local"):
+            if durable in FORGETFUL:
                 raise StoreMismatch("the database has synchronous_commit off: what is acknowledged could be lost")
 
     # --- connections
@@ -315,28 +326,34 @@ class PostgresStore:
         """One transaction; durable when it returns."""
         if batch.epoch != self._node:
             raise StaleEpoch("this process has not loaded the store, or has loaded it again")
-        puts = {table: columns(found) for table, found in written(batch, self._node) if found}
-        statements = SHARED if self._is_shared else PUT
-        seq = 0 if self._is_shared else max((f.seq for f in batch.feedback), default=0)
         with translated():
             self._resolve()
+            statements = list(self._statements(batch))
             try:
-                with self._writing() as db, db.pipeline(), db.transaction():
-                    marks = (self._node, self._under_epoch, batch.generation, batch.revision, seq)
-                    db.execute("SELECT hold(%s, %s, %s, %s, %s)", marks)
-                    for table, keys in ended(batch):
-                        db.execute(DELETE[table], columns(keys))
-                    for table, arrays in puts.items():
-                        db.execute(statements[table], arrays)
-                    if batch.posted:
-                        db.execute(NOTIFY, (CHANNEL, puts["inbox"][0]))
-                    if batch.released:
-                        db.execute(RELEASE, (sorted(batch.released), self._node))
+                with self._writing() as db:
+                    _in_one_piece(db, statements)
             except psycopg.Error:
                 self._in_doubt = self._writer is None
                 raise
         self._commits += 1
         self._under_epoch += 1
+
+    def _statements(self, batch: Batch) -> Iterator[Statement]:
+        """What writes a batch. Raises StoreError for a record that does not fit."""
+        seq = 0 if self._is_shared else max((f.seq for f in batch.feedback), default=0)
+        yield "SELECT hold(%s, %s, %s, %s, %s)", (
+            self._node, self._under_epoch, batch.generation, batch.revision, seq,
+        )  # fmt: skip
+        for table, keys in ended(batch):
+            yield DELETE[table], columns(keys)
+        puts = SHARED if self._is_shared else PUT
+        for table, found in written(batch, self._node):
+            if found:
+                yield puts[table], columns(found)
+        if batch.posted:
+            yield NOTIFY, (CHANNEL, sorted({part_of(posted.user) for posted in batch.posted}))
+        if batch.released:
+            yield RELEASE, (sorted(batch.released), self._node)
 
     def _resolve(self) -> None:
         """After a connection that broke during a commit: was it written?"""
@@ -385,6 +402,23 @@ class PostgresStore:
         for db in (self._writer, self._reader, self._keeper, self._loader, self._listener):
             if db is not None:
                 db.close()
+
+
+def _in_one_piece(db: Connection, statements: Iterable[Statement]) -> None:
+    """One transaction in one trip. psycopg's own `transaction` waits for an answer to BEGIN, and for one before COMMIT.
+
+    After an error the server skips what follows, COMMIT too. Raises psycopg.Error.
+    """
+    try:
+        with db.pipeline():
+            db.execute("BEGIN")
+            for statement, bound in statements:
+                db.execute(statement, bound)
+            db.execute("COMMIT")
+    except psycopg.Error:
+        if not db.closed:
+            db.execute("ROLLBACK")
+        raise
 
 
 _KEYS: Final = {

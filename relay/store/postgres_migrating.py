@@ -19,7 +19,7 @@ def migrate(url: str, password: str | None = None, *, migrations: Sequence[Seque
     """
     with translated(), connect(url, password, "feierabend migrate") as db, db.transaction():
         db.execute(_ONE_AT_A_TIME)
-        version = _version(db)
+        version = version_of(db)
         if version is None:
             db.execute(f"CREATE SCHEMA {SCHEMA}")
             db.execute("CREATE TABLE version (number integer NOT NULL)")
@@ -36,7 +36,7 @@ def migrate(url: str, password: str | None = None, *, migrations: Sequence[Seque
 
 def check_version(db: Connection) -> None:
     """Raises StoreMismatch."""
-    version = _version(db)
+    version = version_of(db)
     if version is None or version < VERSION:
         raise StoreMismatch(
             f"the database has version {version or 0} and this program needs {VERSION}: run feierabend store migrate"
@@ -45,7 +45,7 @@ def check_version(db: Connection) -> None:
         raise _too_new(version)
 
 
-def _version(db: Connection) -> int | None:
+def version_of(db: Connection) -> int | None:
     """None: the schema is not there."""
     found = db.execute(
         "SELECT to_regnamespace(%s) IS NOT NULL, to_regclass(%s)", (SCHEMA, f"{SCHEMA}.version")

@@ -51,6 +51,12 @@ def marks(db: Connection) -> Marks:
     return Marks(*(db.execute(_MARKS).fetchone() or (0, 0, 0)))
 
 
+def is_vacant(db: Connection) -> bool:
+    """Whether no node is alive."""
+    alive = "SELECT FROM node JOIN lease ON lease.node = node.id WHERE alive AND until > clock_timestamp()"
+    return db.execute(alive).fetchone() is None
+
+
 # --- many nodes
 
 

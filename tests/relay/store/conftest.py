@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -20,8 +19,7 @@ from relay.store.port import Store, StoreError
 from relay.store.postgres import PostgresStore
 from relay.store.postgres_migrating import migrate
 from relay.store.sqlite import SqliteStore
-from tests.needs import require
-from tests.postgres import cluster, emptied
+from tests.postgres import Cluster, emptied
 
 BypassRow = tuple[str, str, float, str, str, str, int, bool, bytes]
 
@@ -127,12 +125,10 @@ def keeper(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Keeper]:
 
 
 @pytest.fixture(scope="session")
-def database() -> Iterator[str]:
-    """A migrated database on a server of our own. Without fsync: what is durable is shown elsewhere."""
-    require("postgres", os.environ)
-    with cluster("fsync = off") as server:
-        migrate(server.url)
-        yield server.url
+def database(postgres: Cluster) -> str:
+    """A migrated database, for all tests of a worker."""
+    migrate(postgres.url)
+    return postgres.url
 
 
 @pytest.fixture

@@ -209,6 +209,12 @@ class Pair:
         self.numbers = 0
         self.epochs = {store: store.load().epoch for store in self.stores()}
 
+    def move(self, open_: Callable[[], Store], bypasses: Callable[[], list[BypassRow]]) -> None:
+        """What the other one held is in this one now."""
+        self.epochs.pop(self.other)
+        self._open, self._bypasses = open_, bypasses
+        self.other = open_()
+
     def stores(self) -> tuple[Store, Store]:
         return self.memory, self.other
 
@@ -314,6 +320,12 @@ def test_postgres_holds_what_dictionaries_would(database: str, history: list[Ste
 
 
 def play(pair: Pair, history: list[Step]) -> None:
+    """And close the store."""
+    steps(pair, history)
+    pair.other.close()
+
+
+def steps(pair: Pair, history: list[Step]) -> None:
     for step in history:
         match step:
             case Commit():
@@ -327,4 +339,3 @@ def play(pair: Pair, history: list[Step]) -> None:
             case Stale():
                 pair.stale(step)
         pair.check()
-    pair.other.close()
