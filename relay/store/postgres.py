@@ -20,9 +20,9 @@ One connection for commits, one for reading in another thread; one that has fail
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
 import psycopg
 
@@ -45,7 +45,7 @@ from relay.store.port import (
     StoreMismatch,
     StoreStatistics,
 )
-from relay.store.postgres_connection import TAKEN_OVER, Connection, columns, connect, translated
+from relay.store.postgres_connection import FORGETFUL, TAKEN_OVER, Connection, columns, connect, translated
 from relay.store.postgres_lease import Taken
 from relay.store.postgres_migrating import check_version
 from relay.store.postgres_rows import ended, written
@@ -66,6 +66,8 @@ TOMBSTONES: Final = DAY
 PAGE: Final = 500
 """Records of bypasses looked at together."""
 OUTDATED: Final = "a commit was written as its connection broke: the store must be read anew, by a new start"
+
+Statement = tuple[LiteralString, tuple[Any, ...]]
 
 
 class PostgresStore:
@@ -91,7 +93,7 @@ class PostgresStore:
         with translated(), self._writing() as db:
             check_version(db)
             (durable,) = db.execute("SHOW synchronous_commit").fetchone() or ("",)
-            if durable in ("off", "local"):
+            if durable in FORGETFUL:
                 raise StoreMismatch("the database has synchronous_commit off: what is acknowledged could be lost")
 
     # --- connections
@@ -224,23 +226,28 @@ class PostgresStore:
         """One transaction; durable when it returns."""
         if batch.epoch != self._node:
             raise StaleEpoch("this process has not loaded the store, or has loaded it again")
-        puts = {table: columns(sorted(found)) for table, found in written(batch, self._node) if found}
         with translated():
             self._resolve()
+            statements = list(self._statements(batch))
             try:
-                with self._writing() as db, db.pipeline(), db.transaction():
-                    seq = max((f.seq for f in batch.feedback), default=0)
-                    marks = (self._node, self._under_epoch, batch.generation, batch.revision, seq)
-                    db.execute("SELECT hold(%s, %s, %s, %s, %s)", marks)
-                    for table, keys in ended(batch):
-                        db.execute(DELETE[table], columns((key,) for key in keys))
-                    for table, arrays in puts.items():
-                        db.execute(PUT[table], arrays)
+                with self._writing() as db:
+                    _in_one_piece(db, statements)
             except psycopg.Error:
                 self._in_doubt = self._writer is None
                 raise
         self._commits += 1
         self._under_epoch += 1
+
+    def _statements(self, batch: Batch) -> Iterator[Statement]:
+        """What writes a batch. Raises StoreError for a record that does not fit."""
+        seq = max((f.seq for f in batch.feedback), default=0)
+        marks = (self._node, self._under_epoch, batch.generation, batch.revision, seq)
+        yield "SELECT hold(%s, %s, %s, %s, %s)", marks
+        for table, keys in ended(batch):
+            yield DELETE[table], columns((key,) for key in keys)
+        for table, found in written(batch, self._node):
+            if found:
+                yield PUT[table], columns(sorted(found))
 
     def _resolve(self) -> None:
         """After a connection that broke during a commit: was it written?"""
@@ -289,6 +296,23 @@ class PostgresStore:
         for db in (self._writer, self._reader, self._keeper):
             if db is not None:
                 db.close()
+
+
+def _in_one_piece(db: Connection, statements: Iterable[Statement]) -> None:
+    """One transaction in one trip. psycopg's own `transaction` waits for an answer to BEGIN, and for one before COMMIT.
+
+    After an error the server skips what follows, COMMIT too. Raises psycopg.Error.
+    """
+    try:
+        with db.pipeline():
+            db.execute("BEGIN")
+            for statement, bound in statements:
+                db.execute(statement, bound)
+            db.execute("COMMIT")
+    except psycopg.Error:
+        if not db.closed:
+            db.execute("ROLLBACK")
+        raise
 
 
 _KEYS: Final = {

@@ -31,6 +31,8 @@ LONGEST_IDLE: Final = 10_000
 """Milliseconds."""
 STALE: Final = "FE001"
 """What `hold` raises (postgres_schema.py)."""
+FORGETFUL: Final = ("off", "local")
+"""Settings of synchronous_commit by which a commit that was answered could be lost."""
 TAKEN_OVER: Final = "another process has taken over this store"
 
 _HEAD: Final = b"\x00\x00\x00\x01\x00\x00\x00\x00"
