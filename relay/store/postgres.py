@@ -103,7 +103,7 @@ class PostgresStore:
         """One of the connections, made if it is not there; forgotten when it has failed."""
         db: Connection | None = getattr(self, which)
         if db is None:
-            db = connect(self._url, self._password, name)
+            db = connect(self._url, self._password, name, by_key=which == "_writer")
             setattr(self, which, db)
         try:
             yield db
@@ -135,6 +135,7 @@ class PostgresStore:
             epoch=taken.node,
         )  # fmt: skip
         with translated(), self._writing() as db, db.transaction(), rows.reading():
+            db.execute("SET LOCAL enable_seqscan = on")
             _fill(loaded, db)
         return loaded
 
