@@ -245,7 +245,7 @@ def node(
 
 
 def _wait_until_ready(found: Node, *, sends: bool) -> None:
-    for _ in range(600):
+    for _ in range(2_400):
         with contextlib.suppress(httpx.HTTPError):
             lane = f'feierabend_lane_connections{{app="{found.app}"}}'
             if httpx.get(f"{found.ops}/readyz").status_code == 200 and (not sends or found.metrics().get(lane)):

@@ -102,6 +102,21 @@ def test_store() -> None:
 
 @pytest.mark.thorough
 @pytest.mark.needs("postgres")
+@pytest.mark.parametrize("store", ["sqlite", "postgres"])
+def test_scale(store: str) -> None:
+    figures = ran("scale", "--users", "2000", "200", "--store", store)
+    few, many = figures["steps"]
+    assert (few["users"], many["users"]) == (200, 2000)
+    for name in ("rss_mb", "pending_rss_mb", "database_mb", "pending_database_mb"):
+        assert many[name] > few[name] > 0
+    assert few["start_s"] > 0
+    assert few["pending_start_s"] > 0
+    assert figures["memory_bytes_per_user"] > 500, "three phones, and their tokens"
+    assert figures["database_bytes_per_user"] > 500
+
+
+@pytest.mark.thorough
+@pytest.mark.needs("postgres")
 def test_force_on_postgres() -> None:
     figures = ran("force", "--users", "200", "--devices", "600", "--runs", "1", "--store", "postgres")
     assert (figures["store"], figures["devices"]) == ("postgres", 600)
@@ -269,6 +284,6 @@ def test_the_list_of_scripts() -> None:
     names = [line.split()[2] for line in listed.stdout.splitlines()]
     scripts = (
         "backup", "crash", "faults", "force", "fuzz", "ingest", "latency", "overload", "peers", "rest", "restart",
-        "send", "simulate", "soak", "store", "web", "year",
+        "scale", "send", "simulate", "soak", "store", "web", "year",
     )  # fmt: skip
     assert names == [f"bench.{name}" for name in scripts]
