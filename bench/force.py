@@ -4,7 +4,7 @@ The relay runs in a process of its own on one core, the fast sink on another (an
 Measured from the first byte of the POST to the moment at which nothing is queued, in flight or unbooked any more, as
 the relay's metrics tell it (looked at every 50 ms). Real life adds the provider's answer time once.
 
-    python -m bench.force [--users 23000] [--devices 69000] [--runs 5] [--json]
+    python -m bench.force [--users 23000] [--devices 69000] [--runs 5] [--store postgres] [--json]
     python -m bench.force --url http://127.0.0.1:8080 --key … --ops http://127.0.0.1:9090
 """
 
@@ -16,7 +16,7 @@ import time
 
 from bench import running, stage
 from bench.report import say, surroundings
-from bench.scene import scene
+from bench.scene import add_store, scene
 from relay.client import Client
 
 LOOK = 0.05
@@ -60,12 +60,13 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="last line: one JSON object")
+    add_store(parser)
     running.add_options(parser)
     options = parser.parse_args()
     users, devices = options.users, options.devices
     seconds, to_202, rss, dead, cpu = [], [], [], [], list[float]()
     for run in range(options.runs):
-        with scene(options, stage.phones(users, devices), options.seed + run) as place:
+        with scene(options, stage.phones(users, devices), options.seed + run, store=options.store) as place:
             already, used = _dead(place.node), place.node.cpu_seconds()
             durable, total = measure(place.node, users, devices)
             dead.append(_dead(place.node) - already)
@@ -79,6 +80,7 @@ def main() -> None:
         "users": users,
         "devices": devices,
         "runs": options.runs,
+        "store": options.store if place.is_ours else None,
         "seconds": round(median, 2),
         "seconds_all": [round(value, 2) for value in seconds],
         "seconds_to_202": round(statistics.median(to_202), 3),

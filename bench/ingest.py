@@ -4,7 +4,7 @@ The relay runs on one core; on the other one are this script, with requests buil
 23,000 users, every other one resting, coalescing on: what is measured is parsing, accepting, the commit with its
 fsync, and the wakeups that follow. Each answer is awaited before the next request of its connection (closed loop).
 
-    python -m bench.ingest [--seconds 10] [--connections 64] [--users 23000] [--json]
+    python -m bench.ingest [--seconds 10] [--connections 64] [--users 23000] [--store postgres] [--json]
     python -m bench.ingest --url http://127.0.0.1:8080 --key … --ops http://127.0.0.1:9090   # nobody rests there
 """
 
@@ -18,7 +18,7 @@ import trio
 
 from bench import door, running, stage
 from bench.report import in_ms, say, surroundings
-from bench.scene import scene
+from bench.scene import add_store, scene
 
 BATCH = 500
 PREBUILT = 20_000
@@ -76,10 +76,11 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=23_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="last line: one JSON object")
+    add_store(parser)
     running.add_options(parser)
     options = parser.parse_args()
     rng = random.Random(options.seed)
-    with scene(options, [3] * options.users, options.seed, rest_end=every_other) as place:
+    with scene(options, [3] * options.users, options.seed, rest_end=every_other, store=options.store) as place:
         node = place.node
         one, many = singles(node.key, options.users, rng), batches(node.key, options.users, rng)
         address = door.address(node.url)
@@ -91,6 +92,7 @@ def main() -> None:
         "users": options.users,
         "resting": options.users // 2 if place.is_ours else 0,
         "connections": options.connections,
+        "store": options.store if place.is_ours else None,
         "single_per_s": round(single),
         "batch_per_s": round(batch * BATCH),
         "p50_ms": in_ms(took, 50),

@@ -33,6 +33,9 @@ from relay.core.seal import Seals
 from relay.core.slots import Slot
 from relay.doors.keys import digest_of
 from relay.simulators.certificates import provider_key
+from relay.store.port import Store
+from relay.store.postgres import PostgresStore
+from relay.store.postgres_migrating import migrate
 from relay.store.schema import MIGRATIONS
 from relay.store.sqlite import SqliteStore
 
@@ -115,8 +118,12 @@ def nobody_rests(_number: int) -> None:
     return None
 
 
+Place = Path | str
+"""Where a store is: a file, or the address of a database of PostgreSQL's."""
+
+
 def fill(
-    path: Path,
+    place: Place,
     tokens: Tokens,
     *,
     pending: bool = False,
@@ -125,14 +132,14 @@ def fill(
 ) -> None:
     """Fill a new store with a user for each list of tokens, a phone for each token; `pending`: with a slot for each.
 
-    A token with a colon is one of FCM. `migrations`: up to the version that the file is to have.
+    A token with a colon is one of FCM. `migrations`: up to the version that a file is to have (a database: all).
     """
-    store = SqliteStore(path, migrations=migrations)
+    store, epoch = _new_store(place, migrations)
     names, records = Pseudonyms(MASTER, TENANT), Records(Seals({0: MASTER}, 0), TENANT)
     now = time.time()
     for first in range(0, len(tokens), CHUNK):
         last = min(first + CHUNK, len(tokens))
-        batch = Batch(now, NEW, generation=last if pending else 0, revision=last)
+        batch = Batch(now, epoch, generation=last if pending else 0, revision=last)
         for number in range(first, last):
             name = Private(user_id(number))
             user = names.user(name.reveal())
@@ -152,7 +159,18 @@ def fill(
         if pending:
             batch.accounts[(TENANT, "message")] = Account(accepted=last)
         store.commit(batch)
+    if isinstance(store, PostgresStore):
+        store.leave()  # who comes next need not wait for the end of our lease
     store.close()
+
+
+def _new_store(place: Place, migrations: Sequence[Sequence[str]]) -> tuple[Store, int]:
+    """A store that nobody has had yet, and the epoch of a first batch."""
+    if isinstance(place, Path):
+        return SqliteStore(place, migrations=migrations), NEW
+    migrate(place)
+    store = PostgresStore(place)
+    return store, store.load().epoch
 
 
 def _rest(*edges: float) -> dict[str, object]:
@@ -194,7 +212,7 @@ class Node:
 @contextlib.contextmanager
 def node(
     folder: Path,
-    database: Path,
+    database: Place,
     sink_port: int,
     ca_file: Path,
     *,
@@ -227,7 +245,7 @@ def node(
 
 
 def _wait_until_ready(found: Node, *, sends: bool) -> None:
-    for _ in range(600):
+    for _ in range(2_400):
         with contextlib.suppress(httpx.HTTPError):
             lane = f'feierabend_lane_connections{{app="{found.app}"}}'
             if httpx.get(f"{found.ops}/readyz").status_code == 200 and (not sends or found.metrics().get(lane)):
@@ -237,7 +255,7 @@ def _wait_until_ready(found: Node, *, sends: bool) -> None:
 
 
 def _configuration(
-    folder: Path, database: Path, sink_port: int, ca_file: Path, door: int, ops: int, key_file: Path, more: str
+    folder: Path, database: Place, sink_port: int, ca_file: Path, door: int, ops: int, key_file: Path, more: str
 ) -> Path:
     masters = folder / "master"
     masters.touch(0o600)
@@ -245,7 +263,7 @@ def _configuration(
     path = folder / "relay.toml"
     path.write_text(f"""
 [store]
-path = "{database}"
+{"path" if isinstance(database, Path) else "postgresql"} = "{database}"
 key_file = "master"
 [door]
 listen = ["127.0.0.1:{door}"]
@@ -276,7 +294,12 @@ ca_file = "{ca_file}"
 
 
 def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
+    """A port nobody listens on, below those the kernel hands out to clients: what is started again finds it free."""
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port

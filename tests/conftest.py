@@ -12,9 +12,9 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from bench.postgres import Cluster, cluster
 from relay import process
 from tests.needs import require
-from tests.postgres import Cluster, cluster
 
 _SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.data_too_large]
 

@@ -117,7 +117,7 @@ class PostgresStore:
         """One of the connections, made if it is not there; forgotten when it has failed."""
         db: Connection | None = getattr(self, which)
         if db is None:
-            db = connect(self._url, self._password, name)
+            db = connect(self._url, self._password, name, by_key=which == "_writer")
             setattr(self, which, db)
         try:
             yield db

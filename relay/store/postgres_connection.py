@@ -35,6 +35,10 @@ FORGETFUL: Final = ("off", "local")
 """Settings of synchronous_commit by which a commit that was answered could be lost."""
 TAKEN_OVER: Final = "another process has taken over this store"
 
+BY_KEY: Final = dict.fromkeys(("enable_seqscan", "enable_hashjoin", "enable_mergejoin"), "off")
+"""For who asks for rows by their keys only. The server keeps a plan that it has made while a table was small and that
+reads all of it; when everybody is woken at once the table is large before its figures are."""
+
 _HEAD: Final = b"\x00\x00\x00\x01\x00\x00\x00\x00"
 """One dimension, no nulls."""
 _FIRST: Final = b"\x00\x00\x00\x01"
@@ -92,14 +96,15 @@ def columns(rows: Iterable[tuple[bytes | int, ...]]) -> tuple[Bytes | Numbers, .
     )
 
 
-def connect(url: str, password: str | None, name: str) -> Connection:
-    """`name`: what operators see in pg_stat_activity. Raises psycopg.Error."""
+def connect(url: str, password: str | None, name: str, *, by_key: bool = False) -> Connection:
+    """`name`: what operators see in pg_stat_activity; `by_key`: see BY_KEY. Raises psycopg.Error."""
     settings = {
         "search_path": SCHEMA,
         "statement_timeout": LONGEST_STATEMENT,
         "idle_in_transaction_session_timeout": LONGEST_IDLE,
         "jit": "off",
         "timezone": "UTC",
+        **(BY_KEY if by_key else {}),
     }
     db = psycopg.connect(
         url, autocommit=True, prepare_threshold=1, connect_timeout=CONNECT_SECONDS, application_name=name,

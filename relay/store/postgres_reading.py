@@ -18,6 +18,7 @@ def bytes_of(db: Connection, query: str, *bound: object) -> Iterator[tuple[Any, 
 
 def fill(loaded: Loaded, db: Connection, parts: Collection[int] | None = None) -> None:
     """`parts`: only what belongs to the people of these; None: everything, also what belongs to nobody."""
+    db.execute("SET LOCAL enable_seqscan = on")  # off for commits (postgres_connection.py)
     of = " WHERE true" if parts is None else " WHERE part = ANY(%s)"
     bound = () if parts is None else (sorted(parts),)
 

@@ -86,6 +86,44 @@ def test_force() -> None:
 
 
 @pytest.mark.thorough
+@pytest.mark.needs("postgres")
+def test_store() -> None:
+    figures = ran("store", "--runs", "1", "--users", "300", "--devices", "600", "--seconds", "0.5")
+    for kind in ("sqlite", "postgres"):
+        for size in (1, 50):
+            assert figures[f"store_{kind}_accepts_per_s_{size}"] > 0
+            assert figures[f"store_{kind}_settles_per_s_{size}"] > 0
+        assert figures[f"{kind}_per_s"] > figures[f"{kind}_single_per_s"] > 0
+        assert figures[f"{kind}_force_s"] >= figures[f"{kind}_force_s_to_202"] > 0
+        assert figures[f"{kind}_relay_us_per_event"] > 0
+    assert figures["postgres_server_us_per_event"] > 0
+    assert "store_sqlite_accepts_per_s_500" not in figures, "there are not so many people"
+
+
+@pytest.mark.thorough
+@pytest.mark.needs("postgres")
+@pytest.mark.parametrize("store", ["sqlite", "postgres"])
+def test_scale(store: str) -> None:
+    figures = ran("scale", "--users", "2000", "200", "--store", store)
+    few, many = figures["steps"]
+    assert (few["users"], many["users"]) == (200, 2000)
+    for name in ("rss_mb", "pending_rss_mb", "database_mb", "pending_database_mb"):
+        assert many[name] > few[name] > 0
+    assert few["start_s"] > 0
+    assert few["pending_start_s"] > 0
+    assert figures["memory_bytes_per_user"] > 500, "three phones, and their tokens"
+    assert figures["database_bytes_per_user"] > 500
+
+
+@pytest.mark.thorough
+@pytest.mark.needs("postgres")
+def test_force_on_postgres() -> None:
+    figures = ran("force", "--users", "200", "--devices", "600", "--runs", "1", "--store", "postgres")
+    assert (figures["store"], figures["devices"]) == ("postgres", 600)
+    assert figures["seconds"] >= figures["seconds_to_202"] > 0
+
+
+@pytest.mark.thorough
 def test_restart() -> None:
     figures = ran("restart", "--users", "300", "--devices", "600", "--runs", "1")
     assert figures["missing"] == 0
@@ -246,6 +284,6 @@ def test_the_list_of_scripts() -> None:
     names = [line.split()[2] for line in listed.stdout.splitlines()]
     scripts = (
         "backup", "crash", "faults", "force", "fuzz", "ingest", "latency", "overload", "peers", "rest", "restart",
-        "send", "simulate", "soak", "web", "year",
+        "scale", "send", "simulate", "soak", "store", "web", "year",
     )  # fmt: skip
     assert names == [f"bench.{name}" for name in scripts]

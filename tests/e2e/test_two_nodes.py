@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 import trio
 
+from bench.postgres import Cluster, cluster, emptied
 from relay.store.postgres_migrating import migrate
 from tests.e2e.client import Client, NoAnswer, NotSent, client
 from tests.e2e.installation import Installation, install, post, register, set_rest
 from tests.e2e.nodes import Node, node
 from tests.e2e.phones import Sightings, fake_apns, token
 from tests.e2e.processes import PATIENCE, Child
-from tests.postgres import Cluster, cluster, emptied
 
 pytestmark = [pytest.mark.processes, pytest.mark.needs("postgres")]
 MANY = 24

@@ -12,6 +12,7 @@ import msgpack
 import psycopg
 import pytest
 
+from bench.postgres import Cluster, emptied
 from relay.core.batch import Bypass
 from relay.store import rows
 from relay.store.memory import MemoryStore
@@ -19,7 +20,6 @@ from relay.store.port import Store, StoreError
 from relay.store.postgres import PostgresStore
 from relay.store.postgres_migrating import migrate
 from relay.store.sqlite import SqliteStore
-from tests.postgres import Cluster, emptied
 
 BypassRow = tuple[str, str, float, str, str, str, int, bool, bytes]
 

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from hypothesis import given, settings
 
+from bench.postgres import emptied
 from relay.config import PostgresConfig
 from relay.core.batch import Batch
 from relay.moving import carry
@@ -22,7 +23,6 @@ from relay.store.postgres_filling import NotEmpty
 from relay.store.postgres_migrating import migrate
 from relay.store.sqlite import SqliteStore
 from relay.store.sqlite_source import locked
-from tests.postgres import emptied
 from tests.relay.store.batches import NOW, a_full_batch, an_act, user
 from tests.relay.store.conftest import bypass_row, bypasses_at, bypasses_in
 from tests.relay.store.test_contract import as_loaded

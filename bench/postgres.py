@@ -1,4 +1,4 @@
-"""A PostgreSQL server for tests and bench scripts: private directory, private port, no network but loopback.
+"""A PostgreSQL server for bench scripts and tests: private directory, private port, no network but loopback.
 
 `initdb` and `postgres` refuse to run as root; who is root runs them as the user that Debian's package made.
 """
@@ -11,14 +11,14 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import psycopg
 
-from tests.e2e.processes import free_port
+from bench.stage import free_port
 
 SETTINGS: Final = {
     "listen_addresses": "127.0.0.1",
@@ -28,6 +28,7 @@ SETTINGS: Final = {
     "autovacuum_naptime": "5s",
     "log_min_messages": "fatal",
 }
+"""What `cluster` is told afterwards goes before."""
 
 
 def binaries() -> Path | None:
@@ -65,9 +66,8 @@ class Cluster:
 
     def start(self) -> None:
         """Return when it answers. Raises RuntimeError."""
-        settings = [f"-c{name}={value}" for name, value in {**SETTINGS, "port": str(self.port)}.items()]
         self.process = subprocess.Popen(
-            [self.programs / "postgres", "-D", self.folder, *settings], stdin=subprocess.DEVNULL,
+            [self.programs / "postgres", "-D", self.folder, "-p", str(self.port)], stdin=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, **_as_postgres(),
         )  # fmt: skip
         ready: list[str | Path] = [self.programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(self.port)]
@@ -81,6 +81,17 @@ class Cluster:
             except subprocess.TimeoutExpired:
                 continue
         raise RuntimeError("postgres does not answer")
+
+    def cpu_seconds(self) -> float:
+        """CPU that all its processes have used so far, also those that have ended."""
+        assert self.process is not None
+        ours = self.process.pid
+        ticks = sum(_ticks(ours))
+        for place in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                if _parent(int(place.name)) == ours:
+                    ticks += sum(_ticks(int(place.name))[:2])
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     def stop(self, how: str = "fast") -> None:
         """`immediate`: as in a crash; the next start recovers from the log."""
@@ -104,6 +115,7 @@ def cluster(*settings: str) -> Iterator[Cluster]:
             programs / "initdb", "-D", folder, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"
         )
         with (folder / "postgresql.conf").open("a") as file:
+            file.writelines(f"{name} = '{value}'\n" for name, value in SETTINGS.items())
             file.writelines(f"{line}\n" for line in settings)
         made = Cluster(folder, free_port(), programs)
         made.start()
@@ -124,6 +136,20 @@ def emptied(url: str) -> None:
         db.execute("UPDATE mark SET generation = 0, revision = 0, feedback = 0")
         db.execute(f"UPDATE partition SET owner = NULL; TRUNCATE {', '.join(names)}, partition RESTART IDENTITY")
         db.execute("INSERT INTO partition SELECT number, NULL FROM generate_series(0, 63) AS number")
+
+
+def _fields(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def _parent(pid: int) -> int:
+    return int(_fields(pid)[1])
+
+
+def _ticks(pid: int) -> tuple[int, int, int, int]:
+    """Of itself, as a program and in the kernel; of its children that have ended, likewise."""
+    user, system, ended_user, ended_system = map(int, _fields(pid)[11:15])
+    return user, system, ended_user, ended_system
 
 
 def _run(*command: str | Path) -> None:
