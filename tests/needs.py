@@ -15,7 +15,7 @@ from typing import Final
 
 import pytest
 
-from tests.postgres import binaries
+from bench.postgres import binaries
 
 PACKAGES: Final = {
     "chromium": "chromium",

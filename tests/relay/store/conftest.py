@@ -13,6 +13,7 @@ import msgpack
 import psycopg
 import pytest
 
+from bench.postgres import cluster, emptied
 from relay.core.batch import Bypass
 from relay.store import rows
 from relay.store.memory import MemoryStore
@@ -21,7 +22,6 @@ from relay.store.postgres import PostgresStore
 from relay.store.postgres_migrating import migrate
 from relay.store.sqlite import SqliteStore
 from tests.needs import require
-from tests.postgres import cluster, emptied
 
 BypassRow = tuple[str, str, float, str, str, str, int, bool, bytes]
 

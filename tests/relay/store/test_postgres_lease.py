@@ -10,11 +10,11 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
+from bench.postgres import emptied
 from relay.core.batch import Batch
 from relay.core.books import Account
 from relay.store.port import StaleEpoch
 from relay.store.postgres import PostgresStore
-from tests.postgres import emptied
 from tests.relay.store.batches import NOW, a_slot, user
 
 HANGING = 0.3

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.postgres import emptied
 from relay.core.batch import Batch, Bypass, Feedback, Parting, PersonRecord, Receipt, Remembered
 from relay.core.books import Account
 from relay.core.devices import Device, Platform, RestRecord
@@ -26,7 +27,6 @@ from relay.store.memory import MemoryStore
 from relay.store.port import FeedbackRange, Loaded, Purged, StaleEpoch, Store
 from relay.store.postgres import PostgresStore
 from relay.store.sqlite import SqliteStore
-from tests.postgres import emptied
 from tests.relay.store.batches import DAY, NOW, device_key, pass_key, receipt_key, user
 from tests.relay.store.conftest import BypassRow, bypass_row, bypasses_at, bypasses_in
 

@@ -1,4 +1,4 @@
-"""A PostgreSQL server for tests and bench scripts: private directory, private port, no network but loopback.
+"""A PostgreSQL server for bench scripts and tests: private directory, private port, no network but loopback.
 
 `initdb` and `postgres` refuse to run as root; who is root runs them as the user that Debian's package made.
 """
@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import psycopg
 
-from tests.e2e.processes import free_port
+from bench.stage import free_port
 
 SETTINGS: Final = {
     "listen_addresses": "127.0.0.1",
