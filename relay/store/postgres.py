@@ -137,8 +137,14 @@ class PostgresStore:
         return loaded
 
     def _take(self, *, by_force: bool) -> Taken | None:
-        with translated(), self._writing() as db, db.transaction():
-            taken = lease.take(db, LEASE, by_force=by_force)
+        with translated(), self._writing() as db:
+            try:
+                with db.transaction():
+                    taken = lease.take(db, LEASE, by_force=by_force)
+            except psycopg.errors.LockNotAvailable:
+                lease.end_commits(db)
+                with db.transaction():
+                    taken = lease.take(db, LEASE, by_force=by_force)
         if taken is not None:
             self._node, self._under_epoch, self._in_doubt = taken.node, 0, False
         return taken

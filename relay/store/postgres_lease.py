@@ -6,6 +6,11 @@ lease takes over: it ends the others in `node`, which waits for a commit of thei
 of all partitions from that commit on.
 
 All of it is decided in single transactions, under a lock on `node` that lets nobody else decide meanwhile.
+
+**Half a commit.** A node may be stopped, or be cut off without a word, between the first byte of a commit and its last.
+The server waits for the rest as long as the connection seems to stand, which is for hours, and no limit of a statement
+or a transaction counts while it does. So whoever has waited for `PATIENCE` ends such a session. Nothing that was
+acknowledged is lost by that: what was not committed was acknowledged to nobody.
 """
 
 from __future__ import annotations
@@ -20,6 +25,15 @@ from relay.store.postgres_connection import Connection, columns
 from relay.store.postgres_statements import PUT
 
 _ALIVE: Final = "SELECT FROM node JOIN lease ON lease.node = node.id WHERE alive AND until > clock_timestamp()"
+
+
+PATIENCE: Final = 500
+"""Milliseconds for which a commit under way is waited for."""
+_END_COMMITS: Final = (
+    "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'relation' AND relation = 'node'::regclass "
+    "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+    "AND mode = 'RowExclusiveLock' AND granted AND pid <> pg_backend_pid()"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +53,11 @@ def is_vacant(db: Connection) -> bool:
 
 
 def take(db: Connection, seconds: float, *, by_force: bool) -> Taken | None:
-    """Become the owner; None: somebody is, and not `by_force`. Inside a transaction."""
+    """Become the owner; None: somebody is, and not `by_force`. Inside a transaction.
+
+    Fails with LockNotAvailable when a commit is under way for too long: `end_commits`, and try again.
+    """
+    db.execute(f"SET LOCAL lock_timeout = {PATIENCE}")
     db.execute("LOCK TABLE node IN EXCLUSIVE MODE")  # waits for commits under way
     if not by_force and not is_vacant(db):
         return None
@@ -56,6 +74,11 @@ def take(db: Connection, seconds: float, *, by_force: bool) -> Taken | None:
     db.execute("INSERT INTO lease VALUES (%s, clock_timestamp() + make_interval(secs => %s))", (node, seconds))
     db.execute("DELETE FROM node WHERE id <> %s", (node,))
     return Taken(node, generation, revision, feedback, accounts)
+
+
+def end_commits(db: Connection) -> None:
+    """End the sessions that have a commit under way, of whatever node. Needs the role that those have."""
+    db.execute(_END_COMMITS)
 
 
 def _books(db: Connection, node: int) -> dict[AccountKey, Account]:

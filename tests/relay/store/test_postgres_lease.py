@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import psycopg
 import pytest
@@ -128,3 +128,40 @@ def test_a_commit_under_way_is_waited_for_and_none_comes_after(
     assert second.load().generation == 7
     with pytest.raises(StaleEpoch):
         first.commit(Batch(NOW, epoch=epoch))
+
+
+@pytest.mark.parametrize("is_in_one_piece", [False, True])
+def test_half_a_commit_of_a_node_that_was_stopped_keeps_nobody_waiting(
+    nodes: tuple[PostgresStore, PostgresStore], database: str, *, is_in_one_piece: bool
+) -> None:
+    """The server waits for the rest, within a transaction or, without any limit, within a piece of many statements."""
+    first, second = nodes
+    assert first.enter()
+    epoch = first.load().epoch
+    expire(database)
+    with closing(psycopg.connect(database, autocommit=True, options="-c search_path=feierabend")) as stopped:
+        if is_in_one_piece:
+            stopped.pgconn.enter_pipeline_mode()
+        for statement in (b"BEGIN", b"SELECT hold(%d, 0, 9, 0, 0)" % epoch):
+            if is_in_one_piece:
+                stopped.pgconn.send_query_params(statement, None)
+            else:
+                stopped.execute(statement)
+        if is_in_one_piece:
+            stopped.pgconn.send_flush_request()
+            stopped.pgconn.flush()
+            wait_for_commit_under_way(database)
+        with ThreadPoolExecutor(1) as thread:
+            assert thread.submit(second.enter).result(9), "as soon as that, whatever the server's own limits are"
+    assert second.load().generation == 0
+    with pytest.raises(StaleEpoch):
+        first.commit(Batch(NOW, epoch=epoch))
+
+
+def wait_for_commit_under_way(database: str) -> None:
+    held = (
+        "SELECT 1 FROM pg_locks WHERE relation = 'feierabend.node'::regclass AND mode = 'RowExclusiveLock' AND granted"
+    )
+    with psycopg.connect(database, autocommit=True) as db:
+        while db.execute(held).fetchone() is None:
+            pass
