@@ -17,7 +17,7 @@ it hit.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from random import Random
@@ -153,9 +153,9 @@ SHARES = {
 """How many of twenty rounds are aimed at what."""
 
 
-def drawn(rounds: int, rng: Random, only: Sequence[str] = ()) -> list[str]:
+def drawn(rounds: int, rng: Random, only: Sequence[str] = (), shares: Mapping[str, int] = SHARES) -> list[str]:
     """An aim for each round."""
-    every = list(only) if only else [aim for aim, share in SHARES.items() for _ in range(share)]
+    every = list(only) if only else [aim for aim, share in shares.items() for _ in range(share)]
     some = every * (rounds // len(every))
     some += rng.sample(every, rounds % len(every))
     return rng.sample(some, len(some))

@@ -92,7 +92,7 @@ def notices(case: Case, name: str, wanted: Wanted) -> range:
 
 def _file(left: Snapshot) -> Iterator[str]:
     if not left.is_sound:
-        yield "SQLite finds the file damaged"
+        yield "the database finds itself damaged"
     yield from (f"the books do not balance: {told}" for told in left.imbalances)
 
 

@@ -32,6 +32,12 @@ class Life:
     left: Snapshot = field(default_factory=Snapshot)
     unanswered: int = 0
     """Wakeups that the strict fakes accepted in it, and whose answer may not have arrived."""
+    began: float = 0.0
+    """Where several nodes take turns: when this one was let in."""
+    was_cut: bool = False
+    """It went on for a while without its database: what it sent then is booked nowhere."""
+    continued: float = float("inf")
+    """When a process that had been stopped, and replaced meanwhile, ran again."""
 
     @property
     def was_killed(self) -> bool:
@@ -86,8 +92,7 @@ class Case:
         """How often each phone was woken in which life, by whichever of its tokens; only those that were."""
         found: dict[Place, Counter[int]] = {}
         for officer, phone in self.phones():
-            changes = (e.token for e in self.asked_of(officer, "device") if e.device == phone.device and e.token)
-            seen = [life for token in {phone.token, *changes} for _, life in self.sightings.of(token)]
+            seen = [life for token in self.tokens_of(officer, phone) for _, life in self.sightings.of(token)]
             if seen:
                 found[officer.name, phone.device] = Counter(seen)
         return found
@@ -118,6 +123,11 @@ class Case:
         for officer in self.people.values():
             for phone in officer.phones:
                 yield officer, phone
+
+    def tokens_of(self, officer: Officer, phone: Phone) -> set[str]:
+        """The first one, and those that were registered later."""
+        changes = (e.token for e in self.asked_of(officer, "device") if e.device == phone.device and e.token)
+        return {phone.token, *changes}
 
     def asked_of(self, officer: Officer, do: str) -> list[Asked]:
         return [asked for asked in self.edits.get(officer.name, ()) if asked.do == do]

@@ -7,14 +7,16 @@ import contextlib
 import http.client
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from bench import stage
 from bench.crash.people import DESK
+from bench.crash.sightings import JOURNALS, STAMPS
 from relay.doors.keys import digest_of
 
 KEYS = {"backend": ("events", "alarms", "devices", "admin"), "settings": ("rest",)}
@@ -46,6 +48,15 @@ class Providers:
         strict = {"apns": self.apns, "fcm": self.fcm}
         return {name: json.loads(fetched(fake["control"], "/journal")) for name, fake in strict.items()}
 
+    def call_dead(self, tokens: Sequence[str]) -> None:
+        """From now on these are answered as those of phones that are gone."""
+        for fake in (self.apns, self.fcm):
+            with closing(http.client.HTTPConnection(fake["control"], timeout=60)) as connection:
+                body = json.dumps({"tokens": list(tokens)})
+                connection.request("POST", "/tokens/gone", body, {"content-type": "application/json"})
+                if connection.getresponse().status != HTTPStatus.NO_CONTENT:
+                    raise SystemExit("a fake does not let itself be told which phones are gone")
+
     def wait_until_left(self) -> None:
         """Until no connection to them is open: what the dead relay had sent is read and judged then."""
         ports = {stage.port_of(fake["listening"]) for fake in (self.apns, self.fcm, self.sink)}
@@ -76,10 +87,10 @@ def _open_ports() -> Iterator[int]:
 def providers(folder: Path, seed: int) -> Iterator[Providers]:
     """All three as processes, for the length of the block."""
     strict = ("--control", "0", "--latency-ms", str(LATENCY_MS), "--seed", str(seed))
-    sink = ("--dead-every", "0", "--streams", str(SINK_STREAMS), "--stamps", str(folder / "sink.stamps"))
+    sink = ("--dead-every", "0", "--streams", str(SINK_STREAMS), "--stamps", str(folder / STAMPS))
     with (
-        stage.fake("apns", folder / "apns", *strict, "--journal", str(folder / "apns.journal")) as apns,
-        stage.fake("fcm", folder / "fcm", *strict, "--journal", str(folder / "fcm.journal")) as fcm,
+        stage.fake("apns", folder / "apns", *strict, "--journal", str(folder / JOURNALS[0])) as apns,
+        stage.fake("fcm", folder / "fcm", *strict, "--journal", str(folder / JOURNALS[1])) as fcm,
         stage.fake("sink", folder / "sink", *sink) as desk,
     ):
         yield Providers(apns, fcm, desk, folder)
@@ -103,19 +114,20 @@ class Installation:
     def keys(self) -> dict[str, str]:
         return {name: f"{name}.{_secret(name)}" for name in KEYS}
 
-    def configure(self, database: Path) -> Path:
-        """Write the configuration for a database; returns its path."""
+    def configure(self, database: Path | str) -> Path:
+        """Write the configuration for a file, or for a database by its address; returns its path."""
         masters = self.folder / "master"
         masters.touch(0o600)
         masters.write_text(f"0:{base64.b64encode(stage.MASTER).decode()}\n")
-        path = self.folder / f"{database.stem}.toml"
-        path.write_text("".join(self._sections(database)))
+        is_file = isinstance(database, Path)
+        path = self.folder / f"{database.stem if isinstance(database, Path) else 'relay'}.toml"
+        path.write_text("".join(self._sections(f'{"path" if is_file else "postgresql"} = "{database}"')))
         return path
 
-    def _sections(self, database: Path) -> Iterator[str]:
+    def _sections(self, store: str) -> Iterator[str]:
         yield f"""
 [store]
-path = "{database}"
+{store}
 key_file = "master"
 [door]
 listen = ["127.0.0.1:{self.door}"]

@@ -1,7 +1,7 @@
 """Was anybody lost, woken in rest, or woken too often? Judged from the client's record and the providers' journals.
 
 lost: a notice, acknowledged, for a phone that was not woken after it was posted, where nothing explains that: it had a
-life of its own, it was read, the order was confirmed, the phone was given back, or it is pending because of a rest.
+life of its own, it was read, the order was confirmed, the phone was given back, or it waits because of a rest.
 
 in_rest_without_bypass: a wakeup in a rest that the script had set, and that was acknowledged, unless an alarm or an
 order stands behind it. Of an edit that begins a rest at once the first ten seconds are left out, for what had left
@@ -17,10 +17,17 @@ due. By the rule they are at most what was in flight and one batch of verdicts: 
 not seen answered, the streams of the sink, and the largest batch of the journal. The smaller of both is allowed; and
 nothing where the relay had been idle for a second. A duplicate of a phone that is not among them has no excuse, and
 neither has a wakeup of one to which the database owed nothing (`repeated`), whatever the sums are.
+
+Where nodes take turns at a database, one that is stopped is as one that is killed. One that is cut off from that
+goes on sending what is due until its tenure is over, and books none of it: there the evidence alone decides.
+
+released: wakeups of a process that had been stopped and replaced, after it ran again. It asks whether its tenure holds
+last thing before the bytes; stopped between that and the write, it releases this one write: so many at most.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from bench.crash.case import PIERCING, Case, Life
@@ -28,15 +35,19 @@ from bench.crash.installation import SINK_CONNECTIONS, SINK_STREAMS
 from bench.crash.leavings import Place
 from bench.crash.people import ALWAYS_RESTING, Kind, Officer, Phone
 from bench.crash.record import Asked, Event
-from bench.crash.sightings import ROUNDING
+from bench.crash.sightings import ROUNDING, Seen
 from relay.journal import SETTLE_CHUNK
+from relay.lanes.session import PER_WRITE
 
 GRACE = 10.0
 """Seconds after an edit that begins a rest at once, for what had left before."""
 MARGIN = 10.0
 """Seconds before an announced rest in which nothing is sent any more."""
-MAY_WAIT = frozenset({*ALWAYS_RESTING, Kind.FALLING_ASLEEP, Kind.PLANNER})
+MAY_WAIT = frozenset({*ALWAYS_RESTING, Kind.FALLING_ASLEEP, Kind.PLANNER, Kind.TURNING, Kind.REVIVED})
 """Whose events may wait for the end of a rest that lies beyond the run."""
+
+RELEASED = PER_WRITE
+"""Wakeups that one write has at most."""
 
 Span = tuple[float, float]
 
@@ -49,12 +60,12 @@ def lost(case: Case, *, is_over: bool = True) -> list[tuple[Asked, Officer, Phon
             continue
         for user, event in post.notices():
             officer = case.people[user]
-            if _waits(case, officer, event, is_over=is_over):
-                continue
             found += [
                 (post, officer, phone)
                 for phone in _owed(officer, event)
-                if not case.sightings.since(phone.token, post.sent_at) and not _ended(case, officer, phone, post, event)
+                if not case.sightings.since(phone.token, post.sent_at)
+                and not _ended(case, officer, phone, post, event)
+                and not _waits(case, officer, phone, event, is_over=is_over)
             ]
     return found
 
@@ -63,13 +74,18 @@ def _owed(officer: Officer, event: Event) -> tuple[Phone, ...]:
     """Phones that must be woken. One that changes its token or goes is left out."""
     if event.device is not None:
         return tuple(phone for phone in officer.phones if phone.device == event.device)
-    return officer.phones[:1] if officer.kind is Kind.MOVER else officer.phones
+    return officer.phones[:1] if officer.kind in (Kind.MOVER, Kind.REVIVED) else officer.phones
 
 
-def _waits(case: Case, officer: Officer, event: Event, *, is_over: bool) -> bool:
+def _waits(case: Case, officer: Officer, phone: Phone, event: Event, *, is_over: bool) -> bool:
+    """For the end of a rest. Nothing is pending any more where another phone was woken before that rest."""
     if event.event_class in PIERCING or officer.kind not in MAY_WAIT:
         return False
-    return not is_over or ((officer.name, event.event_class) in case.last.pending and rests_at_the_end(case, officer))
+    last = case.last if is_over else None
+    return last is None or (
+        ((officer.name, event.event_class) in last.pending or (officer.name, phone.device) in last.owed)
+        and rests_at_the_end(case, officer)
+    )
 
 
 def _ended(case: Case, officer: Officer, phone: Phone, post: Asked, event: Event) -> bool:
@@ -97,7 +113,12 @@ def in_rest(case: Case) -> list[tuple[Officer, Phone, float]]:
     for officer in case.people.values():
         spans = list(rests(case, officer))
         for phone in officer.phones if spans else ():
-            times = [seen.t for seen in case.sightings.of(phone.token) if any(s <= seen.t < e for s, e in spans)]
+            times = [
+                seen.t
+                for token in case.tokens_of(officer, phone)
+                for seen in case.sightings.of(token)
+                if any(s <= seen.t < e for s, e in spans) and not _is_released(case, seen)
+            ]
             bypasses = [post.sent_at for post, event in case.events(officer) if event.event_class in PIERCING]
             again = [life.ended for life in case.lives if (officer.name, phone.device) in life.left.due]
             found += [
@@ -106,6 +127,16 @@ def in_rest(case: Case) -> list[tuple[Officer, Phone, float]]:
                 if count > sum(at <= t + ROUNDING for at in bypasses) + sum(at <= t for at in again)
             ]
     return found
+
+
+def _is_released(case: Case, seen: Seen) -> bool:
+    return seen.t >= case.lives[seen.life].continued - ROUNDING
+
+
+def released(case: Case) -> dict[int, int]:
+    """Life → how many wakeups left when it ran again; only those in which some did."""
+    seen = (seen for times in case.sightings.by_token.values() for seen in times if _is_released(case, seen))
+    return dict(Counter(each.life for each in seen))
 
 
 def rests(case: Case, officer: Officer) -> Iterator[Span]:
@@ -153,7 +184,7 @@ def unbooked(case: Case, life: Life) -> set[Place]:
 def allowed(case: Case, life: Life) -> int:
     """How many wakeups may be repeated because of a kill."""
     batch = life.unanswered + SINK_STREAMS * SINK_CONNECTIONS + SETTLE_CHUNK
-    return min(len(unbooked(case, life)), batch)
+    return len(unbooked(case, life)) if life.was_cut else min(len(unbooked(case, life)), batch)
 
 
 def without_excuse(case: Case) -> list[tuple[Life, Place]]:

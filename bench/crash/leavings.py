@@ -83,7 +83,7 @@ class Snapshot:
     """What the next start would load, by the names that the client uses."""
 
     is_sound: bool = True
-    """SQLite's own check of the file finds nothing."""
+    """The database's own check of itself finds nothing."""
     imbalances: tuple[str, ...] = ()
     accounts: Mapping[str, Account] = field(default_factory=dict)
     """By class."""
@@ -120,7 +120,7 @@ class Reader:
             for phone in officer.phones:
                 key = self._names.device(officer.name, phone.device)
                 self._phones[key] = officer.name, phone.device
-                if officer.kind in (Kind.MOVER, Kind.LEAVER):
+                if officer.kind in (Kind.MOVER, Kind.LEAVER, Kind.REVIVED):
                     self._changing.add(key)
 
     def snapshot(self, database: Path, scratch: Path, now: float) -> Snapshot:

@@ -18,6 +18,8 @@ CROWD = 2_500
 RELEASED = 120
 ROUND = 1.4
 """Seconds of a round, about; the instants at which some fall asleep or wake up are spread over the run by it."""
+TURNING, REVIVED = 40, 4
+"""People of one round of those kinds."""
 WAVE = 15
 """Rounds from one such instant to the next."""
 LATER = 3.0
@@ -39,6 +41,8 @@ class Kind(Enum):
     PLANNER = "begins and ends to rest by edits"
     MOVER = "has a second phone that changes its token, goes and comes"
     RELEASED = "rests until an instant at which many others are released"
+    TURNING = "rests until an instant, and again by an edit that comes about then"
+    REVIVED = "likewise, with a second phone that is dead for one node's providers, and is registered anew"
     CROWD = "gets what is sent to everybody"
 
 
@@ -77,12 +81,13 @@ def phone(number: int, index: int, app: str = "") -> Phone:
 class Force:
     """Everybody, for so many rounds."""
 
-    def __init__(self, rounds: int, *, crowd: int = CROWD) -> None:
+    def __init__(self, rounds: int, *, crowd: int = CROWD, pace: float = ROUND) -> None:
+        """`pace`: seconds of a round, about."""
         self._count = 0
         self.cohorts = [
             [*self._hire(Kind.ONCE, 12), *self._hire(Kind.OFTEN, 8), *self._hire(Kind.READER, 4)] for _ in range(rounds)
         ]
-        waves = [(min(rounds, WAVE) * 0.6 + number * WAVE) * ROUND for number in range(max(1, rounds // WAVE))]
+        waves = [(min(rounds, WAVE) * 0.6 + number * WAVE) * pace for number in range(max(1, rounds // WAVE))]
         self.constant = [
             *self._hire(Kind.RESTING, 8), *self._hire(Kind.ALARMED, 4), *self._hire(Kind.ORDERED, 4),
             *self._hire(Kind.LEAVER, 4), *self._hire(Kind.PLANNER, 6), *self._hire(Kind.MOVER, 4),
@@ -93,6 +98,7 @@ class Force:
         """Gets the very last event."""
         self.crowd = self._hire(Kind.CROWD, crowd, app=DESK)
         self.released: dict[int, list[Officer]] = {}
+        self.turned: dict[int, list[Officer]] = {}
 
     def release(self, number: int) -> list[Officer]:
         """The people who are released in a round; they are new in it."""
@@ -103,6 +109,16 @@ class Force:
                 for n in range(first, first + RELEASED)
             ]
         return self.released[number]
+
+    def turn(self, number: int) -> list[Officer]:
+        """The people whose rest turns in a round; they are new in it."""
+        if number not in self.turned:
+            first = 900_000 + number * TURNING
+            kinds = [Kind.REVIVED] * REVIVED + [Kind.TURNING] * (TURNING - REVIVED)
+            self.turned[number] = [
+                Officer(f"turning-{n}", kind, (phone(n, 0), phone(n, 1))) for n, kind in enumerate(kinds, first)
+            ]
+        return self.turned[number]
 
     def _hire(self, kind: Kind, count: int, *, app: str = "", after: float = 0.0) -> list[Officer]:
         hired = []
@@ -122,3 +138,8 @@ class Force:
         for cohort in self.cohorts:
             yield from cohort
         yield from (*self.constant, self.witness, *self.crowd)
+
+    def newcomers(self) -> Iterator[Officer]:
+        """Who came in some round."""
+        for group in (*self.released.values(), *self.turned.values()):
+            yield from group

@@ -249,6 +249,21 @@ class Plan:
         """An event for each, which waits for the end of the rest."""
         yield posting([("message", people)], key=people[0].name)
 
+    def again(self, number: int) -> Iterator[Ask]:
+        """People of a round rest from now on."""
+        now = time.time()
+        for officer in self._force.turn(number):
+            yield resting(officer, 1, (now - DAY, now + 30 * DAY))
+
+    def afterwards(self, number: int) -> Iterator[Ask]:
+        """Then those of them whose phone was dead have a new one, and all get an event, which waits."""
+        people = self._force.turn(number)
+        for officer in people:
+            if officer.kind is Kind.REVIVED:
+                device = officer.phones[1].device
+                yield registering(officer, replace(phone(int(officer.name.partition("-")[2]), 3), device=device))
+        yield posting([("message", people)], key=f"again-{number}")
+
     def nothing(self) -> Iterator[Ask]:
         yield Ask("seen", "POST", "/v1/seen", {"user": "nobody"}, said={"user": "nobody"})
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 ACCEPTED = 200
+JOURNALS, STAMPS = ("apns.journal", "fcm.journal"), "sink.stamps"
+"""In the folder of the providers."""
 
 
 class Seen(NamedTuple):
@@ -19,27 +21,31 @@ class Seen(NamedTuple):
 
 
 class Sightings:
-    """The files, read as far as they are written. What a look finds new was sent by the relay that it names."""
+    """The files, read as far as they are written. What a look finds new was sent by the relay that it names.
 
-    def __init__(self, *journals: Path, stamps: Path) -> None:
-        self._journals = journals
-        self._stamps = stamps
+    `folders`: of the providers, each with the journals of the strict fakes and the stamps of the sink.
+    """
+
+    def __init__(self, *folders: Path) -> None:
+        self._folders = folders
         self._read: dict[Path, int] = {}
         self.by_token: dict[str, list[Seen]] = {}
         self.count = 0
         self.refused = 0
         """Answers that were no acceptance."""
 
-    def look(self, life: int) -> None:
-        for journal in self._journals:
-            for line in self._new(journal):
+    def look(self, life: int, number: int = 0) -> None:
+        """`number`: of the folder, where there are several."""
+        folder = self._folders[number]
+        for journal in JOURNALS:
+            for line in self._new(folder / journal):
                 entry = json.loads(line)
                 if entry["status"] == ACCEPTED:
                     self._note(entry["token"], Seen(entry["t"], life))
                 else:
                     self.refused += 1
         epoch = time.time() - time.monotonic()
-        for line in self._new(self._stamps):
+        for line in self._new(folder / STAMPS):
             token, _, instant = line.decode().partition(" ")
             self._note(token, Seen(int(instant) / 1e9 + epoch, life))
 

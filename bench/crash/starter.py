@@ -40,6 +40,8 @@ def started(arguments: Sequence[str], log: str, launcher: str | None) -> int:
 
 
 def _be_relay(arguments: Sequence[str], log: str, launcher: str | None) -> NoReturn:
+    signal.set_wakeup_fd(-1)  # a supervisor's, which is told of the end of its children
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     nothing, said = os.open(os.devnull, os.O_RDONLY), os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(nothing, 0)
     os.dup2(said, 1)

@@ -19,7 +19,7 @@ from bench.crash.aims import AIMS, Remains, fell, until
 from bench.crash.case import Life
 from bench.crash.installation import Installation
 from bench.crash.leavings import Reader, torn_frames
-from bench.crash.people import Force, Officer
+from bench.crash.people import ROUND, Force, Officer
 from bench.crash.record import Record
 from bench.crash.relays import Helper, Relay, Relays
 from bench.crash.sightings import Sightings
@@ -36,8 +36,8 @@ class Client(Helper):
     def __init__(self, installation: Installation, rounds: int, crowd: int, seed: int) -> None:
         path = installation.folder / "record.jsonl"
         settings = {
-            "rounds": rounds, "crowd": crowd, "seed": seed, "port": installation.door, "keys": installation.keys,
-            "record": str(path),
+            "rounds": rounds, "crowd": crowd, "seed": seed, "pace": ROUND, "keys": installation.keys,
+            "ports": [installation.door], "ops": [], "record": str(path),
         }  # fmt: skip
         super().__init__("bench.crash.backend", json.dumps(settings))
         self.record = Record(path)

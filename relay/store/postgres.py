@@ -118,6 +118,8 @@ class PostgresStore:
         db: Connection | None = getattr(self, which)
         if db is None:
             db = connect(self._url, self._password, name, by_key=which == "_writer")
+            if which == "_writer" and self._node:
+                nodes.sign(db, self._node)
             setattr(self, which, db)
         try:
             yield db
@@ -144,8 +146,13 @@ class PostgresStore:
     def load(self, partition: int = 0) -> Loaded:
         """Everything, under a new epoch, whoever had it: for one process at a time."""
         with translated(), self._writing() as db:
-            with db.transaction():
-                node, marks, accounts = nodes.take(db, LEASE)
+            try:
+                with db.transaction():
+                    node, marks, accounts = nodes.take(db, LEASE)
+            except psycopg.errors.LockNotAvailable:
+                nodes.end_commits(db)
+                with db.transaction():
+                    node, marks, accounts = nodes.take(db, LEASE)
             self._begin(node, is_shared=False)
             loaded = Loaded(
                 generation=marks.generation, revision=marks.revision, feedback_seq=marks.feedback, accounts=accounts,
@@ -168,6 +175,7 @@ class PostgresStore:
                 node = nodes.join(db, address, LEASE)
                 marks = nodes.marks(db)
             self._begin(node, is_shared=True)
+            nodes.sign(db, node)
             with db.transaction(), rows.reading():
                 halts = {number: rows.read_halt(b) for number, b in bytes_of(db, "SELECT number, body FROM halt")}
         return Loaded(

@@ -6,6 +6,11 @@ renewal's flush. A node whose lease is over is *buried* by whoever sees it: its 
 under way is over; from then on `hold` lets no commit of its pass, and its partitions are nobody's. A row that is locked
 is left for the next look, for nobody's renewal may wait for a stranger's commit.
 
+**Half a commit.** A node may be stopped, or be cut off without a word, between the first byte of a commit and its last.
+The server waits for the rest as long as the connection seems to stand, which is for hours, and no limit of a statement
+or a transaction counts while it does. So the sessions that a node commits in bear its number, and whoever finds that
+its lease is over and its row is locked ends them. What was not committed was acknowledged to nobody.
+
 **Balance.** Each node takes as many orphans as bring it to its share, rounded up. When there are none and it has less
 than its share, rounded down, it marks some of the richest node's as *wanted*; that node hands them over when it has let
 go of their people (`released` in a batch), so nobody is anybody's twice. All nodes do the same, so nobody decides for
@@ -30,6 +35,19 @@ from relay.store.postgres_connection import TAKEN_OVER, Connection, columns
 from relay.store.postgres_reading import bytes_of
 from relay.store.postgres_statements import PUT
 
+PATIENCE: Final = 500
+"""Milliseconds for which `take` waits for a commit under way."""
+COMMITS: Final = "feierabend commits of node "
+"""Beginning of the name of a session, before the number of the node."""
+_END_COMMITS: Final = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND application_name = %s AND pid <> pg_backend_pid()"
+)
+_END_ALL_COMMITS: Final = (
+    "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'relation' AND relation = 'node'::regclass "
+    "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+    "AND mode = 'RowExclusiveLock' AND granted AND pid <> pg_backend_pid()"
+)
 _UNTIL: Final = "clock_timestamp() + make_interval(secs => %s)"
 _MARKS: Final = (
     "SELECT greatest(mark.generation, (SELECT max(generation) FROM node)), "
@@ -87,10 +105,18 @@ def tend(db: Connection, node: int, seconds: float) -> Standing:
     return Standing(node, tuple(owner for owner, _ in found), frozenset(wanted), addresses, halts)
 
 
+def sign(db: Connection, node: int) -> None:
+    """Let a session bear the number of the node that commits in it."""
+    db.execute("SELECT set_config('application_name', %s, false)", (f"{COMMITS}{node}",))
+
+
 def _bury(db: Connection) -> None:
-    over = "SELECT node FROM lease WHERE until < clock_timestamp()"
-    found = db.execute(f"SELECT id FROM node WHERE id IN ({over}) OR NOT alive FOR UPDATE SKIP LOCKED").fetchall()
-    _forget(db, [number for (number,) in found])
+    dead = "SELECT id FROM node WHERE NOT alive OR id IN (SELECT node FROM lease WHERE until < clock_timestamp())"
+    found = {number for (number,) in db.execute(f"{dead} FOR UPDATE SKIP LOCKED")}
+    for (number,) in db.execute(dead).fetchall():
+        if number not in found:
+            db.execute(_END_COMMITS, (f"{COMMITS}{number}",))
+    _forget(db, sorted(found))
 
 
 def _forget(db: Connection, nodes: list[int]) -> None:
@@ -145,7 +171,11 @@ def leave(db: Connection, node: int) -> None:
 
 
 def take(db: Connection, seconds: float) -> tuple[int, Marks, dict[AccountKey, Account]]:
-    """Become the owner of everything, whoever was. Inside a transaction."""
+    """Become the owner of everything, whoever was. Inside a transaction.
+
+    Fails with LockNotAvailable when a commit is under way for too long: `end_commits`, and try again.
+    """
+    db.execute(f"SET LOCAL lock_timeout = {PATIENCE}")
     db.execute("LOCK TABLE node IN EXCLUSIVE MODE")  # waits for commits under way
     reached = marks(db)
     node = join(db, "", seconds)
@@ -158,6 +188,11 @@ def take(db: Connection, seconds: float) -> tuple[int, Marks, dict[AccountKey, A
     db.execute("UPDATE partition SET owner = %s, wanted = NULL", (node,))
     db.execute("DELETE FROM node WHERE id <> %s", (node,))
     return node, reached, accounts
+
+
+def end_commits(db: Connection) -> None:
+    """End the sessions that have a commit under way, of whatever node. Needs the role that those have."""
+    db.execute(_END_ALL_COMMITS)
 
 
 def _books(db: Connection, node: int) -> dict[AccountKey, Account]:

@@ -79,7 +79,7 @@ class Story:
 
     @property
     def case(self) -> Case:
-        record, sightings = Record(Path()), Sightings(stamps=Path())
+        record, sightings = Record(Path()), Sightings()
         record.take(self.lines)
         sightings.by_token = self.seen
         return Case(self.people, self.lives, record, sightings, self.metrics)

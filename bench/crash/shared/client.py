@@ -1,0 +1,79 @@
+"""The recording client, told of two nodes. A thread reads what it says, so that one can look elsewhere meanwhile."""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from bench.crash.installation import Installation
+from bench.crash.record import Record
+from bench.crash.relays import Helper
+
+ROUND: Final = 7.0
+"""Seconds of a round, about, as people.py has them of a single relay."""
+
+
+class SharedClient(Helper):
+    """`tick`: called while it is waited for."""
+
+    def __init__(self, installations: Sequence[Installation], rounds: int, crowd: int, seed: int) -> None:
+        path = installations[0].folder.parent / "record.jsonl"
+        settings = {
+            "rounds": rounds, "crowd": crowd, "seed": seed, "pace": ROUND, "keys": installations[0].keys,
+            "ports": [each.door for each in installations], "ops": [each.ops for each in installations],
+            "record": str(path),
+        }  # fmt: skip
+        super().__init__("bench.crash.backend", json.dumps(settings))
+        self.record = Record(path)
+        assert super().hear()["ready"]
+        self._said: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._open = 0
+        self._sent = 0
+        self._life = -1
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        try:
+            while True:
+                self._said.put(super().hear())
+        except (SystemExit, ValueError):
+            self._said.put(None)
+
+    def tell(self, **command: object) -> None:
+        super().tell(**command)
+        self._open += command["do"] not in ("life", "rest")
+
+    def look(self) -> None:
+        """Take in what it has said."""
+        while not self._said.empty():
+            said = self._said.get()
+            if said is None:
+                raise SystemExit("the client has ended")
+            self._open -= "ended" in said
+            self._sent += "sent" in said
+            self._life = said.get("life", self._life)
+
+    @property
+    def is_done(self) -> bool:
+        """All that it was told is."""
+        self.look()
+        return not self._open
+
+    @property
+    def sent(self) -> int:
+        """How many large posts have left so far."""
+        self.look()
+        return self._sent
+
+    def begin(self, life: int, node: int, until: Callable[[Callable[[], bool]], None]) -> None:
+        """What the node is sent from now on belongs to this life; return when that holds."""
+        self.tell(do="life", life=life, node=node)
+
+        def holds() -> bool:
+            self.look()
+            return self._life == life
+
+        until(holds)

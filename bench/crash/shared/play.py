@@ -1,0 +1,106 @@
+"""A run with two nodes: everything is put up, all rounds are played, and the judges are asked."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from random import Random
+
+from bench import stage
+from bench.crash.aims import drawn
+from bench.crash.figures import Missing, case_of, figures, violations
+from bench.crash.installation import Installation, providers
+from bench.crash.judge import released
+from bench.crash.people import Force
+from bench.crash.relays import Helper
+from bench.crash.shared.client import ROUND, SharedClient
+from bench.crash.shared.database import Database
+from bench.crash.shared.nodes import Nodes
+from bench.crash.shared.shares import SHARES
+from bench.crash.shared.trial import SharedTrial
+from bench.crash.sightings import Sightings
+from bench.postgres import cluster
+from bench.report import percentile
+
+NODES = 2
+
+
+def of_two(folder: Path, options: argparse.Namespace) -> dict[str, object]:
+    """Play all rounds; the figures, without the surroundings."""
+    began = time.monotonic()
+    rng = Random(options.seed)
+    aims = drawn(options.rounds, rng, options.only or (), SHARES)
+    with put_up(folder, options, aims, rng) as trial:
+        play(trial, aims)
+        objections = [told for each in trial.installations for told in violations(each.providers)]
+        trial.judge_ends()
+    return told(trial, aims, objections) | {"seconds": round(time.monotonic() - began, 1)}
+
+
+@contextlib.contextmanager
+def put_up(folder: Path, options: argparse.Namespace, aims: Sequence[str], rng: Random) -> Iterator[SharedTrial]:
+    """Server, ways, providers of each node, client and supervisor. Nobody may take over before the gate is shut."""
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(cluster())
+        database = Database(server)
+        stack.callback(database.close)
+        database.prepare(NODES)
+        database.shut()
+        ports = [stage.free_port() for _ in range(NODES)]
+        ways = stack.enter_context(Helper("bench.crash.shared.ways", *map(str, (server.port, *ports))))
+        ways.hear()
+        installations = []
+        for node in range(NODES):
+            (mine := folder / f"node-{node}").mkdir()
+            fakes = stack.enter_context(providers(mine, options.seed + node))
+            installations.append(Installation(mine, fakes, stage.free_port(), stage.free_port()))
+        nodes = stack.enter_context(Nodes(installations, folder, options.launcher))
+        client = stack.enter_context(SharedClient(installations, len(aims), options.crowd, options.seed))
+        force = Force(len(aims), crowd=options.crowd, pace=ROUND)
+        sightings = Sightings(*(each.folder for each in installations))
+        for node, port in enumerate(ports):
+            nodes.keep(node, database.url(node, port))
+        yield SharedTrial(installations, database, nodes, ways, force, client, sightings, rng, options.patience)
+
+
+def play(trial: SharedTrial, aims: Sequence[str]) -> None:
+    """All rounds, in order."""
+    trial.enlist()
+    for number, aim in enumerate(aims):
+        before, gone_on = trial.number, trial.gone_on
+        trial.round(number, aim)
+        ends = [life.fell or "in order" for life in trial.lives[before:]]
+        ends += ["none: it went on"] if trial.gone_on > gone_on else []
+        passed = time.time() - trial.began
+        sys.stderr.write(f"{passed:6.1f} s, round {number + 1} of {len(aims)}: {aim}; ends: {', '.join(ends)}\n")
+    sys.stderr.write(f"{time.time() - trial.began:6.1f} s, nothing goes wrong any more\n")
+    trial.finish(Missing(trial))
+    trial.once_more()
+
+
+def told(trial: SharedTrial, aims: Sequence[str], objections: Sequence[str]) -> dict[str, object]:
+    case = case_of(trial)
+    fell = Counter(life.fell for life in trial.lives if life.was_killed)
+    seconds = [each.seconds for each in trial.take_overs()]
+    return {
+        "rounds": len(aims),
+        **figures(case, [*trial.faults, *objections]),
+        "released": sum(released(case).values()),
+        "takeovers": len(seconds),
+        "takeover_p50_s": rounded(percentile(seconds, 50)),
+        "takeover_max_s": rounded(max(seconds, default=None)),
+        "gone_on": trial.gone_on,
+        "unplanned": trial.unplanned,
+        "kills": fell.total(),
+        "kills_by_phase": dict(fell.most_common()),
+        "kills_aimed": dict(Counter(aims).most_common()),
+    }
+
+
+def rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 2)
