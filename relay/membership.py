@@ -122,6 +122,7 @@ class Membership:
         looked, self.looked = self.looked, trio.Event()
         looked.set()
         self._halt(standing.halts)
+        self._people.remember_bypasses(standing.bypasses)
         new = standing.owned - self._people.owned - self._moving
         if new:
             self._moving |= new

@@ -95,6 +95,7 @@ class PostgresStore:
         self._loader: Connection | None = None
         self._listener: Connection | None = None
         self._is_listening = False
+        self._heard = nodes.Heard()
         self._is_shared = False
         """With other nodes: numbers of feedback are given by the database, and requests remembered by it."""
         self._node = 0
@@ -188,7 +189,7 @@ class PostgresStore:
         Raises StaleEpoch when this node was buried.
         """
         with translated(), self._made("_keeper", "feierabend lease") as db:
-            return nodes.tend(db, self._node, LEASE)
+            return nodes.tend(db, self._node, LEASE, self._heard)
 
     def retire(self) -> None:
         """Take no more partitions, for this node is about to leave. Forgives a database that is away."""
@@ -378,7 +379,10 @@ class PostgresStore:
         self._under_epoch, self._in_doubt = found[0], False
 
     def purge(self, now: float, limit: int) -> Purged:
-        """Delete what has outlived its purpose, by the lives in LIVES."""
+        """Delete what has outlived its purpose, by the lives in LIVES; and join the books of nodes that have gone."""
+        if self._is_shared:
+            with translated(), self._writing() as db, db.transaction():
+                nodes.join_books(db)
         with translated(), self._writing() as db, db.transaction():
             gone = {table: self._delete_some(db, table, "true", now - life, limit) for table, life in LIVES.items()}
             if gone["feedback"]:

@@ -21,11 +21,11 @@ others.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from relay.core.batch import Receipt
+from relay.core.batch import Bypass, Receipt
 from relay.core.books import Account, AccountKey
 from relay.core.partitions import PARTITIONS
 from relay.core.private import ReceiptKey
@@ -35,6 +35,7 @@ from relay.store.postgres_connection import TAKEN_OVER, Connection, columns
 from relay.store.postgres_reading import bytes_of
 from relay.store.postgres_statements import PUT
 
+HOUR, MINUTE = 3600.0, 60.0
 PATIENCE: Final = 500
 """Milliseconds for which `take` waits for a commit under way."""
 COMMITS: Final = "feierabend commits of node "
@@ -65,6 +66,27 @@ class Marks:
     feedback: int
 
 
+class Heard:
+    """Which records of bypasses a node knows: so that all nodes together count how often alarms are sent."""
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, int] = {}
+        self._within = HOUR
+
+    def of_others(self, db: Connection, node: int) -> list[Bypass]:
+        """New ones. A commit may come late, so each time the last minute is looked at."""
+        query = (
+            "SELECT key, at, body FROM bypass "
+            "WHERE at > (extract(epoch FROM clock_timestamp()) - %s) * 1000 AND key <> ALL(%s)"
+        )
+        found = list(bytes_of(db, query, self._within, list(self._known)))
+        newest = max((at for _, at, _ in found), default=0)
+        self._known |= {key: at for key, at, _ in found}
+        self._known = {key: at for key, at in self._known.items() if at > newest - 2 * MINUTE * 1000}
+        self._within = MINUTE
+        return [rows.read_bypass(body, b"") for key, _, body in found if rows.read_number(key[-8:]) >> 16 != node]
+
+
 def marks(db: Connection) -> Marks:
     return Marks(*(db.execute(_MARKS).fetchone() or (0, 0, 0)))
 
@@ -85,7 +107,7 @@ def join(db: Connection, address: str, seconds: float) -> int:
     return int(node)
 
 
-def tend(db: Connection, node: int, seconds: float) -> Standing:
+def tend(db: Connection, node: int, seconds: float, heard: Heard) -> Standing:
     """Renew, bury, balance. Raises StaleEpoch when this node was buried itself."""
     with db.transaction():
         known = db.execute("SELECT until > clock_timestamp() FROM lease WHERE node = %s FOR UPDATE", (node,)).fetchone()
@@ -100,9 +122,10 @@ def tend(db: Connection, node: int, seconds: float) -> Standing:
     with db.transaction():
         found = db.execute("SELECT owner, wanted FROM partition ORDER BY id").fetchall()
         addresses: dict[int, str] = dict(db.execute("SELECT id, address FROM node WHERE alive"))
+        bypasses = heard.of_others(db, node)
         halts = {number: rows.read_halt(body) for number, body in bytes_of(db, "SELECT number, body FROM halt")}
     wanted = {number for number, (owner, by) in enumerate(found) if owner == node and by is not None}
-    return Standing(node, tuple(owner for owner, _ in found), frozenset(wanted), addresses, halts)
+    return Standing(node, tuple(owner for owner, _ in found), frozenset(wanted), addresses, halts, bypasses)
 
 
 def sign(db: Connection, node: int) -> None:
@@ -190,6 +213,23 @@ def take(db: Connection, seconds: float) -> tuple[int, Marks, dict[AccountKey, A
     return node, reached, accounts
 
 
+def join_books(db: Connection) -> None:
+    """Those of nodes that have gone become one, under number 0. Inside a transaction; one node at a time."""
+    db.execute("SELECT pg_advisory_xact_lock(hashtext('feierabend books'))")
+    gone = "node <> 0 AND node NOT IN (SELECT id FROM node)"
+    if db.execute(f"SELECT FROM account WHERE {gone} LIMIT 1").fetchone() is None:
+        return
+    accounts: dict[AccountKey, Account] = {}
+    query = f"DELETE FROM account WHERE node = 0 OR {gone} RETURNING tenant, class, body"
+    for tenant, name, body in db.execute(query, binary=True):
+        accounts.setdefault((tenant, name), Account()).add(rows.read_account(body))
+    db.execute(PUT["account"], columns(_account_rows(0, accounts)))
+
+
+def _account_rows(node: int, accounts: Mapping[AccountKey, Account]) -> list[tuple[bytes | int, ...]]:
+    return [(node, tenant.encode(), name.encode(), rows.account(a)) for (tenant, name), a in accounts.items()]
+
+
 def end_commits(db: Connection) -> None:
     """End the sessions that have a commit under way, of whatever node. Needs the role that those have."""
     db.execute(_END_ALL_COMMITS)
@@ -200,9 +240,8 @@ def _books(db: Connection, node: int) -> dict[AccountKey, Account]:
     accounts: dict[AccountKey, Account] = {}
     for tenant, name, body in db.execute("DELETE FROM account RETURNING tenant, class, body", binary=True):
         accounts.setdefault((tenant, name), Account()).add(rows.read_account(body))
-    put = [(node, tenant.encode(), name.encode(), rows.account(a)) for (tenant, name), a in accounts.items()]
-    if put:
-        db.execute(PUT["account"], columns(put))
+    if accounts:
+        db.execute(PUT["account"], columns(_account_rows(node, accounts)))
     return accounts
 
 

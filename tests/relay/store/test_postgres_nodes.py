@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 
 import psycopg
 import pytest
 
 from bench.postgres import emptied
 from relay.core.batch import Batch
+from relay.core.books import Account
 from relay.core.partitions import ALL, PARTITIONS
 from relay.store.port import StaleEpoch, Standing
 from relay.store.postgres import PostgresStore
-from tests.relay.store.batches import NOW, a_slot, user
+from tests.relay.store.batches import NOW, a_bypass, a_slot, user
 
 
 @pytest.fixture
@@ -89,6 +92,33 @@ def test_who_was_away_itself_buries_nobody_at_once(nodes: list[PostgresStore], d
     for store, _ in joined[1:]:
         store.tend()
     assert len(joined[0][0].tend().addresses) == 3
+
+
+def test_each_node_hears_once_of_the_alarms_of_the_others(nodes: list[PostgresStore]) -> None:
+    now = time.time()
+    joined = [(store, store.join("").epoch) for store in nodes[:2]]
+    settled(joined)
+    for number, (store, epoch) in enumerate(joined):
+        store.commit(Batch(now, epoch=epoch, generation=5, bypasses=[replace(a_bypass(number), at=now, recipients=number)]))
+    heard = [store.tend().bypasses for store, _ in joined]
+    assert [[bypass.recipients for bypass in each] for each in heard] == [[1], [0]]
+    assert [store.tend().bypasses for store, _ in joined] == [[], []]
+    nodes[2].join("")
+    assert sorted(bypass.recipients for bypass in nodes[2].tend().bypasses) == [0, 1]
+
+
+def test_the_books_of_those_who_have_gone_become_one(nodes: list[PostgresStore], database: str) -> None:
+    joined = [(store, store.join("").epoch) for store in nodes]
+    settled(joined)
+    for store, epoch in joined:
+        store.commit(Batch(NOW, epoch=epoch, accounts={("city", "message"): Account(accepted=2, woken=1)}))
+    for store, _ in joined[:2]:
+        store.leave()
+    joined[2][0].purge(NOW, 10)
+    joined[2][0].purge(NOW, 10)
+    with sql(database) as db:
+        assert [node for (node,) in db.execute("SELECT node FROM account ORDER BY node")] == [0, joined[2][1]]
+    assert nodes[0].load().accounts == {("city", "message"): Account(accepted=6, woken=3)}
 
 
 def test_half_a_commit_of_a_stopped_node_keeps_nobody_waiting(nodes: list[PostgresStore], database: str) -> None:
