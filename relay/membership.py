@@ -79,6 +79,11 @@ class Membership:
     def owned(self) -> frozenset[int]:
         return self._people.owned
 
+    @property
+    def count(self) -> tuple[int, int]:
+        """(nodes that are alive, partitions of ours)."""
+        return (0 if self.standing is None else len(self.standing.addresses)), len(self._people.owned)
+
     def address_of(self, user: UserKey) -> str | None:
         """Of the node that has somebody; None: this one, or nobody has just now."""
         standing = self.standing

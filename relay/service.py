@@ -64,16 +64,13 @@ from relay.lanes.provider import Provider
 from relay.lanes.quota import Quota
 from relay.lanes.skew import Skew
 from relay.lanes.watching import Watched
-from relay.loading import Household, adopt, bring_back
-from relay.membership import Circle, Membership
-from relay.neighbours import Here, Neighbours, NodeDoor
+from relay.loading import Household, bring_back
 from relay.ops.control import Control
 from relay.ops.copier import Copier
 from relay.ops.door import Destination, Ops
 from relay.ops.metrics import Sources
-from relay.post_office import PostOffice
-from relay.sharing import Sharing
-from relay.store.port import Loaded, Store
+from relay.sharing import Shared, Sharing
+from relay.store.port import Store
 from relay.trust import Trust
 from relay.web import COMMAND, Web
 from relay.wire import connect as connect_tls
@@ -93,8 +90,6 @@ WEB_CONNECTIONS: Final = 200
 """Of the officers' door at a time: it uses fewer, over and over."""
 NOTE_EVERY: Final = 300.0
 """Seconds of use that a restart takes from a session, at most, when it comes without a drain."""
-NODE_OVERHEAD: Final = 64 * 1024
-"""Bytes that a request has more where one node sends it to another."""
 PURGE_EVERY: Final = 3600.0
 PURGE_LIMIT: Final = 10_000
 """Records of each kind removed at a time."""
@@ -137,50 +132,6 @@ def fill(config: Config, store: Store) -> Filled:
     return household, household.fill(store.load())
 
 
-class Shared:
-    """What a node has that shares its store with others (relay/membership.py)."""
-
-    def __init__(self, relay: Relay, sharing: Sharing, household: Household, epoch: int) -> None:
-        self._relay = relay
-        self._sharing = sharing
-        self._household = household
-        store, clock = sharing.store, relay.clock
-        circle = Circle(self._adopt, relay.dispatcher.touched, relay.share)
-        self.membership = Membership(
-            relay.people, relay.journal, store, sharing.tenure, clock, circle, sharing.keeper, sharing.loader, epoch
-        )
-        self.neighbours = Neighbours(self.membership, store, household.seals, clock, sharing.post, sharing.reader)
-        self.office = PostOffice(relay.people, relay.journal, store, listener=sharing.listener, reader=sharing.reader)
-        sharing.tenure.goes_on = relay.pool.nudge
-        self._door: Server | None = None
-
-    def open(self, here: Here, engine: RelayEngine, limits: Limits) -> None:
-        """What the other nodes ask is answered by these."""
-        relay = self._relay
-        door = NodeDoor(self._household.seals, relay.clock, here, engine, relay.tenants)
-        self._door = Server(door, refusal, replace(limits, body=limits.body + NODE_OVERHEAD))
-
-    def _adopt(self, loaded: Loaded, parts: frozenset[int]) -> Sequence[Person]:
-        people = adopt(self._relay.people, loaded, parts)
-        self._household.check(people)
-        bring_back(self._relay.people, self._relay.clock.now())
-        self._relay.dispatcher.touched([person for person in people if person.slots])
-        self.office.call()
-        return people
-
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Until cancelled; started when what is ours at the beginning has come."""
-        async with trio.open_nursery() as nursery:
-            if self._door is not None and self._sharing.door is not None:
-                await nursery.start(partial(self._door.run, [CrowdListener(self._sharing.door)]))
-            await nursery.start(self.membership.run)
-            await nursery.start(self.office.run)
-            task_status.started()
-
-    async def retire(self) -> None:
-        await self._sharing.keeper(self._sharing.store.retire)
-
-
 class Relay:
     """All parts of one node, made but not running. `run` starts and stops them."""
 
@@ -221,7 +172,12 @@ class Relay:
         )  # fmt: skip
         self._quotas: list[Quota] = []
         self._add_lanes(rng, seams)
-        self.shared = None if sharing is None else Shared(self, sharing, household, epoch)
+        self.shared: Shared | None = None
+        if sharing is not None:
+            self.shared = Shared(
+                sharing, household, self.journal, clock, epoch,
+                touched=self.dispatcher.touched, nudge=self.pool.nudge, share=self.share,
+            )  # fmt: skip
         neighbours = None if self.shared is None else self.shared.neighbours
         self.engine = RelayEngine(self.journal, self.people, self._records, self.tables, self._lane, neighbours)
         door = partial(
@@ -244,6 +200,7 @@ class Relay:
             self.people, self.pool.statistics, self.journal.statistics, store.statistics, self.door, self.tables,
             lambda: self.engine.unreadable_feedback, self.sample, _tasks,
             lambda: None if self.web is None else self.web.is_up,
+            lambda: None if self.shared is None else self.shared.membership.count,
         )  # fmt: skip
         copier = Copier(config.store.path, clock.now) if config.store.path is not None else None
         self.control = Control(self.people, self.journal, copier, clock.now, _log_failure)

@@ -47,6 +47,8 @@ class Sources:
     """Tasks of the event loop."""
     web: Callable[[], bool | None] = lambda: None
     """Whether the officers' door is up; None: there is none."""
+    nodes: Callable[[], tuple[int, int] | None] = lambda: None
+    """(how many there are, partitions of this one); None: the store is a file."""
 
 
 def exposition(sources: Sources, oldest: Oldest) -> bytes:
@@ -151,6 +153,11 @@ class _Relay(Collector):
         web = self._sources.web()
         if web is not None:
             yield GaugeMetricFamily("feierabend_web_up", "1 when the officers' door is ready", value=float(web))
+        nodes = self._sources.nodes()
+        if nodes is not None:
+            count, parts = nodes
+            yield GaugeMetricFamily("feierabend_nodes", "Nodes that share the database and are alive", value=count)
+            yield GaugeMetricFamily("feierabend_partitions", "Of 64, those whose people this node has", value=parts)
         requests = CounterMetricFamily("feierabend_door_answers", "Answers by status", labels=["status"])
         for status, count in sorted(self._sources.door.answered.items()):
             requests.add_metric([str(status)], count)

@@ -99,7 +99,9 @@ def test_each_node_hears_once_of_the_alarms_of_the_others(nodes: list[PostgresSt
     joined = [(store, store.join("").epoch) for store in nodes[:2]]
     settled(joined)
     for number, (store, epoch) in enumerate(joined):
-        store.commit(Batch(now, epoch=epoch, generation=5, bypasses=[replace(a_bypass(number), at=now, recipients=number)]))
+        store.commit(
+            Batch(now, epoch=epoch, generation=5, bypasses=[replace(a_bypass(number), at=now, recipients=number)])
+        )
     heard = [store.tend().bypasses for store, _ in joined]
     assert [[bypass.recipients for bypass in each] for each in heard] == [[1], [0]]
     assert [store.tend().bypasses for store, _ in joined] == [[], []]
