@@ -200,6 +200,8 @@ class NodeDoor:
     ) -> list[object]:
         found = Request(method, target, dict(headers), body)
         answer = await self._here(found)
+        if answer.status == 503:  # it drains, or its store fails: whoever asks us asks again, perhaps another node
+            raise Unavailable(retry_after=1)
         return [answer.status, answer.body, answer.content_type, list(answer.headers)]
 
     async def _devices(self, tenant: str, listed: list[Any]) -> list[object]:

@@ -192,8 +192,9 @@ class PostgresStore:
             return nodes.tend(db, self._node, LEASE, self._heard)
 
     def retire(self) -> None:
-        """Take no more partitions, for this node is about to leave. Forgives a database that is away."""
-        with suppress(StoreError), translated(), self._writing() as db:
+        """Take no more partitions, for this node is about to leave; where `tend` is called. Forgives a database that is
+        away."""
+        with suppress(StoreError), translated(), self._made("_keeper", "feierabend lease") as db:
             db.execute("UPDATE node SET is_leaving = true WHERE id = %s", (self._node,))
 
     def leave(self) -> None:
