@@ -22,17 +22,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import replace
 from typing import Any, Final, LiteralString
 
 import psycopg
 
 from relay.core.batch import Batch, Bypass, Feedback, Fetched, Receipt, Remembered
-from relay.core.devices import Device, RestRecord
+from relay.core.devices import Device
 from relay.core.halts import Act
 from relay.core.partitions import part_of
 from relay.core.passes import VISIT_LIFE, Visit
 from relay.core.private import DeviceKey, PassKey, ReceiptKey, TokenHash, UserKey
+from relay.store import postgres_asking as asking
 from relay.store import postgres_nodes as nodes
 from relay.store import rows
 from relay.store.port import (
@@ -52,7 +52,6 @@ from relay.store.postgres_connection import (
     FORGETFUL,
     TAKEN_OVER,
     Connection,
-    bytes_array,
     columns,
     connect,
     translated,
@@ -74,8 +73,6 @@ LIVES: Final = {
     "visit": VISIT_LIFE,
 }
 TOMBSTONES: Final = DAY
-PAGE: Final = 500
-"""Records of bypasses looked at together."""
 OUTDATED: Final = "a commit was written as its connection broke: the store must be read anew, by a new start"
 
 Statement = tuple[LiteralString, tuple[Any, ...]]
@@ -213,53 +210,37 @@ class PostgresStore:
 
     def devices_of(self, users: Collection[UserKey]) -> dict[UserKey, list[Device]]:
         """Of people whom other nodes have; of those who have none, none."""
-        found: dict[UserKey, list[Device]] = {}
-        query = (
-            "SELECT owner, key, device.body FROM device JOIN unnest(%s::bytea[]) AS asked(person) "
-            "ON device.part = part_of(person) AND device.owner = person WHERE device.body <> ''"
-        )
-        if users:
-            with self._reading() as db:
-                for owner, key, body in bytes_of(db, query, bytes_array(list(users))):
-                    found.setdefault(UserKey(owner), []).append(rows.read_device(key, body))
-        return found
+        if not users:
+            return {}
+        with self._reading() as db:
+            return asking.devices_of(db, users)
 
     def holders_of(self, tokens: Collection[TokenHash]) -> dict[TokenHash, tuple[UserKey, DeviceKey]]:
         """Who has these tokens, on whatever node."""
-        query = "SELECT token, owner, key FROM device WHERE token = ANY(%s::bytea[])"
         if not tokens:
             return {}
         with self._reading() as db:
-            found = bytes_of(db, query, bytes_array(list(tokens)))
-            return {TokenHash(token): (UserKey(owner), DeviceKey(key)) for token, owner, key in found}
+            return asking.holders_of(db, tokens)
 
     def owner_of(self, passes: Collection[PassKey]) -> UserKey | None:
         """Whose one of these passes is, on whatever node."""
         with self._reading() as db:
-            query = "SELECT owner FROM pass WHERE key = ANY(%s::bytea[]) LIMIT 1"
-            return next((UserKey(owner) for (owner,) in bytes_of(db, query, bytes_array(list(passes)))), None)
+            return asking.owner_of(db, passes)
 
     def remembered(self, key: bytes) -> Remembered | None:
         """What a request was answered, on whatever node."""
         with self._reading() as db:
-            query = "SELECT body FROM request WHERE part = part_of(%s) AND key = %s"
-            return next((rows.read_request(body) for (body,) in bytes_of(db, query, key, key)), None)
+            return asking.remembered(db, key)
 
     def receipt(self, key: ReceiptKey) -> Receipt | None:
         """What all nodes together know of an alarm."""
         with self._reading() as db:
-            query = "SELECT body FROM receipt WHERE part = part_of(%s) AND key = %s"
-            found = nodes.summed((key, rows.read_receipt(body)) for (body,) in bytes_of(db, query, key, key))
-        return found.get(key)
+            return asking.receipt(db, key)
 
     def posted(self, parts: Collection[int], limit: int) -> list[Fetched]:
         """What was posted for these partitions and is not fetched, the oldest first."""
-        query = "SELECT part, id, body FROM inbox WHERE part = ANY(%s) ORDER BY id LIMIT %s"
         with self._reading() as db:
-            return [
-                (part, number, rows.read_posted(body))
-                for part, number, body in bytes_of(db, query, sorted(parts), limit)
-            ]
+            return asking.posted(db, parts, limit)
 
     def wait_for_post(self, seconds: float) -> None:
         """Return when something was posted for this node, or after so long; in a thread of its own."""
@@ -273,62 +254,28 @@ class PostgresStore:
 
     def changes(self, since: int) -> Changes:
         """Both tables as of one instant, or a change of one could be skipped for a newer one of the other."""
-        devices: dict[DeviceKey, tuple[UserKey, Device | None]] = {}
-        rests: dict[UserKey, RestRecord | None] = {}
-        newest = since
-        query = "SELECT key, revision, owner, body FROM {} WHERE revision > %s ORDER BY revision"
         with self._reading() as db:
-            for key, revision, user, body in bytes_of(db, query.format("device"), since):
-                newest = max(newest, revision)
-                devices[DeviceKey(key)] = (UserKey(user), rows.read_device(key, body) if body else None)
-            for key, revision, _, body in bytes_of(db, query.format("rest"), since):
-                newest = max(newest, revision)
-                rests[UserKey(key)] = rows.read_rest(body) if body else None
-        return Changes(newest, devices, rests)
+            return asking.changes(db, since)
 
     def feedback(self, tenant: str, after: int, limit: int) -> Sequence[Feedback]:
-        query = "SELECT seq, body FROM feedback WHERE tenant = %s AND seq > %s ORDER BY seq LIMIT %s"
         with self._reading() as db:
-            found = bytes_of(db, query, tenant, after, limit)
-            return [replace(rows.read_feedback(body), seq=seq) for seq, body in found]
+            return asking.feedback(db, tenant, after, limit)
 
     def feedback_range(self, tenant: str) -> FeedbackRange:
-        purged = "SELECT seq FROM feedback_purged WHERE tenant = %s"
         with self._reading() as db:
-            ((last, newest),) = bytes_of(
-                db, f"SELECT ({purged}), greatest(mark.feedback, (SELECT max(feedback) FROM node)) FROM mark", tenant
-            )
-        return FeedbackRange(last or 0, newest or 0)
+            return asking.feedback_range(db, tenant)
 
     def bypasses_of(self, tenant: str, wanted: Callable[[Bypass], bool], limit: int) -> Sequence[Bypass]:
-        query = (
-            "SELECT key, bypass.body, bypass_recipients.body FROM bypass JOIN bypass_recipients USING (tenant, key) "
-            "WHERE tenant = %s AND key < %s ORDER BY key DESC LIMIT %s"
-        )
-        found: list[Bypass] = []
-        before = b"\xff" * 25
         with self._reading() as db:
-            while page := list(bytes_of(db, query, tenant, before, PAGE)):
-                before = page[-1][0]
-                for _, body, recipients in page:
-                    record = rows.read_bypass(body, recipients)
-                    if wanted(record):
-                        found.append(record)
-                    if len(found) == limit:
-                        return found
-        return found
+            return asking.bypasses_of(db, tenant, wanted, limit)
 
     def acts(self, limit: int) -> Sequence[Act]:
         with self._reading() as db:
-            return [
-                rows.read_act(body)
-                for (body,) in bytes_of(db, "SELECT body FROM act ORDER BY key DESC LIMIT %s", limit)
-            ]
+            return asking.acts(db, limit)
 
     def visits(self, user: UserKey, limit: int) -> Sequence[Visit]:
-        query = "SELECT body FROM visit WHERE part = part_of(%s) AND owner = %s ORDER BY seq DESC LIMIT %s"
         with self._reading() as db:
-            return [rows.read_visit(body) for (body,) in bytes_of(db, query, user, user, limit)]
+            return asking.visits(db, user, limit)
 
     # --- writing
 

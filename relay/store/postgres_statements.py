@@ -80,7 +80,7 @@ DELETE: Final = {
         f"WHERE {table}.part = part_of(old.key) AND {table}.key = old.key"
         for table in ("person", "slot")
     },
-    "pass": "DELETE FROM pass USING unnest(%s::bytea[]) AS old(key) WHERE pass.key = old.key",
+    "pass": "DELETE FROM pass WHERE key = ANY(%s::bytea[])",
     "inbox": "DELETE FROM inbox USING unnest(%s::bigint[], %s::bigint[]) AS old(part, id) "
     "WHERE inbox.part = old.part AND inbox.id = old.id",
     "visit": "DELETE FROM visit USING unnest(%s::bytea[]) AS old(key) "
