@@ -115,8 +115,7 @@ def copy(config_path: Path, file: Path) -> None:
         fail("store.postgresql: is missing in the configuration; it says where to copy to")
     clock = WallClock()
     moved = done(lambda: move(config, place, file, clock.now(), _progress(clock.now)))
-    people, phones, every = moved.rows["person"], moved.rows["device"], sum(moved.rows.values())
-    click.echo(f"copied: {every} records, of {people} people and {phones} devices; {file} is as it was")
+    click.echo(f"copied: {sum(moved.rows.values())} records of {moved.rows['person']} people; {file} is as it was")
     click.echo(f"held until {at(moved.held_until)}: only alarms and orders leave before `feierabend resume`")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -31,6 +31,8 @@ class Installation:
     settings: str
     support: str
     digests: tuple[str, str, str]
+    store: str = 'path = "relay.db"'
+    """Where it is, as the configuration has it."""
 
     @property
     def config(self) -> Path:
@@ -100,7 +102,7 @@ base_url = "{url}"
     def _write(self, app: str, *, grace: float = 3, posts_seen: bool = False, more: str = "") -> None:
         self.config.write_text(f"""
 [store]
-path = "relay.db"
+{self.store}
 key_file = "master"
 [door]
 listen = ["127.0.0.1:{self.door}"]
@@ -165,14 +167,15 @@ reasons = ["incident"]
         }
 
 
-def install(folder: Path) -> Installation:
-    """A new installation, not yet configured."""
+def install(folder: Path, database: str | None = None) -> Installation:
+    """A new installation, not yet configured. `database`: the URL of one of PostgreSQL's; None: a file."""
     (backend, *first), (settings, *second), (support, *third) = map(new_key, ("backend", "settings", "helpdesk"))
     masters = folder / "master"
     masters.touch(0o600)
     masters.write_text(f"0:{base64.b64encode(MASTER).decode()}\n")
     digests = (first[0], second[0], third[0])
-    return Installation(folder, free_port(), free_port(), backend, settings, support, digests)
+    made = Installation(folder, free_port(), free_port(), backend, settings, support, digests)
+    return made if database is None else replace(made, store=f'postgresql = "{database}"')
 
 
 async def register(backend: Client, user: str, *tokens: str) -> None:
