@@ -15,6 +15,10 @@ the buffers of the broken connection finds another number than it expects, and f
 waited was told that it was not, memory is older than the store: Outdated, the process ends and reads everything anew.
 Rejected: taking it for failed, for numbers of feedback would then be given twice.
 
+Rejected: not waiting for the log where a batch holds verdicts only. Waking 23,000 people was no faster (3.0 s against
+2.9, five runs in turns), a crash of the server would repeat more wakeups than one batch, and count fewer commits than
+we know of, so the process would end too.
+
 One connection for commits, one for reading in another thread; one that has failed is made anew at the next call.
 """
 
