@@ -169,8 +169,5 @@ def summed(parts: Iterable[tuple[bytes, Receipt]]) -> dict[ReceiptKey, Receipt]:
     """What several nodes have counted for each receipt; it is as old as the oldest of them."""
     sums: dict[ReceiptKey, Receipt] = {}
     for key, part in parts:
-        total = sums.setdefault(ReceiptKey(key), Receipt(part.tenant, part.at))
-        total.at = min(total.at, part.at)
-        for name in ("recipients", "handed_over", "no_device", "failed"):
-            setattr(total, name, getattr(total, name) + getattr(part, name))
+        sums.setdefault(ReceiptKey(key), Receipt(part.tenant, part.at)).add(part)
     return sums
