@@ -69,6 +69,14 @@ class Receipt:
         """Recipients whose notice is still pending."""
         return self.recipients - self.handed_over - self.no_device - self.failed
 
+    def add(self, other: Receipt) -> None:
+        """What another node has counted for the same receipt; it is as old as the older of them."""
+        self.at = min(self.at, other.at)
+        self.recipients += other.recipients
+        self.handed_over += other.handed_over
+        self.no_device += other.no_device
+        self.failed += other.failed
+
 
 class Parting(StrEnum):
     """Why a device left the relay without its owner's delete; the word the backend reads in the feedback."""

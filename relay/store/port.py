@@ -169,7 +169,7 @@ class Standing:
     """Of the nodes that are alive."""
     halts: Mapping[int, Halt]
     """What operators hold back, at whatever node they have said so."""
-    bypasses: Sequence[Bypass]
+    bypasses: Sequence[Bypass] = ()
     """Records of other nodes that this one has not been told of yet; the first time, those of the last hour."""
 
     @property

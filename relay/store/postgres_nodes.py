@@ -11,10 +11,9 @@ The server waits for the rest as long as the connection seems to stand, which is
 or a transaction counts while it does. So the sessions that a node commits in bear its number, and whoever finds that
 its lease is over and its row is locked ends them. What was not committed was acknowledged to nobody.
 
-**Balance.** Each node takes as many orphans as bring it to its share, rounded up. When there are none and it has less
-than its share, rounded down, it marks some of the richest node's as *wanted*; that node hands them over when it has let
-go of their people (`released` in a batch), so nobody is anybody's twice. All nodes do the same, so nobody decides for
-others.
+**Balance.** Each node takes as many orphans as bring it to its share, rounded up. When there are none it marks what it
+lacks as *wanted*, of whoever has most (core/partitions.py); that node hands them over when it has let go of their
+people (`released` in a batch), so nobody is anybody's twice. All nodes do the same, so nobody decides for others.
 
 `take`, for a store with one process at a time, does all of it by force: tools, tests, the copy of a file.
 """
@@ -27,7 +26,7 @@ from typing import Final
 
 from relay.core.batch import Bypass, Receipt
 from relay.core.books import Account, AccountKey
-from relay.core.partitions import PARTITIONS
+from relay.core.partitions import PARTITIONS, wishes
 from relay.core.private import ReceiptKey
 from relay.store import rows
 from relay.store.port import StaleEpoch, Standing
@@ -156,31 +155,23 @@ def _forget(db: Connection, nodes: list[int]) -> None:
 
 
 def _balance(db: Connection, node: int) -> None:
-    counts: dict[int, int] = dict(
-        db.execute(
-            "SELECT node.id, count(partition.id) FROM node LEFT JOIN partition ON owner = node.id "
-            "WHERE alive AND NOT is_leaving GROUP BY node.id"
-        )
-    )
-    if node not in counts:
+    nodes = [number for (number,) in db.execute("SELECT id FROM node WHERE alive AND NOT is_leaving")]
+    if node not in nodes:
         return
-    own = counts[node]
-    orphans = PARTITIONS - sum(counts.values())
-    if orphans:
-        share = -(-PARTITIONS // len(counts))
+    owners, wanted = zip(*db.execute("SELECT owner, wanted FROM partition ORDER BY id"), strict=True)
+    if any(owner not in nodes for owner in owners):
+        share = -(-PARTITIONS // len(nodes))
         chosen = "SELECT id FROM partition WHERE owner IS NULL ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED"
         db.execute(
-            f"UPDATE partition SET owner = %s, wanted = NULL WHERE id IN ({chosen})", (node, max(0, share - own))
+            f"UPDATE partition SET owner = %s, wanted = NULL WHERE id IN ({chosen})",
+            (node, max(0, share - owners.count(node))),
         )
         return
-    missing = PARTITIONS // len(counts) - own
-    asked = db.execute("SELECT count(*) FROM partition WHERE wanted = %s", (node,)).fetchone() or (0,)
-    if missing > asked[0]:
-        richest = max(counts, key=lambda number: (counts[number], number))
+    for other, count in wishes(node, nodes, owners, wanted).items():
         chosen = (
             "SELECT id FROM partition WHERE owner = %s AND wanted IS NULL ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED"
         )
-        db.execute(f"UPDATE partition SET wanted = %s WHERE id IN ({chosen})", (node, richest, missing - asked[0]))
+        db.execute(f"UPDATE partition SET wanted = %s WHERE id IN ({chosen})", (node, other, count))
 
 
 def leave(db: Connection, node: int) -> None:
@@ -258,8 +249,5 @@ def summed(parts: Iterable[tuple[bytes, Receipt]]) -> dict[ReceiptKey, Receipt]:
     """What several nodes have counted for each receipt; it is as old as the oldest of them."""
     sums: dict[ReceiptKey, Receipt] = {}
     for key, part in parts:
-        total = sums.setdefault(ReceiptKey(key), Receipt(part.tenant, part.at))
-        total.at = min(total.at, part.at)
-        for name in ("recipients", "handed_over", "no_device", "failed"):
-            setattr(total, name, getattr(total, name) + getattr(part, name))
+        sums.setdefault(ReceiptKey(key), Receipt(part.tenant, part.at)).add(part)
     return sums

@@ -16,12 +16,12 @@ import psycopg
 import pytest
 import trio
 
+from bench.postgres import Cluster, cluster
 from relay.store.postgres_migrating import migrate
 from tests.e2e.client import Answer, Client, client
 from tests.e2e.installation import Installation, install, post, register, set_rest
 from tests.e2e.phones import POLL, Provider, Sightings, fake_apns, token
 from tests.e2e.processes import PATIENCE, ROOT, free_port
-from tests.postgres import Cluster, cluster
 
 pytestmark = [pytest.mark.processes, pytest.mark.needs("postgres")]
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final, LiteralString, Protocol
 
 import msgpack
 import psycopg
@@ -14,12 +15,15 @@ import pytest
 
 from bench.postgres import Cluster, emptied
 from relay.core.batch import Bypass
-from relay.store import rows
+from relay.core.books import Account, AccountKey
+from relay.store import postgres, rows
 from relay.store.memory import MemoryStore
-from relay.store.port import Store, StoreError
+from relay.store.memory_nodes import MemoryDatabase, MemoryNode
+from relay.store.port import LEASE, SharedStore, Store, StoreError
 from relay.store.postgres import PostgresStore
 from relay.store.postgres_migrating import migrate
 from relay.store.sqlite import SqliteStore
+from tests.relay.store.batches import NOW
 
 BypassRow = tuple[str, str, float, str, str, str, int, bool, bytes]
 
@@ -53,6 +57,18 @@ def _memory() -> Keeper:
         store.fail_next = StoreError("no room")
 
     return Keeper(store, lambda: store, lambda: [bypass_row(bypass) for bypass in store.bypasses], break_next)
+
+
+def _memory_node() -> Keeper:
+    database = MemoryDatabase(lambda: NOW)
+
+    def break_next() -> None:
+        database.tables.fail_next = StoreError("no room")
+
+    def take_up() -> Store:
+        return MemoryNode(database)
+
+    return Keeper(take_up(), take_up, lambda: [bypass_row(b) for b in database.tables.bypasses], break_next)
 
 
 def bypasses_in(path: Path) -> list[BypassRow]:
@@ -111,10 +127,10 @@ def _postgres(url: str) -> tuple[Keeper, Callable[[], None]]:
     return made, close
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
+@pytest.fixture(params=["memory", "memory node", "sqlite", "postgres"])
 def keeper(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Keeper]:
-    if request.param == "memory":
-        yield _memory()
+    if request.param.startswith("memory"):
+        yield _memory() if request.param == "memory" else _memory_node()
         return
     if request.param == "postgres":
         found, close = _postgres(request.getfixturevalue("database"))
@@ -122,6 +138,94 @@ def keeper(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Keeper]:
         found, close = _sqlite(tmp_path / "relay.db")
     yield found
     close()
+
+
+# --- a store that several nodes share
+
+
+class Shared(Protocol):
+    """A database, and nodes on it."""
+
+    def node(self) -> SharedStore:
+        """As a process has it that has just been started."""
+
+    def pass_time(self, seconds: float) -> None:
+        """Of the database's clock: leases get older."""
+
+    def books(self) -> dict[AccountKey, Account]:
+        """Of all nodes together."""
+
+    def close(self) -> None: ...
+
+
+class SharedMemory:
+    def __init__(self) -> None:
+        self._now = NOW
+        self._database = MemoryDatabase(lambda: self._now)
+
+    def node(self) -> SharedStore:
+        return MemoryNode(self._database)
+
+    def pass_time(self, seconds: float) -> None:
+        self._now += seconds
+
+    def books(self) -> dict[AccountKey, Account]:
+        return self._database.books()
+
+    def close(self) -> None:
+        pass
+
+
+SLOWER: Final = 1000
+"""By so much leases are longer in these tests, so that none is over because the machine is slow."""
+
+
+class SharedPostgres:
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._nodes: list[PostgresStore] = []
+        emptied(url)
+
+    def node(self) -> SharedStore:
+        made = PostgresStore(self._url)
+        self._nodes.append(made)
+        return made
+
+    def _ask(self, query: LiteralString, *bound: object) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self._url, options="-c search_path=feierabend") as db:
+            found = db.execute(query, bound, binary=True)
+            return found.fetchall() if found.description else []
+
+    def pass_time(self, seconds: float) -> None:
+        self._ask("UPDATE lease SET until = until - make_interval(secs => %s)", seconds * SLOWER)
+
+    def books(self) -> dict[AccountKey, Account]:
+        sums: dict[AccountKey, Account] = {}
+        for tenant, name, body in self._ask("SELECT tenant, class, body FROM account"):
+            sums.setdefault((tenant, name), Account()).add(rows.read_account(body))
+        return sums
+
+    def close(self) -> None:
+        for node in self._nodes:
+            node.close()
+
+
+@contextmanager
+def on_postgres(url: str) -> Iterator[Shared]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(postgres, "LEASE", LEASE * SLOWER)
+        made = SharedPostgres(url)
+        yield made
+        made.close()
+
+
+@pytest.fixture(params=["memory", "postgres"])
+def shared(request: pytest.FixtureRequest) -> Iterator[Shared]:
+    if request.param == "memory":
+        yield SharedMemory()
+        return
+    with on_postgres(request.getfixturevalue("database")) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")
