@@ -98,6 +98,17 @@ class Case:
         return found
 
     @cached_property
+    def woken_last(self) -> Mapping[int, Mapping[Place, float]]:
+        """Life → when each phone was woken in it for the last time."""
+        found: dict[int, dict[Place, float]] = {life.number: {} for life in self.lives}
+        for officer, phone in self.phones():
+            for token in self.tokens_of(officer, phone):
+                for seen in self.sightings.of(token):
+                    times, place = found[seen.life], (officer.name, phone.device)
+                    times[place] = max(times.get(place, 0.0), seen.t)
+        return found
+
+    @cached_property
     def taken(self) -> Mapping[str, Counter[int]]:
         """What each person's phones may have been woken for anew in which life. A new token is owed what is open."""
         found: dict[str, Counter[int]] = {}

@@ -175,10 +175,11 @@ def duplicates(case: Case) -> list[tuple[Life, Place, int]]:
 
 
 def unbooked(case: Case, life: Life) -> set[Place]:
-    """Phones that were woken in a life that was killed, while the database still owes them what is due."""
+    """Phones that were woken in a life that was killed, after the event for which the database still owes it."""
     if life.was_quiet:
         return set()
-    return {place for place in life.left.due if place in case.woken and case.woken[place][life.number]}
+    woken = case.woken_last[life.number]
+    return {place for place, since in life.left.due.items() if place in woken and woken[place] >= since - ROUNDING}
 
 
 def allowed(case: Case, life: Life) -> int:
@@ -197,7 +198,7 @@ def without_excuse(case: Case) -> list[tuple[Life, Place]]:
     again = {(life.number, place) for life, place, _ in found}
     excused: list[set[Place]] = [set()]
     for life in case.lives:
-        unused = {place for place in excused[-1] & life.left.due if (life.number, place) not in again}
+        unused = {place for place in excused[-1] & life.left.due.keys() if (life.number, place) not in again}
         excused.append(unbooked(case, life) | unused)
     return [(life, place) for life, place, _ in found if place not in excused[life.number]]
 

@@ -91,8 +91,8 @@ class Snapshot:
     """(user, class) → notices, more than none."""
     owed: Mapping[Place, int] = field(default_factory=dict)
     """(user, device) → slots that owe it a wakeup, now or after a rest."""
-    due: frozenset[Place] = frozenset()
-    """Those of them to whom one is owed now."""
+    due: Mapping[Place, float] = field(default_factory=dict)
+    """Those of them to whom one is owed now, and since which event, the oldest that is."""
     orders: Mapping[Place, float] = field(default_factory=dict)
     """(user, device) → instant of the newest open order."""
     edits: Mapping[str, str] = field(default_factory=dict)
@@ -140,7 +140,7 @@ class Reader:
 
     def of(self, loaded: Loaded, now: float, *, is_sound: bool = True) -> Snapshot:
         owed: dict[Place, int] = {}
-        due: set[Place] = set()
+        due: dict[Place, float] = {}
         pending: dict[Place, int] = {}
         orders: dict[Place, float] = {}
         phones: dict[UserKey, list[DeviceKey]] = {}
@@ -161,13 +161,13 @@ class Reader:
                 if slot.owed(device_key):
                     owed[place] = owed.get(place, 0) + 1
                     if slot.due_at <= now:
-                        due.add(place)
+                        due[place] = min(due.get(place, slot.first_at), slot.first_at)
         unbalanced = Books(loaded.accounts).balance(sums)
         return Snapshot(
             is_sound=is_sound,
             imbalances=tuple(f"{row.key[1]}: {row.booked} by the books, {row.pending} in slots" for row in unbalanced),
             accounts={name: account for (_, name), account in loaded.accounts.items()},
-            pending=pending, owed=owed, due=frozenset(due), orders=orders,
+            pending=pending, owed=owed, due=due, orders=orders,
             edits={self._users[u]: self._edit(u, rest.sealed) for u, rest in loaded.rests.items() if u in self._users},
             tokens={
                 self._phones[key]: self._records.open_token(device.user, key, device.sealed).reveal()

@@ -3,8 +3,10 @@
 Three tasks share it, and the first that ends takes the others along: one reads, one writes what the lane has (`_pump`),
 one watches the time (`_watch`). One write is whole requests of at most 16,384 bytes with one look at the gate; a write
 that is not finished ten seconds after that look drops the connection, so a wakeup cannot leave long after it was
-allowed to. A session that is retired (GOAWAY, an answer that says so, drain) opens nothing more, waits for the answers
-it is owed while its link already opens the next one, and closes.
+allowed to. If the process was stopped between that look and the write, so that ten seconds are over or the store is
+another node's by now, the write does not begin: its requests cannot be taken back, so that too drops the connection. A
+session that is retired (GOAWAY, an answer that says so, drain) opens nothing more, waits for the answers it is owed
+while its link already opens the next one, and closes.
 
 A connection can die without a word, and at night nobody would notice until an alarm goes out on it. So an idle one is
 pinged every ten minutes, and the first write after a minute of silence is accompanied by a PING: ten seconds without
@@ -13,7 +15,7 @@ any byte then are enough, where an answer of the provider may take thirty.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
 import structlog
@@ -295,11 +297,11 @@ class Session:
 
     async def _write(self, flights: list[Flight]) -> None:
         staying = flights
-        now = 0.0
+        now = looked_at = 0.0
 
         def compose() -> list[Request]:
-            nonlocal staying, now
-            now = self._lane.clock.now()
+            nonlocal staying, now, looked_at
+            now, looked_at = self._lane.clock.now(), trio.current_time()
             staying, requests = self._last_look(flights, now)
             return requests
 
@@ -313,6 +315,8 @@ class Session:
             self._lane.left(gone, now)
             if self._looks_at > sent_at + ANSWER:
                 self._flying.set()
+            if sent_at >= looked_at + GATE_TO_SOCKET or self._is_over_for(gone):
+                raise ConnectionLost("stopped")
 
         if trio.current_time() - self._heard_at >= QUIET:
             self._ping()
@@ -325,6 +329,10 @@ class Session:
                 self._lane.again(staying)
         if scope.cancelled_caught:
             raise ConnectionLost("write_stalled")
+
+    def _is_over_for(self, flights: Sequence[Flight]) -> bool:
+        """Somebody else may have the store by now, and these are not all alarms."""
+        return not self._lane.holds() and not all(flight.urgent for flight in flights)
 
     def _last_look(self, flights: list[Flight], now: float) -> tuple[list[Flight], list[Request]]:
         """Those that may leave, and their requests; the others go back. Nothing may come between this and the bytes."""

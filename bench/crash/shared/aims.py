@@ -109,6 +109,7 @@ def pause(trial: SharedTrial, number: int) -> None:
         _settle(trial, number)
     else:
         _post_large(trial, number)
+        trial.until(trial.database.is_written, MOMENT / 20)
     before = trial.number
     stopped = trial.disrupt("pause", signal.SIGSTOP)
     _begin_work(trial, number)

@@ -8,15 +8,13 @@ that needs a word in the relay.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 import psycopg
 
-from bench.crash.leavings import Reader, Snapshot
 from bench.postgres import Cluster
 from relay.core.books import Account
 from relay.core.private import DeviceKey, ReceiptKey, UserKey
@@ -25,6 +23,8 @@ from relay.store.port import Loaded
 from relay.store.postgres_migrating import migrate
 
 Connection = psycopg.Connection[tuple[Any, ...]]
+Rows = Mapping[str, Sequence[tuple[Any, ...]]]
+"""By table."""
 OPTIONS: Final = "-c search_path=feierabend,public"
 _WAITING: Final = (
     "WITH waiting AS (SELECT pid FROM pg_locks WHERE relation = 'feierabend.node'::regclass "
@@ -40,6 +40,13 @@ _WRITING: Final = (
     "SELECT count(*) FROM pg_locks WHERE relation = 'feierabend.node'::regclass "
     "AND mode = 'RowExclusiveLock' AND granted"
 )
+_READ: Final = {
+    "account": "SELECT tenant, class, body FROM account",
+    "device": "SELECT key, body FROM device WHERE body <> ''",
+    "rest": "SELECT key, body FROM rest WHERE body <> ''",
+    "slot": "SELECT key, body FROM slot",
+    "receipt": "SELECT key, body FROM receipt",
+}
 _DAMAGED: Final = (
     "SELECT (SELECT count(*) FROM pg_class, LATERAL verify_heapam(pg_class.oid) WHERE relkind = 'r' "
     "AND relnamespace = 'feierabend'::regnamespace), (SELECT count(bt_index_check(indexrelid, true)) FROM pg_index "
@@ -130,11 +137,12 @@ class Database:
                 return False
         return found is not None and found[0] == 0
 
-    def snapshot(self, reader: Reader, *, is_sound: bool = True) -> Snapshot:
+    def rows(self) -> Rows:
+        """What a start reads, as far as it is judged: of one instant, and as it lies there."""
         with self._connected() as db:
             db.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-            with db.transaction(), rows.reading():
-                return reader.of(loaded(db), time.time(), is_sound=is_sound)
+            with db.transaction():
+                return {name: db.execute(query, binary=True).fetchall() for name, query in _READ.items()}
 
     def close(self) -> None:
         for db in (self._gate, self._eyes):
@@ -142,17 +150,14 @@ class Database:
                 db.close()
 
 
-def loaded(db: Connection) -> Loaded:
-    """What a start reads, as far as it is judged. The books are those of all nodes together."""
-    found = Loaded()
-    for tenant, name, body in db.execute("SELECT tenant, class, body FROM account", binary=True):
-        found.accounts.setdefault((tenant, name), Account()).add(rows.read_account(body))
-    for key, body in db.execute("SELECT key, body FROM device WHERE body <> ''", binary=True):
-        found.devices[DeviceKey(key)] = rows.read_device(key, body)
-    for key, body in db.execute("SELECT key, body FROM rest WHERE body <> ''", binary=True):
-        found.rests[UserKey(key)] = rows.read_rest(body)
-    for key, body in db.execute("SELECT key, body FROM slot", binary=True):
-        found.slots[rows.read_slot_key(key)] = rows.read_slot(body)
-    for key, body in db.execute("SELECT key, body FROM receipt", binary=True):
-        found.receipts[ReceiptKey(key)] = rows.read_receipt(body)
-    return found
+def loaded(found: Rows) -> Loaded:
+    """The books are those of all nodes together."""
+    made = Loaded()
+    with rows.reading():
+        for tenant, name, body in found["account"]:
+            made.accounts.setdefault((tenant, name), Account()).add(rows.read_account(body))
+        made.devices = {DeviceKey(key): rows.read_device(key, body) for key, body in found["device"]}
+        made.rests = {UserKey(key): rows.read_rest(body) for key, body in found["rest"]}
+        made.slots = {rows.read_slot_key(key): rows.read_slot(body) for key, body in found["slot"]}
+        made.receipts = {ReceiptKey(key): rows.read_receipt(body) for key, body in found["receipt"]}
+    return made

@@ -24,7 +24,7 @@ from bench.crash.record import Record
 from bench.crash.relays import Helper
 from bench.crash.shared.aims import AIMS
 from bench.crash.shared.client import SharedClient
-from bench.crash.shared.database import Database
+from bench.crash.shared.database import Database, Rows, loaded
 from bench.crash.shared.nodes import Nodes, Process
 from bench.crash.sightings import Sightings
 
@@ -166,15 +166,14 @@ class SharedTrial:
     def _hand_over(self, node: int, epoch: int) -> None:
         """One life is over, and the next begins; unless whoever was late with its lease has just renewed it."""
         self.nodes.look()
-        over = None if self.serving is None else self._left()
-        next_one = self.number + (over is not None)
+        found, at = self._left()
+        next_one = self.number + (self.serving is not None)
         self.client.begin(next_one, node, self._until_client)
         self.database.let_pass()
         if self.database.tenure()[0] == epoch:
             return
-        if over is not None:
-            why = self._why()
-            self.lives.append(replace(over, fell=why.kind, was_cut=why.was_cut))
+        if self.serving is not None:
+            self._end(self._why(), found, at)
         self.serving, self._life_of[node], self._began = self.nodes.now[node], next_one, time.time()
 
     def _until_client(self, holds: Callable[[], bool]) -> None:
@@ -192,17 +191,21 @@ class SharedTrial:
         self.disruptions.append((self.number + 1, found))
         return found
 
-    def _left(self, *, is_sound: bool = True) -> Life:
-        """The life that goes on, if it is over: what the database has now is what it has left."""
-        assert self.serving is not None
-        if self.serving.is_over:
+    def _left(self) -> tuple[Rows, float]:
+        """What the database has now, and what the providers have seen until now, belongs to the life that goes on."""
+        if self.serving is not None and self.serving.is_over:
             self.installations[self.serving.node].providers.wait_until_left()
         self.look()
-        left = self.database.snapshot(self.reader, is_sound=is_sound)
-        return Life(
-            number=self.number, aim=self.aim, ended=time.time(), left=left, began=self._began,
-            unanswered=self._unanswered(self.serving.node),
+        return self.database.rows(), time.time()
+
+    def _end(self, why: Disruption, found: Rows, at: float, *, is_sound: bool = True) -> None:
+        """One life is over."""
+        assert self.serving is not None
+        life = Life(
+            number=self.number, aim=self.aim, ended=at, fell=why.kind, began=self._began, was_cut=why.was_cut,
+            left=self.reader.of(loaded(found), at, is_sound=is_sound), unanswered=self._unanswered(self.serving.node),
         )  # fmt: skip
+        self.lives.append(life)
 
     def _unanswered(self, node: int) -> int:
         journals = self.installations[node].providers.journals().values()
@@ -330,7 +333,7 @@ class SharedTrial:
         self.nodes.let(self.serving.node)
         self.serving.send(signal.SIGTERM)
         self._ended_in_order(self.serving)
-        self.lives.append(self._left(is_sound=self.database.is_sound()))
+        self._end(Disruption(kind="", at=time.time()), *self._left(), is_sound=self.database.is_sound())
 
     def _ended_in_order(self, process: Process) -> None:
         self.until(lambda: process.is_over)
