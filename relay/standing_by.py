@@ -64,10 +64,10 @@ async def _enter(store: SharedStore, ask: Asked) -> bool:
 
 async def _stand_by(config: Config, store: SharedStore, ask: Asked, stop: trio.Event) -> bool:
     """Until it is our turn; False: `stop` was set before."""
-    log.info("standing_by")
     is_ours = False
     async with trio.open_nursery() as nursery:
         await listen(nursery, waiting_door.server(), config.ops)
+        log.info("standing_by")
         while not (stop.is_set() or is_ours):
             with trio.move_on_after(ASK_EVERY):
                 await stop.wait()
