@@ -117,7 +117,7 @@ def _config(root: Table, folder: Path, name: str) -> Config | None:
 
 def _nodes(root: Table, taken: tuple[Address, ...]) -> NodesConfig:
     table = root.table("nodes")
-    listen = Address(*table.get("listen", an_address, ("127.0.0.1", 8090)))
+    listen = Address(*table.get("listen", an_address, ("127.0.0.1", 0)))
     address = table.get("address", an_address, None, required=False)
     table.done()
     if listen.port and listen in taken:

@@ -12,7 +12,7 @@ or
 and, with PostgreSQL, for each of several nodes
 
     [nodes]
-    listen = "10.0.0.2:8090"                     # where the others ask it; loopback if not given, for one machine
+    listen = "10.0.0.2:8090"                     # where the others ask it; if not given a free port of this machine
     address = "node-two:8090"                    # how they reach it; where it listens if not given
 
 and in both cases

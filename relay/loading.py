@@ -10,6 +10,7 @@ import structlog
 from relay import trust
 from relay.config import FcmAppConfig, TenantConfig
 from relay.config_reader import MasterKeys
+from relay.core.batch import Receipt
 from relay.core.devices import Device, Platform
 from relay.core.draft import Draft
 from relay.core.erasing import Erased, erase
@@ -78,6 +79,18 @@ def restore(people: People, loaded: Loaded) -> int:
 
     Raises StoreMismatch for a tenant nobody configured, and for records of people the store does not know.
     """
+    _bring_in(people, loaded)
+    people.remembered = loaded.requests
+    people.receipts = loaded.receipts
+    people.books.accounts = loaded.accounts
+    people.halt(loaded.halts)
+    people.generation, people.revision = loaded.generation, loaded.revision
+    people.feedback_seq = loaded.feedback_seq
+    return loaded.epoch
+
+
+def _bring_in(people: People, loaded: Loaded) -> None:
+    """What belongs to persons, into a working set without any. Raises StoreMismatch."""
     for key, record in loaded.people.items():
         tenant = people.tenants.get(record.tenant)
         if tenant is None:
@@ -97,21 +110,14 @@ def restore(people: People, loaded: Loaded) -> int:
         people.by_key[key].rest = rest
     for (key, name), slot in loaded.slots.items():
         people.by_key[key].slots[name] = slot
-    people.remembered = loaded.requests
-    people.receipts = loaded.receipts
     # Memory forgets what has expired a little before the store does; who is deleted in between leaves it behind there.
     people.passes = Passes({key: known for key, known in loaded.passes.items() if known.user in people.by_key})
-    people.books.accounts = loaded.accounts
-    people.halt(loaded.halts)
-    people.generation, people.revision = loaded.generation, loaded.revision
-    people.feedback_seq = loaded.feedback_seq
-    return loaded.epoch
 
 
 def adopt(people: People, loaded: Loaded, parts: frozenset[int]) -> list[Person]:
     """Take in the people of partitions that have become ours; who they are. Raises StoreMismatch."""
     beside = People(people.tenants)
-    restore(beside, loaded)
+    _bring_in(beside, loaded)
     people.by_key.update(beside.by_key)
     people.tokens.update(beside.tokens)
     people.passes.update(beside.passes.by_key)
@@ -119,6 +125,9 @@ def adopt(people: People, loaded: Loaded, parts: frozenset[int]) -> list[Person]
     people.revision = max(people.revision, loaded.revision)
     people.feedback_seq = max(people.feedback_seq, loaded.feedback_seq)
     people.owned |= parts
+    for person, _, slot in beside.slots():
+        for stub in slot.stubs:  # what becomes of them from now on is counted here; the node before has counted its part
+            people.receipts.setdefault(stub.receipt, Receipt(person.tenant.name, slot.first_at))
     return list(beside.by_key.values())
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -21,7 +19,7 @@ from relay.store.postgres_migrating import migrate
 from tests.e2e.client import Answer, Client, client
 from tests.e2e.installation import Installation, install, post, register, set_rest
 from tests.e2e.phones import POLL, Provider, Sightings, fake_apns, token
-from tests.e2e.processes import PATIENCE, ROOT, free_port
+from tests.e2e.processes import PATIENCE, ROOT
 
 pytestmark = [pytest.mark.processes, pytest.mark.needs("postgres")]
 
@@ -200,35 +198,6 @@ class Load:
         if len(self._refused) == CLIENTS:
             self.everybody_was_refused.set()
         return False
-
-
-async def test_another_node_goes_on_where_one_hangs_and_that_one_ends(tmp_path: Path, fresh: str) -> None:
-    """The second stands by as long as the first serves. One that was stopped for too long says so and is gone."""
-    migrate(fresh)
-    (tmp_path / "second").mkdir()
-    async with fake_apns(tmp_path / "apple") as apple:
-        first, seen = put_up(tmp_path, apple, fresh), Sightings(apple.journal)
-        shutil.copy(tmp_path / "master", tmp_path / "second")
-        second = replace(first, folder=tmp_path / "second", door=free_port(), ops=free_port())
-        second.configure(apple.port, apple.credentials)
-        async with first.serving() as one, second.starting() as other:
-            async with first.backend_client() as backend:
-                await register(backend, "anna", token(1))
-            await other.line("standing_by")
-            assert (await readiness(second))[0] == 503
-            one.process.send_signal(signal.SIGSTOP)
-            await other.line("taking_over")
-            await other.line("relay_started")
-            async with second.backend_client() as backend:
-                await post(backend, "anna")
-            await seen.of(token(1))
-            one.process.send_signal(signal.SIGCONT)
-            assert await one.ended() == 1
-            plain = [line for line in one.lines if not line.startswith("{")]
-            assert plain == ["feierabend: another process has taken over this store"]
-            assert await until(second, 200) == []
-            other.terminate()
-            assert await other.ended() == 0
 
 
 async def test_from_a_file_to_a_database(tmp_path: Path, fresh: str) -> None:

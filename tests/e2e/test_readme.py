@@ -8,9 +8,11 @@ import re
 import sys
 from pathlib import Path
 
+import click
 import pytest
 import trio
 
+from relay.cli import main
 from relay.config_file import read
 from relay.simulators.certificates import provider_key
 from tests.e2e.processes import running
@@ -58,6 +60,41 @@ def test_the_configuration_is_one(tmp_path: Path) -> None:
     assert [provider.name for provider in config.web.oidc] == ["Dienstkonto"]
     (tenant,) = config.tenants
     assert [app.name for app in tenant.apps] == ["ios", "android"]
+
+
+def test_the_other_store_is_one(tmp_path: Path) -> None:
+    """In the place of the file."""
+    text = shown("toml postgresql").replace("/run/keys/master", "master") + '[[tenants]]\nname = "example"\n'
+    (tmp_path / "feierabend.toml").write_text(text)
+    for name, content in (("master", f"0:{base64.b64encode(bytes(32)).decode()}\n"), ("database-password", "secret\n")):
+        (tmp_path / name).touch(0o600)
+        (tmp_path / name).write_text(content)
+    store = read(tmp_path / "feierabend.toml").store
+    assert store.postgresql is not None
+    assert (store.postgresql.host, store.postgresql.password) == ("db.example.org:5432", "secret")
+    assert store.postgresql.is_sure
+
+
+def test_a_node_on_it_is_one(tmp_path: Path) -> None:
+    text = shown("toml postgresql").replace("/run/keys/master", "master") + shown("toml nodes")
+    (tmp_path / "feierabend.toml").write_text(text + '[[tenants]]\nname = "example"\n')
+    for name, content in (("master", f"0:{base64.b64encode(bytes(32)).decode()}\n"), ("database-password", "secret\n")):
+        (tmp_path / name).touch(0o600)
+        (tmp_path / name).write_text(content)
+    nodes = read(tmp_path / "feierabend.toml").nodes
+    assert nodes is not None
+    assert (str(nodes.listen), nodes.address) == ("10.0.0.2:8090", "node-two:8090")
+
+
+def test_every_command_it_shows_is_there() -> None:
+    """By what stands at the beginning of an indented line."""
+    found = re.findall(r"^    (?:FEIERABEND_KEY=\S+ )?feierabend ((?:store |key )?[a-z]+)", README, re.MULTILINE)
+    assert {"store migrate", "store copy", "store stats", "serve", "resume"} <= set(found)
+    for words in map(str.split, found):
+        command: click.Command = main
+        for word in words:
+            assert isinstance(command, click.Group)
+            command = command.commands[word]
 
 
 def _rsa_key() -> str:

@@ -173,7 +173,9 @@ async def test_a_node_that_was_stopped_wakes_nobody_who_rests_by_now_and_ends(tm
         for user in USERS:
             await post(two.clients[1], user)
         os.kill(stopped.process.pid, signal.SIGCONT)
-        assert await stopped.ended() != 0
+        assert await stopped.ended() == 1
+        plain = [line for line in stopped.lines if not line.startswith("{")]
+        assert plain == ["feierabend: another process has taken over this store"]
         await trio.sleep(1)
         two.sightings.look()
         assert {phone: len(times) for phone, times in two.sightings.by_token.items()} == before
