@@ -126,7 +126,7 @@ def adopt(people: People, loaded: Loaded, parts: frozenset[int]) -> list[Person]
     people.feedback_seq = max(people.feedback_seq, loaded.feedback_seq)
     people.owned |= parts
     for person, _, slot in beside.slots():
-        for stub in slot.stubs:  # what becomes of them from now on is counted here; the node before has counted its part
+        for stub in slot.stubs:  # the node before has counted its part; from now on it is counted here
             people.receipts.setdefault(stub.receipt, Receipt(person.tenant.name, slot.first_at))
     return list(beside.by_key.values())
 
