@@ -70,6 +70,8 @@ class Membership:
         self._keep, self._load = keeper, loader
         self._moving: set[int] = set()
         """Partitions that are being adopted or handed over."""
+        self._released: dict[int, float] = {}
+        """When they were handed over, by trio's clock: who was asked before that does not know it yet."""
         self.standing: Standing | None = None
         self.looked = trio.Event()
         """Set by every round, and replaced."""
@@ -111,7 +113,7 @@ class Membership:
                     self._tenure.renewed(asked_at, clock_then)
                 self._tenure.tell()
                 if standing is not None:
-                    self._see(standing, nursery)
+                    self._see(standing, asked_at, nursery)
                 if is_first and standing is not None:
                     while self._moving:  # noqa: ASYNC110 (for some hundredths of a second, once)
                         await trio.sleep(LOOK)
@@ -119,7 +121,7 @@ class Membership:
                     is_first = False
                 await trio.sleep_until(asked_at + EVERY)
 
-    def _see(self, standing: Standing, nursery: trio.Nursery) -> None:
+    def _see(self, standing: Standing, asked_at: float, nursery: trio.Nursery) -> None:
         if self.standing is None or len(self.standing.addresses) != len(standing.addresses):
             log.info("nodes", count=len(standing.addresses))
             self._circle.nodes(len(standing.addresses))
@@ -128,7 +130,8 @@ class Membership:
         looked.set()
         self._halt(standing.halts)
         self._people.remember_bypasses(standing.bypasses)
-        new = standing.owned - self._people.owned - self._moving
+        self._released = {part: at for part, at in self._released.items() if at >= asked_at}
+        new = standing.owned - self._people.owned - self._moving - self._released.keys()
         if new:
             self._moving |= new
             nursery.start_soon(self._adopt, new)
@@ -172,6 +175,7 @@ class Membership:
                 person.frozen = False
             self._circle.touched(people)
         else:
+            self._released |= dict.fromkeys(parts, trio.current_time())
             log.info("partitions_handed_over", partitions=len(parts), people=len(people))
         finally:
             self._moving -= parts

@@ -17,8 +17,10 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import msgpack
 import trio
@@ -49,7 +51,9 @@ REMEMBERED: Final = 200_000
 ASK: Final = b"node asks"
 ANSWER: Final = b"node answers"
 
+K = TypeVar("K")
 T = TypeVar("T")
+V = TypeVar("V")
 Post = Callable[[str, bytes], Awaitable[tuple[int, bytes]]]
 """(address, body) → (status, body). Raises OSError when there is no answer."""
 Here = Callable[[Request], Awaitable[Response]]
@@ -58,6 +62,54 @@ Here = Callable[[Request], Awaitable[Response]]
 
 class Engine(Protocol):
     async def put_devices_here(self, tenant: Tenant, listed: Mapping[UserKey, Sequence[Registration]]) -> Replaced: ...
+
+
+@dataclass(slots=True, eq=False)
+class _Question(Generic[K, V]):
+    keys: Sequence[K]
+    done: trio.Event = field(default_factory=trio.Event)
+    found: dict[K, V] | None = None
+
+
+class Together(Generic[K, V]):
+    """Questions of many, asked of the store together: what came while the last answer was under way is the next one.
+
+    As commits are made (relay/journal.py): one trip for each would be a thousand a second at most.
+    """
+
+    def __init__(self, look_up: Callable[[Sequence[K]], Mapping[K, V]], where: Executor) -> None:
+        self._look_up = look_up
+        self._where = where
+        self._waiting: list[_Question[K, V]] = []
+        self._wake = trio.Event()
+
+    async def ask(self, keys: Sequence[K]) -> dict[K, V]:
+        """Raises Unavailable."""
+        question = _Question[K, V](keys)
+        self._waiting.append(question)
+        self._wake.set()
+        await question.done.wait()
+        if question.found is None:
+            raise Unavailable(retry_after=5)
+        return question.found
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        task_status.started()
+        while True:
+            await self._wake.wait()
+            self._wake = trio.Event()
+            waiting, self._waiting = self._waiting, []
+            keys = list({key for each in waiting for key in each.keys})
+            found: list[Mapping[K, V]] = []
+            with suppress(StoreError):
+                await self._where(partial(_append, found, self._look_up, keys))
+            for each in waiting:
+                each.found = {key: found[0][key] for key in each.keys} if found else None
+                each.done.set()
+
+
+def _append(found: list[Mapping[K, V]], look_up: Callable[[Sequence[K]], Mapping[K, V]], keys: Sequence[K]) -> None:
+    found.append(look_up(keys))
 
 
 class Neighbours:
@@ -70,22 +122,29 @@ class Neighbours:
         self._clock = clock
         self._post = post
         self._read = reader
+        self._devices: Together[UserKey, Sequence[Device]] = Together(self._look_up, reader)
+        self._requests: Together[bytes, Remembered | None] = Together(
+            lambda keys: {key: store.remembered(key) for key in keys}, reader
+        )
+
+    def _look_up(self, users: Sequence[UserKey]) -> dict[UserKey, Sequence[Device]]:
+        found = self._store.devices_of(users)
+        return {user: found.get(user, ()) for user in users}
 
     # --- what the store knows of all
 
     async def devices_of(self, users: Sequence[UserKey]) -> dict[UserKey, Sequence[Device]]:
         """Of each of these people, perhaps none. Raises Unavailable."""
-        found = await self._asked(partial(self._store.devices_of, users))
-        return {user: found.get(user, ()) for user in users}
+        return await self._devices.ask(users) if users else {}
+
+    async def remembered(self, key: bytes) -> Remembered | None:
+        return (await self._requests.ask([key]))[key]
 
     async def holders_of(self, tokens: Sequence[TokenHash]) -> Mapping[TokenHash, tuple[UserKey, DeviceKey]]:
         return await self._asked(partial(self._store.holders_of, tokens))
 
     async def owner_of(self, passes: Sequence[PassKey]) -> UserKey | None:
         return await self._asked(partial(self._store.owner_of, passes))
-
-    async def remembered(self, key: bytes) -> Remembered | None:
-        return await self._asked(partial(self._store.remembered, key))
 
     async def receipt(self, key: ReceiptKey) -> Receipt | None:
         return await self._asked(partial(self._store.receipt, key))
@@ -97,6 +156,13 @@ class Neighbours:
         except StoreError:
             raise Unavailable(retry_after=5) from None
         return found[0]
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Ask the store what doors want to know, until cancelled."""
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self._devices.run)
+            await nursery.start(self._requests.run)
+            task_status.started()
 
     # --- what other nodes are asked
 

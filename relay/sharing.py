@@ -97,6 +97,7 @@ class Shared:
         async with trio.open_nursery() as nursery:
             if self._door is not None and self._sharing.door is not None:
                 await nursery.start(partial(self._door.run, [CrowdListener(self._sharing.door)]))
+            await nursery.start(self.neighbours.run)
             await nursery.start(self.membership.run)
             await nursery.start(self.office.run)
             task_status.started()
