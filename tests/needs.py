@@ -15,7 +15,7 @@ from typing import Final
 
 import pytest
 
-from tests.postgres import binaries
+from tests.postgres import DEBIAN, binaries
 
 PACKAGES: Final = {
     "chromium": "chromium",
@@ -25,21 +25,29 @@ PACKAGES: Final = {
     "postgres": "postgresql",
 }
 """Program → the Debian package that has it."""
+SHOWN_BY: Final = {"postgres": "initdb"}
+"""Which other program shows that it is there; Debian keeps both out of PATH."""
 ROOT: Final = Path(__file__).parents[1]
 MODULES: Final = {"axe-core": "tests/node", "oidc-provider": "tests/node"}
 """Package of npm → the folder whose package-lock.json names it and all that it needs."""
 
 
-def require(needed: str, environ: Mapping[str, str], root: Path = ROOT) -> None:
+def require(needed: str, environ: Mapping[str, str], root: Path = ROOT, debian: Path = DEBIAN) -> None:
     """Return when it is there; else skip the test, or fail it where `CI=true`."""
     if needed in MODULES:
         if (root / MODULES[needed] / "node_modules" / needed).is_dir():
             return
         sentence = f"{needed} is not installed (npm ci in {MODULES[needed]})"
-    elif shutil.which(needed, path=environ.get("PATH")) or (needed == "postgres" and binaries() is not None):
+    elif _is_there(needed, environ.get("PATH"), debian):
         return
     else:
         sentence = f"{needed} is not installed (Debian package {PACKAGES[needed]})"
     if environ.get("CI") == "true":
         pytest.fail(sentence, pytrace=False)
     pytest.skip(sentence)
+
+
+def _is_there(program: str, path: str | None, debian: Path) -> bool:
+    if program == "postgres":
+        return binaries(path, debian) is not None
+    return shutil.which(program, path=path) is not None

@@ -20,6 +20,7 @@ import psycopg
 
 from tests.e2e.processes import free_port
 
+DEBIAN: Final = Path("/usr/lib/postgresql")
 SETTINGS: Final = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -30,11 +31,11 @@ SETTINGS: Final = {
 }
 
 
-def binaries() -> Path | None:
-    """The newest ones installed; None: there are none."""
-    if found := shutil.which("initdb"):
+def binaries(path: str | None = None, debian: Path = DEBIAN) -> Path | None:
+    """Those in PATH, else the newest that Debian has; None: there are none. `path`: another PATH."""
+    if found := shutil.which("initdb", path=path):
         return Path(found).resolve().parent
-    places = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
+    places = [found.parent for found in debian.glob("*/bin/initdb")]
     return max(places, key=lambda place: float(place.parent.name), default=None)
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
-from tests.needs import MODULES, PACKAGES, ROOT, require
+from tests.needs import MODULES, PACKAGES, ROOT, SHOWN_BY, require
+from tests.postgres import binaries
 
 CI = Path(__file__).parents[1] / ".ci/run"
 
@@ -15,13 +17,13 @@ CI = Path(__file__).parents[1] / ".ci/run"
 @pytest.mark.parametrize("program", PACKAGES)
 def test_what_is_missing_is_a_named_skip_for_users(program: str, tmp_path: Path) -> None:
     with pytest.raises(pytest.skip.Exception, match=rf"^{program} is not installed .*{PACKAGES[program]}"):
-        require(program, {"PATH": str(tmp_path)})
+        require(program, {"PATH": str(tmp_path)}, debian=tmp_path)
 
 
 @pytest.mark.parametrize("program", PACKAGES)
 def test_what_is_missing_is_an_error_in_ci(program: str, tmp_path: Path) -> None:
     with pytest.raises(pytest.fail.Exception, match=rf"^{program} is not installed"):
-        require(program, {"PATH": str(tmp_path), "CI": "true"})
+        require(program, {"PATH": str(tmp_path), "CI": "true"}, debian=tmp_path)
 
 
 @pytest.mark.parametrize(("module", "folder"), MODULES.items())
@@ -50,9 +52,20 @@ def test_what_is_there_is_used(ci: str, tmp_path: Path) -> None:
     require("node", {"PATH": str(tmp_path), "CI": ci})
 
 
+def test_postgres_is_found_outside_of_the_path_the_newest_first(tmp_path: Path) -> None:
+    for version in ("9.6", "17", "15"):
+        (tmp_path / version / "bin").mkdir(parents=True)
+        (tmp_path / version / "bin" / "initdb").touch(0o755)
+    require("postgres", {"PATH": "", "CI": "true"}, debian=tmp_path)
+    assert binaries("", tmp_path) == tmp_path / "17" / "bin"
+
+
 @pytest.mark.parametrize(("program", "package"), PACKAGES.items())
 def test_ci_installs_it(program: str, package: str) -> None:
-    assert f"command -v {program} >/dev/null || missing+=({package})" in CI.read_text()
+    looked_for = re.escape(SHOWN_BY.get(program, program))
+    assert re.search(
+        rf"^command -v {looked_for} >/dev/null \|\| .*missing\+=\({package}\)", CI.read_text(), re.MULTILINE
+    )
 
 
 @pytest.mark.parametrize(("module", "folder"), MODULES.items())
