@@ -38,12 +38,16 @@ def require(needed: str, environ: Mapping[str, str], root: Path = ROOT, debian: 
         if (root / MODULES[needed] / "node_modules" / needed).is_dir():
             return
         sentence = f"{needed} is not installed (npm ci in {MODULES[needed]})"
-    elif (needed == "postgres" and binaries(environ.get("PATH"), debian) is not None) or shutil.which(
-        needed, path=environ.get("PATH")
-    ):
+    elif _is_there(needed, environ.get("PATH"), debian):
         return
     else:
         sentence = f"{needed} is not installed (Debian package {PACKAGES[needed]})"
     if environ.get("CI") == "true":
         pytest.fail(sentence, pytrace=False)
     pytest.skip(sentence)
+
+
+def _is_there(program: str, path: str | None, debian: Path) -> bool:
+    if program == "postgres":
+        return binaries(path, debian) is not None
+    return shutil.which(program, path=path) is not None
