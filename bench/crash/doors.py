@@ -1,7 +1,8 @@
 """The client's connections, and the doors of several nodes as a load balancer in front of them sees those.
 
 A balancer asks every node's /readyz, and sends to those that say yes, in turn. A request to a node that is silent is
-given up after a while, and the next one goes to another. With a single relay there is nothing to ask: it is there or it is not.
+given up after a while, and the next one goes to another. With a single relay there is nothing to ask: it is there or it
+is not.
 """
 
 from __future__ import annotations

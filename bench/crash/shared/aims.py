@@ -1,7 +1,7 @@
 """What goes wrong between two nodes and their database, and when.
 
-An aim plays a round up to an instant, by chance within what it aims at, and does something to a node. The other one must
-adopt its people by itself, or it does so when it has been started again; meanwhile the client goes on asking both.
+An aim plays a round up to an instant, by chance within what it aims at, and does something to a node. The other one
+must adopt its people by itself, or it does so when it has been started again; meanwhile the client goes on asking both.
 Where a kill fell is told by evidence alone.
 
     work, commit, settle, release   SIGKILL, as for a single relay
@@ -146,7 +146,8 @@ def _cut(trial: SharedTrial, number: int, how: str) -> None:
         time.sleep(TEMPTED)
     for node in nodes:
         trial.way(node, "open")
-    _go_on(trial, number)
+    if trial.is_working:
+        _go_on(trial, number)
 
 
 def database(trial: SharedTrial, number: int) -> None:
@@ -176,8 +177,8 @@ def _either(trial: SharedTrial) -> int:
 
 def _begin_work(trial: SharedTrial, number: int) -> None:
     """The mixed load of a round, if it has not begun."""
-    if trial.working != number:
-        trial.working = number
+    if not trial.is_working:
+        trial.is_working = True
         trial.client.tell(do="work", round=number)
 
 
@@ -195,7 +196,8 @@ def _some_answers(trial: SharedTrial, count: int) -> None:
         trial.record.look()
         return trial.record.answered >= wanted
 
-    trial.until(are_answered)
+    if not trial.until(are_answered):
+        trial.faults.append(f"life {trial.number}: nobody answers any more")
 
 
 def _post_large(trial: SharedTrial, number: int) -> int:

@@ -1,9 +1,9 @@
 """Many rounds of two nodes that share a database. A life, to the judges, is a round: all that both do in it.
 
 In each round something is done to one node, or to both; the other one must adopt its people by itself, and what ended
-is started again and gets its share back. The round is over when both have their half and all is quiet; then what is in the
-database is read. It is read also at the very instant of each disruption: what it owed then may be repeated. Each node
-has providers of its own, so that it is known who has woken whom.
+is started again and gets its share back. The round is over when both have their half and all is quiet; then what is in
+the database is read. It is read also at the very instant of each disruption: what it owed then may be repeated. Each
+node has providers of its own, so that it is known who has woken whom.
 
 What goes wrong when is the business of aims.py; what it excuses that of evidence.py, what came of it that of the judges
 (bench/crash/judge.py, books.py).
@@ -87,8 +87,8 @@ class SharedTrial:
     metrics: dict[str, float] = field(default_factory=dict)
     """None: each node has its own."""
     faults: list[str] = field(default_factory=list)
-    working: int = -1
-    """The round of whose load the client has been told; it goes on until it is to rest."""
+    is_working: bool = False
+    """The client has been told of the load of this round, which goes on until it is to rest."""
     commit_seconds: float = 0.1
     reader: Reader = field(init=False)
     _counted: int = 0
@@ -140,6 +140,7 @@ class SharedTrial:
     def rest(self) -> None:
         """The client asks nothing any more."""
         self.client.tell(do="rest")
+        self.is_working = False
         self.wait()
 
     def steady(self, *without: Process) -> None:
