@@ -10,6 +10,7 @@ import structlog
 from relay import trust
 from relay.config import FcmAppConfig, TenantConfig
 from relay.config_reader import MasterKeys
+from relay.core.batch import Receipt
 from relay.core.devices import Device, Platform
 from relay.core.draft import Draft
 from relay.core.erasing import Erased, erase
@@ -108,8 +109,11 @@ def restore(people: People, loaded: Loaded) -> int:
     return loaded.epoch
 
 
-def adopt(people: People, loaded: Loaded, parts: frozenset[int]) -> list[Person]:
-    """Take in the people of partitions that have become ours; who they are. Raises StoreMismatch."""
+def adopt(people: People, loaded: Loaded, parts: frozenset[int], now: float) -> list[Person]:
+    """Take in the people of partitions that have become ours; who they are. Raises StoreMismatch.
+
+    What becomes of their alarms counts for receipts that other nodes have given, and we have not heard of.
+    """
     beside = People(people.tenants)
     restore(beside, loaded)
     people.by_key.update(beside.by_key)
@@ -119,6 +123,9 @@ def adopt(people: People, loaded: Loaded, parts: frozenset[int]) -> list[Person]
     people.revision = max(people.revision, loaded.revision)
     people.feedback_seq = max(people.feedback_seq, loaded.feedback_seq)
     people.owned |= parts
+    for person in beside.by_key.values():
+        for stub in (stub for slot in person.slots.values() for stub in slot.stubs):
+            people.receipts.setdefault(stub.receipt, Receipt(person.tenant.name, now))
     return list(beside.by_key.values())
 
 
