@@ -123,7 +123,9 @@ def in_rest(case: Case) -> list[tuple[Officer, Phone, float]]:
                 if any(s <= seen.t < e for s, e in spans) and not _is_released(case, seen)
             ]
             bypasses = [post.sent_at for post, event in case.events(officer) if event.event_class in PIERCING]
-            again = [life.ended for life in case.lives if (officer.name, phone.device) in life.left.due]
+            place = officer.name, phone.device
+            again = [life.ended for life in case.lives if place in life.left.due]
+            again += [case.lives[life.number - 1].ended for life in case.lives if place in life.doubtful]
             found += [
                 (officer, phone, t)
                 for count, t in enumerate(sorted(times), 1)

@@ -278,6 +278,12 @@ def test_of_several_nodes_what_is_lost_is_repeated_in_the_same_life(
     assert len(judge.repeated(story.woken(7, node=1).case)) == 1, "one wakeup is excused, and no second"
 
 
+@pytest.mark.parametrize(("doubtful", "found"), [({ANNA}, 0), ({BERT}, 1), (set(), 1)])
+def test_of_several_nodes_an_alarm_may_ring_twice_where_its_verdict_is_lost(doubtful: set[Place], found: int) -> None:
+    story = resting_until(END).posted(11, life=1, name="alarm").woken(12, 1).woken(16, 1, node=1)
+    assert len(judge.in_rest(story.of_life(1, doubtful=frozenset(doubtful)).case)) == found
+
+
 @pytest.mark.parametrize(("node", "t", "released"), [(0, 5.5, 1), (0, 4.5, 0), (0, 7, 0), (1, 5.5, 0)])
 def test_only_the_process_that_was_stopped_may_release_a_write(node: int, t: float, released: int) -> None:
     story = resting_until(END).woken(t, node=node).of_life(continued=Continued(0, 5.0, 6.0))
