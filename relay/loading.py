@@ -114,8 +114,11 @@ def _bring_in(people: People, loaded: Loaded) -> None:
     people.passes = Passes({key: known for key, known in loaded.passes.items() if known.user in people.by_key})
 
 
-def adopt(people: People, loaded: Loaded, parts: frozenset[int]) -> list[Person]:
-    """Take in the people of partitions that have become ours; who they are. Raises StoreMismatch."""
+def adopt(people: People, loaded: Loaded, parts: frozenset[int], now: float) -> list[Person]:
+    """Take in the people of partitions that have become ours; who they are. Raises StoreMismatch.
+
+    What becomes of their alarms counts for receipts that other nodes have given, and we have not heard of.
+    """
     beside = People(people.tenants)
     _bring_in(beside, loaded)
     people.by_key.update(beside.by_key)
@@ -126,8 +129,8 @@ def adopt(people: People, loaded: Loaded, parts: frozenset[int]) -> list[Person]
     people.feedback_seq = max(people.feedback_seq, loaded.feedback_seq)
     people.owned |= parts
     for person, _, slot in beside.slots():
-        for stub in slot.stubs:  # the node before has counted its part; from now on it is counted here
-            people.receipts.setdefault(stub.receipt, Receipt(person.tenant.name, slot.first_at))
+        for stub in slot.stubs:
+            people.receipts.setdefault(stub.receipt, Receipt(person.tenant.name, now))
     return list(beside.by_key.values())
 
 

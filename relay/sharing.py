@@ -85,7 +85,7 @@ class Shared:
         self._door = Server(door, refusal, replace(limits, body=limits.body + OVERHEAD))
 
     def _adopt(self, loaded: Loaded, parts: frozenset[int]) -> Sequence[Person]:
-        people = adopt(self._household.people, loaded, parts)
+        people = adopt(self._household.people, loaded, parts, self._clock.now())
         self._household.check(people)
         bring_back(self._household.people, self._clock.now())
         self._touched([person for person in people if person.slots])

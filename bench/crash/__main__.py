@@ -16,11 +16,13 @@ and where they fell. faults: everything that the judges object to; exits with 1 
 
     python -m bench.crash [--store sqlite] [--rounds 100] [--seed 1] [--only work …] [--json]
 
-With `--store postgres` two relays share one database (shared/): whoever serves is killed, stopped for longer than its
-lease and continued, cut off from the database, or the database is restarted; the other one must take over by itself.
-takeovers, takeover_p50_s, takeover_max_s: from that instant to the first wakeup or 202 of the other. released: wakeups
-that a stopped process let go when it was continued, at most one write each. gone_on: how often whoever served did so in
-spite of all. unplanned: take-overs that nothing of ours brought about, as on a machine that is too slow for a lease.
+With `--store postgres` two relays share one database and both serve (shared/): one is killed, stopped for longer than
+its lease and continued, cut off from the database (sometimes both are), or the database is restarted; the other one
+must adopt its people by itself. takeovers, takeover_p50_s, takeover_max_s: from that instant to the first wakeup by
+another process of somebody whom the node had, or the first edit answered for one; of restarts of the database, and of
+drains, it is not asked. released: wakeups that a stopped process let go when it was continued, at most one write each.
+gone_on: how often a node did so in spite of all. unplanned: ends of a node that nothing of ours brought about, as on a
+machine that is too slow for a lease.
 """
 
 from __future__ import annotations

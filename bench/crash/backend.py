@@ -17,12 +17,12 @@ and was not answered; what has none stays unknown.
     {"do": "rest"}                  stop working
     {"do": "turn", "round": 3, "seconds": 2}      new people whose rest ends soon, or then, and events for them
     {"do": "again", "round": 3}     they rest again from now on; some register a phone anew; and events for them
-    {"do": "life", "life": 4, "node": 0}          what that node is sent from now on is sent to the fourth relay; said
-                                    when it holds
+    {"do": "life", "life": 4}       what is sent from now on is sent to the fourth relay
 
-Where there are several nodes it sends to one that is ready (doors.py), and goes on when there is none. A 503 is then no
-word on what was asked: the node may have lost its database in the middle of the commit. What several may be asked
-without harm, as rests and devices, is asked until it is answered, where a trial depends on it (`insist`).
+Where there are several nodes it sends to those that are ready (doors.py), and goes on when there is none. A 503 is then
+no word on what was asked: the node may have lost its database in the middle of the commit. What has an Idempotency-Key
+and is not answered is asked again, then of another node; what may be asked twice without harm, as rests and devices,
+where a trial depends on it (`insist`).
 """
 
 from __future__ import annotations
@@ -52,6 +52,8 @@ INSIST = {"enlist", "farewell"}
 SOON = 1.0
 """Seconds until the rest of those ends that is over soon."""
 TAKEN = {200, 201, 202, 204}
+POSTED = {"post", "seen", "confirm"}
+"""Any node takes them by itself."""
 
 
 class Backend:
@@ -63,8 +65,7 @@ class Backend:
         self._recorder = recorder
         self._force = force
         self._plan = Plan(force, seed)
-        self._lives = {0: 0}
-        """By node."""
+        self._life = 0
         self._open: dict[int, Ask] = {}
         """What may be repeated, and was not answered; by number."""
         self._working = False
@@ -87,9 +88,7 @@ class Backend:
         if do == "rest":
             self._working = False
         elif do == "life":
-            self._lives[command.get("node", 0)] = command["life"]
-            if self._doors.are_several:
-                say(life=command["life"])
+            self._life = command["life"]
         elif do == "large":
             self._nursery.start_soon(self._post_large, number, command["classes"])
         elif do == "release":
@@ -141,7 +140,7 @@ class Backend:
                     continue
                 if not self._doors.are_several:
                     return
-                if insist:
+                if insist or ask.key:
                     left.append(ask)
                 self._doors.failed(connection.node)
                 await connection.aclose()
@@ -152,7 +151,7 @@ class Backend:
     async def _post_large(self, number: int, classes: Sequence[str]) -> None:
         connection = await self._doors.connect()
         if connection is not None:
-            await self._send(connection, self._plan.large(number, classes), lambda: say(sent=time.time()))
+            await self._send(connection, self._plan.large(number, classes), lambda: say(sent=connection.node))
             await connection.aclose()
         say(ended=time.time())
 
@@ -183,13 +182,14 @@ class Backend:
     async def _send(self, connection: Connection, ask: Ask, sent: Callable[[], None] | None = None) -> bool:
         """Ask and record; False when it is not answered, or the relay takes nothing more."""
         ask.at = ask.at or time.time()
-        number, life = self._plan.number(ask), self._lives[connection.node]
+        number, life = self._plan.number(ask), self._life
         self._recorder.note(n=number, t=time.time(), life=life, **ask.noted())
         if ask.key:
             self._open[number] = ask
         try:
             status, body = await connection.ask(
                 door.request(self._keys[ask.scope], ask.body(), method=ask.method, path=ask.path, headers=ask.headers),
+                self._doors.patience(is_forwarded=ask.do not in POSTED),
                 sent,
             )
         except NoAnswer:

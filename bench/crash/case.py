@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 from bench.crash.leavings import Place, Snapshot
 from bench.crash.people import Kind, Officer, Phone
@@ -20,9 +21,17 @@ OVER = "over"
 """Of a life that had ended in order when it was to be killed."""
 
 
+class Continued(NamedTuple):
+    """A process of this node that had been stopped, and buried meanwhile, ran again. Instants in UTC seconds."""
+
+    node: int
+    since: float
+    until: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Life:
-    """One relay process, and what it left."""
+    """One relay process, and what it left. Of several nodes: one round, and what all had left when it was over."""
 
     number: int
     aim: str
@@ -32,12 +41,13 @@ class Life:
     left: Snapshot = field(default_factory=Snapshot)
     unanswered: int = 0
     """Wakeups that the strict fakes accepted in it, and whose answer may not have arrived."""
-    began: float = 0.0
-    """Where several nodes take turns: when this one was let in."""
+    doubtful: frozenset[Place] = frozenset()
+    """Where nodes share a database: phones whose verdict may be lost by what was done to a node in this life."""
+    batches: int = 1
+    """How many nodes may have lost one."""
     was_cut: bool = False
-    """It went on for a while without its database: what it sent then is booked nowhere."""
-    continued: float = float("inf")
-    """When a process that had been stopped, and replaced meanwhile, ran again."""
+    """One went on for a while without its database: what it sent then is booked nowhere."""
+    continued: Continued | None = None
 
     @property
     def was_killed(self) -> bool:
@@ -92,7 +102,7 @@ class Case:
         """How often each phone was woken in which life, by whichever of its tokens; only those that were."""
         found: dict[Place, Counter[int]] = {}
         for officer, phone in self.phones():
-            seen = [life for token in self.tokens_of(officer, phone) for _, life in self.sightings.of(token)]
+            seen = [s.life for token in self.tokens_of(officer, phone) for s in self.sightings.of(token)]
             if seen:
                 found[officer.name, phone.device] = Counter(seen)
         return found

@@ -1,7 +1,8 @@
 """The client's connections, and the doors of several nodes as a load balancer in front of them sees those.
 
-A balancer asks every node's /readyz, and sends to one that says yes. A request to a node that is silent is given up
-after a while, and the next one goes to another. With a single relay there is nothing to ask: it is there or it is not.
+A balancer asks every node's /readyz, and sends to those that say yes, in turn. A request to a node that is silent is
+given up after a while, and the next one goes to another. With a single relay there is nothing to ask: it is there or it
+is not.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from bench import door
 
 PATIENCE = 60.0
 """Seconds for an answer, where there is nobody else to ask."""
-SHORTER = 2.0
-"""And where there is."""
+SHORTER, FORWARDED = 2.0, 10.0
+"""And where there is; the second for what only the node that has somebody can answer, which may have to be found."""
 EVERY, HEALTHY = 0.1, 0.5
 """Seconds between two questions whether a node is ready, and for the answer."""
 GONE = (trio.BrokenResourceError, trio.ClosedResourceError, OSError)
@@ -32,14 +33,13 @@ class Connection:
     """Asks one node one thing after the other."""
 
     node: int
-    patience: float
     _stream: trio.abc.Stream | None
 
-    async def ask(self, request: bytes, sent: Callable[[], None] | None = None) -> tuple[int, bytes]:
+    async def ask(self, request: bytes, patience: float, sent: Callable[[], None] | None = None) -> tuple[int, bytes]:
         """(status, body). `sent` is called when all bytes have left. Raises NoAnswer; then it is closed."""
         assert self._stream is not None
         try:
-            with trio.fail_after(self.patience):
+            with trio.fail_after(patience):
                 await self._stream.send_all(request)
                 if sent is not None:
                     sent()
@@ -73,11 +73,16 @@ class Doors:
     def __init__(self, ports: Sequence[int], ops: Sequence[int]) -> None:
         self._ports = ports
         self._ops = ops
-        self._ready = dict.fromkeys(range(len(ports)), False)
+        self._ready = dict.fromkeys(range(len(ports)), not self.are_several)
+        self._turn = 0
 
     @property
     def are_several(self) -> bool:
         return len(self._ports) > 1
+
+    def patience(self, *, is_forwarded: bool) -> float:
+        """Seconds for which an answer is waited for."""
+        return (FORWARDED if is_forwarded else SHORTER) if self.are_several else PATIENCE
 
     async def watch(self) -> None:
         """Ask all nodes again and again, where there are several."""
@@ -102,17 +107,18 @@ class Doors:
 
     def failed(self, node: int) -> None:
         """It did not take something: it is asked first whether it is ready."""
-        self._ready[node] = False
+        self._ready[node] = not self.are_several
 
     async def connect(self) -> Connection | None:
         """To a node that is ready; None: there is none at the moment."""
-        ready = [node for node, is_ready in self._ready.items() if is_ready] if self.are_several else [0]
-        for node in ready:
+        ready = [node for node, is_ready in self._ready.items() if is_ready]
+        self._turn += 1
+        for node in (*ready[self._turn % 2 :], *ready[: self._turn % 2]):
             try:
                 with trio.fail_after(SHORTER):
                     stream = await trio.open_tcp_stream("127.0.0.1", self._ports[node])
             except (OSError, trio.TooSlowError):
                 self.failed(node)
                 continue
-            return Connection(node, SHORTER if self.are_several else PATIENCE, stream)
+            return Connection(node, stream)
         return None

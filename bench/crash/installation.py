@@ -104,6 +104,8 @@ class Installation:
     providers: Providers
     door: int
     ops: int
+    nodes: int = 0
+    """Where other nodes ask it, if there are some."""
 
     @property
     def database(self) -> Path:
@@ -113,6 +115,10 @@ class Installation:
     @property
     def keys(self) -> dict[str, str]:
         return {name: f"{name}.{_secret(name)}" for name in KEYS}
+
+    @property
+    def nodes_address(self) -> str:
+        return f"127.0.0.1:{self.nodes}"
 
     def configure(self, database: Path | str) -> Path:
         """Write the configuration for a file, or for a database by its address; returns its path."""
@@ -133,12 +139,15 @@ key_file = "master"
 listen = ["127.0.0.1:{self.door}"]
 [ops]
 listen = ["127.0.0.1:{self.ops}"]
+{'socket = "ops.sock"' if self.nodes else ""}
 [shutdown]
 grace_seconds = {GRACE}
 [[tenants]]
 name = "{stage.TENANT}"
 jitter_seconds = 0
 """
+        if self.nodes:
+            yield f'[nodes]\nlisten = "{self.nodes_address}"\n'
         for name, scopes in KEYS.items():
             digest = digest_of(_secret(name).encode()).hex()
             yield f'[[tenants.keys]]\nid = "{name}"\nsha256 = "{digest}"\nscopes = {list(scopes)}\n'

@@ -18,10 +18,13 @@ not seen answered, the streams of the sink, and the largest batch of the journal
 nothing where the relay had been idle for a second. A duplicate of a phone that is not among them has no excuse, and
 neither has a wakeup of one to which the database owed nothing (`repeated`), whatever the sums are.
 
-Where nodes take turns at a database, one that is stopped is as one that is killed. One that is cut off from that
-goes on sending what is due until its tenure is over, and books none of it: there the evidence alone decides.
+Where nodes share a database a life is a round, which ends when all is quiet, and a verdict that is lost is repeated in
+the same life. `doubtful` are the phones that the node in question had woken, and to which the database owed what was
+due when that had just been done to it. One that is stopped is as one that is killed. One that is cut off from the
+database goes on sending what is due until its tenure is over, and books none of it: all of that is doubtful too, and
+the evidence alone decides. Of a node that drains, or goes on after all, nothing is.
 
-released: wakeups of a process that had been stopped and replaced, after it ran again. It asks whether its tenure holds
+released: wakeups of a process that had been stopped and buried, after it ran again. It asks whether its tenure holds
 last thing before the bytes; stopped between that and the write, it releases this one write: so many at most.
 """
 
@@ -120,7 +123,9 @@ def in_rest(case: Case) -> list[tuple[Officer, Phone, float]]:
                 if any(s <= seen.t < e for s, e in spans) and not _is_released(case, seen)
             ]
             bypasses = [post.sent_at for post, event in case.events(officer) if event.event_class in PIERCING]
-            again = [life.ended for life in case.lives if (officer.name, phone.device) in life.left.due]
+            place = officer.name, phone.device
+            again = [life.ended for life in case.lives if place in life.left.due]
+            again += [case.lives[life.number - 1].ended for life in case.lives if place in life.doubtful]
             found += [
                 (officer, phone, t)
                 for count, t in enumerate(sorted(times), 1)
@@ -130,7 +135,8 @@ def in_rest(case: Case) -> list[tuple[Officer, Phone, float]]:
 
 
 def _is_released(case: Case, seen: Seen) -> bool:
-    return seen.t >= case.lives[seen.life].continued - ROUNDING
+    ran = case.lives[seen.life].continued
+    return ran is not None and seen.node == ran.node and ran.since - ROUNDING <= seen.t < ran.until
 
 
 def released(case: Case) -> dict[int, int]:
@@ -184,8 +190,9 @@ def unbooked(case: Case, life: Life) -> set[Place]:
 
 def allowed(case: Case, life: Life) -> int:
     """How many wakeups may be repeated because of a kill."""
-    batch = life.unanswered + SINK_STREAMS * SINK_CONNECTIONS + SETTLE_CHUNK
-    return len(unbooked(case, life)) if life.was_cut else min(len(unbooked(case, life)), batch)
+    batch = life.unanswered + life.batches * (SINK_STREAMS * SINK_CONNECTIONS + SETTLE_CHUNK)
+    count = len(unbooked(case, life) | life.doubtful)
+    return count if life.was_cut else min(count, batch)
 
 
 def without_excuse(case: Case) -> list[tuple[Life, Place]]:
@@ -198,6 +205,7 @@ def without_excuse(case: Case) -> list[tuple[Life, Place]]:
     again = {(life.number, place) for life, place, _ in found}
     excused: list[set[Place]] = [set()]
     for life in case.lives:
+        excused[-1] |= life.doubtful
         unused = {place for place in excused[-1] & life.left.due.keys() if (life.number, place) not in again}
         excused.append(unbooked(case, life) | unused)
     return [(life, place) for life, place, _ in found if place not in excused[life.number]]
@@ -209,6 +217,6 @@ def repeated(case: Case) -> list[tuple[Life, Place]]:
     for place, woken in case.woken.items():
         for number, count in woken.items():
             owed = case.lives[number - 1].left.owed.get(place, 0) if number else 0
-            if count > owed + case.taken[place[0]][number]:
+            if count > owed + case.taken[place[0]][number] + (place in case.lives[number].doubtful):
                 found.append((case.lives[number], place))
     return found

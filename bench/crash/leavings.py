@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from bench import stage
 from bench.crash.people import Kind, Officer
 from relay.core.books import Account, Books
 from relay.core.devices import Platform
+from relay.core.partitions import part_of
 from relay.core.private import DeviceKey, UserKey
 from relay.core.pseudonym import Pseudonyms
 from relay.core.records import Records
@@ -29,6 +30,8 @@ _LOG_HEADER, _FRAME_HEADER = 32, 24
 _INDEX = struct.Struct("=I28xI")
 """At 96 of the index: pages that are in the file (nBackfill), and at 128: that were to be (nBackfillAttempted)."""
 _INDEX_AT = 96
+
+NOTHING: Mapping[str, int] = {}
 
 Place = tuple[str, str]
 """(user, device), or (user, class)."""
@@ -138,7 +141,12 @@ class Reader:
         finally:
             store.close()
 
-    def of(self, loaded: Loaded, now: float, *, is_sound: bool = True) -> Snapshot:
+    def people_of(self, parts: Collection[int]) -> frozenset[str]:
+        """Those who belong to these partitions."""
+        return frozenset(name for user, name in self._users.items() if part_of(user) in parts)
+
+    def of(self, loaded: Loaded, now: float, *, is_sound: bool = True, posted: Mapping[str, int] = NOTHING) -> Snapshot:
+        """`posted`: by class, notices that nodes have taken for people of others, and those have not fetched."""
         owed: dict[Place, int] = {}
         due: dict[Place, float] = {}
         pending: dict[Place, int] = {}
@@ -147,7 +155,7 @@ class Reader:
         for key, device in loaded.devices.items():
             if device.platform is not Platform.NONE:
                 phones.setdefault(device.user, []).append(key)
-        sums: dict[tuple[str, str], int] = {}
+        sums = {(stage.TENANT, name): count for name, count in posted.items()}
         for (user, name), slot in loaded.slots.items():
             sums[stage.TENANT, name] = sums.get((stage.TENANT, name), 0) + slot.n
             if user not in self._users:

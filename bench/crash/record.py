@@ -100,10 +100,6 @@ class Record:
         self.asked: dict[int, Asked] = {}
         self.answered = 0
         """Requests that were acknowledged, at one attempt or another."""
-        self.first: dict[int, float] = {}
-        """Life → when it acknowledged something for the first time."""
-        self.last: dict[int, float] = {}
-        """And for the last."""
 
     def look(self) -> None:
         """Take in what is new."""
@@ -139,8 +135,6 @@ class Record:
         asked.ends[line["life"]] = line["is"]
         if line["is"] == "acked":
             self.answered += 1
-            self.first.setdefault(line["life"], line["t"])
-            self.last[line["life"]] = line["t"]
         asked.ended_at = line["t"]
         if line["is"] in ("acked", "wrong"):
             asked.receipt, asked.body = line.get("receipt", ""), line.get("body", "")

@@ -14,10 +14,11 @@ JOURNALS, STAMPS = ("apns.journal", "fcm.journal"), "sink.stamps"
 
 
 class Seen(NamedTuple):
-    """An accepted wakeup. `t` in UTC seconds; `life`: number of the relay that sent it."""
+    """An accepted wakeup. `t` in UTC seconds; `life`: number of the relay that sent it; `node`: at whose provider."""
 
     t: float
     life: int
+    node: int = 0
 
 
 class Sightings:
@@ -34,20 +35,22 @@ class Sightings:
         self.refused = 0
         """Answers that were no acceptance."""
 
-    def look(self, life: int, number: int = 0) -> None:
-        """`number`: of the folder, where there are several."""
-        folder = self._folders[number]
+    def look(self, life: int) -> None:
+        for node, folder in enumerate(self._folders):
+            self._look(life, node, folder)
+
+    def _look(self, life: int, node: int, folder: Path) -> None:
         for journal in JOURNALS:
             for line in self._new(folder / journal):
                 entry = json.loads(line)
                 if entry["status"] == ACCEPTED:
-                    self._note(entry["token"], Seen(entry["t"], life))
+                    self._note(entry["token"], Seen(entry["t"], life, node))
                 else:
                     self.refused += 1
         epoch = time.time() - time.monotonic()
         for line in self._new(folder / STAMPS):
             token, _, instant = line.decode().partition(" ")
-            self._note(token, Seen(int(instant) / 1e9 + epoch, life))
+            self._note(token, Seen(int(instant) / 1e9 + epoch, life, node))
 
     def _note(self, token: str, seen: Seen) -> None:
         self.by_token.setdefault(token, []).append(seen)

@@ -15,12 +15,15 @@ import pytest
 
 from bench.crash import books, judge
 from bench.crash.aims import SHARES, drawn
-from bench.crash.case import OVER, Case, Life
+from bench.crash.case import OVER, Case, Continued, Life
 from bench.crash.leavings import Place, moved, torn_frames
 from bench.crash.migrating import Migration
 from bench.crash.people import Force, Kind, Officer, Phone
 from bench.crash.plan import posting, resting
 from bench.crash.record import Record
+from bench.crash.shared import evidence
+from bench.crash.shared.nodes import Process
+from bench.crash.shared.trial import Disruption
 from bench.crash.sightings import Seen, Sightings
 from relay.core.books import Account
 from relay.journal import SETTLE_CHUNK
@@ -65,8 +68,12 @@ class Story:
         more.setdefault("body", f'{{"accepted":{len(users.split())},"unknown":0}}')
         return self.asked("post", at, end, life, events=[event], **more)
 
-    def woken(self, t: float, life: int = 0, token: str = "anna0") -> Story:
-        self.seen.setdefault(token, []).append(Seen(t, life))
+    def woken(self, t: float, life: int = 0, token: str = "anna0", node: int = 0) -> Story:
+        self.seen.setdefault(token, []).append(Seen(t, life, node))
+        return self
+
+    def of_life(self, life: int = 0, **members: Any) -> Story:  # noqa: ANN401 (members of Life)
+        self.lives[life] = replace(self.lives[life], **members)
         return self
 
     def left(self, life: int = 0, **content: Any) -> Story:  # noqa: ANN401 (members of Snapshot)
@@ -252,6 +259,82 @@ def test_a_new_token_may_be_woken_for_what_is_open() -> None:
     moved_to = story.asked("device", 3, user="anna", device="phone-1", token="new").woken(4, token="new")
     assert judge.duplicates(moved_to.case) == []
     assert len(judge.duplicates(moved_to.woken(5, token="new").woken(6, token="new").case)) == 1
+
+
+# --- several nodes
+
+
+@pytest.mark.parametrize(
+    ("doubtful", "allowed", "inexcusable", "repeated"), [({ANNA}, 1, 0, 0), ({BERT}, 1, 1, 1), (set(), 0, 1, 1)]
+)
+def test_of_several_nodes_what_is_lost_is_repeated_in_the_same_life(
+    doubtful: set[Place], allowed: int, inexcusable: int, repeated: int
+) -> None:
+    story = Story().posted(1).woken(2).woken(6, node=1).of_life(fell="", doubtful=frozenset(doubtful))
+    case = story.case
+    assert [count for _, _, count in judge.duplicates(case)] == [1]
+    assert judge.allowed(case, case.lives[0]) == allowed
+    assert (len(judge.without_excuse(case)), len(judge.repeated(case))) == (inexcusable, repeated)
+    assert len(judge.repeated(story.woken(7, node=1).case)) == 1, "one wakeup is excused, and no second"
+
+
+@pytest.mark.parametrize(("doubtful", "found"), [({ANNA}, 0), ({BERT}, 1), (set(), 1)])
+def test_of_several_nodes_an_alarm_may_ring_twice_where_its_verdict_is_lost(doubtful: set[Place], found: int) -> None:
+    story = resting_until(END).posted(11, life=1, name="alarm").woken(12, 1).woken(16, 1, node=1)
+    assert len(judge.in_rest(story.of_life(1, doubtful=frozenset(doubtful)).case)) == found
+
+
+@pytest.mark.parametrize(("node", "t", "released"), [(0, 5.5, 1), (0, 4.5, 0), (0, 7, 0), (1, 5.5, 0)])
+def test_only_the_process_that_was_stopped_may_release_a_write(node: int, t: float, released: int) -> None:
+    story = resting_until(END).woken(t, node=node).of_life(continued=Continued(0, 5.0, 6.0))
+    assert len(judge.in_rest(story.case)) == 1 - released
+    assert sum(judge.released(story.case).values()) == released
+
+
+def disrupted(kind: str = "work", **members: Any) -> Disruption:  # noqa: ANN401 (members of Disruption)
+    """The first node, at 4; another process runs there from 6 on."""
+    process = Process(0, 1, Path(), 0, 0.0)
+    return Disruption(
+        **{"kind": kind, "life": 0, "at": 4.0, "process": process, "epoch": 1, "had": frozenset({"anna"}),
+           "next_start": 6.0, **members}
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("story", "disruption", "is_doubtful"),
+    [
+        (Story().woken(3), disrupted(due={ANNA: 2.0}), True),
+        (Story().woken(1), disrupted(due={ANNA: 2.0}), False),
+        (Story().woken(3, node=1), disrupted(due={ANNA: 2.0}), False),
+        (Story().woken(7), disrupted(due={ANNA: 2.0}), False),
+        (Story().woken(3), disrupted(due={ANNA: 2.0}, had=frozenset({"bert"})), False),
+        (Story().woken(3), disrupted(), False),
+        (Story().woken(5), disrupted(), False),
+        (Story().woken(5), disrupted("hole"), True),
+        (Story().woken(5), disrupted("pause"), True),
+        (Story().woken(3), disrupted("hole"), False),
+    ],
+)
+def test_whose_verdict_a_disruption_may_lose(story: Story, disruption: Disruption, is_doubtful: bool) -> None:
+    """Woken by that process after what the database still owes; or, where that was away, at any time afterwards."""
+    assert evidence.doubtful(story.case, disruption) == ({ANNA} if is_doubtful else set())
+
+
+@pytest.mark.parametrize(
+    ("story", "disruption", "seconds"),
+    [
+        (Story().woken(5).woken(7), disrupted(), 3),
+        (Story().woken(3, node=1).woken(8, node=1), disrupted(), 4),
+        (Story().woken(5, node=1, token="bert0"), disrupted(), None),
+        (Story().asked("rest", 5, user="anna"), disrupted(), 1.1),
+        (Story().asked("rest", 3.95, user="anna"), disrupted(), None),
+        (Story().asked("rest", 5, "unknown", user="anna"), disrupted(), None),
+        (Story().woken(7), disrupted(went_on=True), None),
+    ],
+)
+def test_how_long_adopting_takes(story: Story, disruption: Disruption, seconds: float | None) -> None:
+    """Until somebody whom the node had is woken by another process, or an edit is answered that was asked later."""
+    assert evidence.adopted_within(story.case, disruption) == (seconds if seconds is None else pytest.approx(seconds))
 
 
 # --- the database

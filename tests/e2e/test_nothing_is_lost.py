@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from bench.crash.aims import SHARES
+from bench.crash.shared.shares import SHARES as SHARED
 
 pytestmark = pytest.mark.processes
 
@@ -53,9 +54,22 @@ main()
 '''
 
 
-def crashed(*options: str) -> tuple[int, dict[str, Any], str]:
+SPOILT_NODE = '''
+"""A node that believes for ever that its people are its own, and forgets what has been settled."""
+
+import relay.store.postgres_statements as statements
+from relay.cli import main
+from relay.tenure import Tenure
+
+Tenure.holds = lambda tenure: True
+statements.DELETE["slot"] = "SELECT %s::bytea[]"
+main()
+'''
+
+
+def crashed(*options: str, store: str = "sqlite") -> tuple[int, dict[str, Any], str]:
     """(exit code, figures, what was said)."""
-    command = [sys.executable, "-m", "bench.crash", "--store", "sqlite", "--json", *options]
+    command = [sys.executable, "-m", "bench.crash", "--store", store, "--json", *options]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
     assert ended.stdout, ended.stderr
     return ended.returncode, json.loads(ended.stdout.splitlines()[-1]), ended.stderr
@@ -84,6 +98,44 @@ def test_the_judges_can_say_no(tmp_path: Path) -> None:
     assert code == 1
     assert figures["lost"] > 0, told
     assert figures["forgotten"] > 0, told
+    assert figures["in_rest_without_bypass"] > 0, told
+    assert figures["duplicates_without_excuse"] > 0, told
+    assert figures["books_balance"] is False, told
+
+
+@pytest.mark.needs("postgres")
+def test_two_nodes_lose_nothing_when_one_is_stopped_for_longer_than_its_lease() -> None:
+    code, figures, told = crashed("--rounds", "1", "--only", "pause", "--crowd", "100", store="postgres")
+    assert_nothing_is_wrong(code, figures, told)
+    assert (figures["takeovers"], figures["gone_on"], figures["kills"]) == (1, 0, 0)
+
+
+@pytest.mark.thorough
+@pytest.mark.needs("postgres")
+def test_two_nodes_lose_nothing_whatever_is_done_to_one() -> None:
+    code, figures, told = crashed("--rounds", str(sum(SHARED.values())), "--crowd", "1000", store="postgres")
+    assert_nothing_is_wrong(code, figures, told)
+    assert figures["kills_aimed"] == SHARED
+    assert figures["kills"] == 10
+    assert figures["takeovers"] >= figures["kills"]
+
+
+def assert_nothing_is_wrong(code: int, figures: dict[str, Any], told: str) -> None:
+    assert (code, figures["faults"]) == (0, 0), told
+    for name in ("lost", "forgotten", "in_rest_without_bypass", "duplicates_without_excuse", "repeated", "edits_lost"):
+        assert figures[name] == 0
+    assert figures["duplicates"] <= figures["duplicates_allowed"]
+    assert figures["books_balance"] is True
+
+
+@pytest.mark.thorough
+@pytest.mark.needs("postgres")
+def test_the_judges_can_say_no_of_two_nodes_too(tmp_path: Path) -> None:
+    launcher = tmp_path / "spoilt.py"
+    launcher.write_text(SPOILT_NODE)
+    few = ("--rounds", "1", "--only", "hole", "--crowd", "100", "--patience", "3", "--launcher", str(launcher))
+    code, figures, told = crashed(*few, store="postgres")
+    assert code == 1
     assert figures["in_rest_without_bypass"] > 0, told
     assert figures["duplicates_without_excuse"] > 0, told
     assert figures["books_balance"] is False, told

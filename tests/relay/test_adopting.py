@@ -55,7 +55,7 @@ def adopted() -> People:
     people.owned = frozenset({1})
     people.generation, people.revision, people.feedback_seq = 9, 80, 7
     people.halt({HALT.number: HALT})
-    slot = replace(a_slot(), stubs=(Stub(receipt_key(1), 1, 1),), first_at=5.0)
+    slot = replace(a_slot(), stubs=(Stub(receipt_key(1), 1, 1),))
     adopt(
         people,
         Loaded(
@@ -67,5 +67,6 @@ def adopted() -> People:
             feedback_seq=70,
         ),
         frozenset({PART}),
+        5.0,
     )
     return people

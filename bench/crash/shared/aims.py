@@ -1,18 +1,19 @@
 """What goes wrong between two nodes and their database, and when.
 
-An aim plays a life up to an instant, by chance within what it aims at, and does something to whoever serves. The other
-node must take over by itself; meanwhile the client goes on asking. Where a kill fell is told by evidence alone.
+An aim plays a round up to an instant, by chance within what it aims at, and does something to a node. The other one
+must adopt its people by itself, or it does so when it has been started again; meanwhile the client goes on asking both.
+Where a kill fell is told by evidence alone.
 
     work, commit, settle, release   SIGKILL, as for a single relay
-    take over   SIGKILL twice: of whoever serves, and of the other one while it takes over
+    take over   SIGKILL twice: of one, and of the other while it adopts
     drain       SIGTERM: as when nodes are renewed in turn
-    pause       SIGSTOP until the other one has taken over and everything is different: people rest who did not, phones
+    pause       SIGSTOP until the other one has adopted and everything is different: people rest who did not, phones
                 have new tokens. Then SIGCONT
-    refuse      connections to the database are closed, and new ones refused
-    hole        neither bytes nor an end of any connection pass between the node and the database
+    refuse      connections to the database are closed, and new ones refused; of one node, or of both
+    hole        neither bytes nor an end of any connection pass between node and database; likewise
     database    the server is stopped as in a crash, and started again
 
-A cut or a restart may be over before the lease is: then whoever served goes on.
+A cut or a restart may be over before the lease is: then the node goes on.
 """
 
 from __future__ import annotations
@@ -23,14 +24,13 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from bench.crash.people import Kind, Officer
-from bench.crash.shared.nodes import Process
 from relay.store.port import LEASE
 
 if TYPE_CHECKING:
     from bench.crash.shared.trial import SharedTrial
 
 ANSWERS = 150
-"""Answers to a load within which something happens; and some of the next node."""
+"""Answers to a load within which something happens; and some afterwards."""
 MOMENT = 0.02
 """Seconds after one."""
 RELEASE = 1.0
@@ -43,23 +43,28 @@ TEMPTED = 1.5
 """Seconds for which it could wake them."""
 AWAY = (0.3, LEASE + 1.5)
 """Seconds for which a database is away, or a way to it is cut: from, to."""
+ADOPTING = 0.3
+"""Seconds from a burial within which people are adopted."""
+SOON, LATE = 0.1, LEASE + 2.0
+"""Seconds until a killed node is started again: it gets its people back itself; or the other one has adopted them."""
+BRIEF, BOTH = 0.3, 0.2
+"""How often a cut is over before the lease may be, or hits both nodes."""
 
 
 def work(trial: SharedTrial, number: int) -> None:
     _load(trial, number, ANSWERS)
-    _kill(trial, number)
+    _kill(trial, number, _either(trial))
 
 
 def commit(trial: SharedTrial, number: int) -> None:
-    """Some milliseconds after a large post has left."""
-    _post_large(trial, number)
-    _kill(trial, number, is_in_commit=True)
+    """Some milliseconds after a large post has left, of the node that takes it."""
+    _kill(trial, number, _post_large(trial, number))
 
 
 def settle(trial: SharedTrial, number: int) -> None:
     """While thousands of verdicts come in from the fast sink."""
     _settle(trial, number)
-    _kill(trial, number)
+    _kill(trial, number, _either(trial))
 
 
 def release(trial: SharedTrial, number: int) -> None:
@@ -69,39 +74,32 @@ def release(trial: SharedTrial, number: int) -> None:
     trial.client.tell(do="release", round=number, seconds=RELEASE)
     trial.wait()
     _wait_for(trial, group)
-    _kill(trial, number, group)
+    _kill(trial, number, _either(trial))
 
 
 def take_over(trial: SharedTrial, number: int) -> None:
-    """The other one dies too, at any instant of its take-over, or before it may begin it."""
+    """The other one dies too, at any instant at which it adopts."""
     _load(trial, number, ANSWERS)
-    before = trial.number
-    trial.disrupt("work", signal.SIGKILL)
-    if not trial.until(lambda: trial.number > before):
-        trial.faults.append(f"life {before}: nobody has taken over")
-        return
-    time.sleep(trial.rng.random() * trial.start_seconds)
-    killed = trial.disrupt("take over", signal.SIGKILL)
-    before = trial.number
-    trial.taken_over(before)
-    if killed.is_ready:
-        trial.amend(before, fell="work")
-    _go_on(trial)
+    trial.nodes.pause(LATE)
+    first = trial.disrupt("work", _either(trial), signal.SIGKILL)
+    if trial.adopted(first):
+        time.sleep(trial.rng.random() * ADOPTING)
+        trial.disrupt("take over", 1 - first.process.node, signal.SIGKILL)
+    _go_on(trial, number)
 
 
 def drain(trial: SharedTrial, number: int) -> None:
     _load(trial, number, ANSWERS)
-    before, last = trial.number, trial.disrupt("", signal.SIGTERM)
-    trial.taken_over(before)
-    trial.until(lambda: last.is_over)
-    if last.code != 0:
-        trial.faults.append(f"life {before}: ended with {last.code} when told to stop")
-    _go_on(trial)
+    drained = trial.disrupt("drain", _either(trial), signal.SIGTERM)
+    drained.went_on = True
+    trial.wait_until_ended(drained.process)
+    _go_on(trial, number)
 
 
 def pause(trial: SharedTrial, number: int) -> None:
     """At some instant of a release, of a settle, or of a commit."""
-    group = _turn(trial, number)
+    node = _either(trial)
+    group = _turn(trial, number, node)
     moment = trial.rng.choice(["release", "settle", "commit"])
     if moment == "release":
         _wait_for(trial, group[::2])
@@ -110,17 +108,16 @@ def pause(trial: SharedTrial, number: int) -> None:
     else:
         _post_large(trial, number)
         trial.until(trial.database.is_written, MOMENT / 20)
-    before = trial.number
-    stopped = trial.disrupt("pause", signal.SIGSTOP)
+    stopped = trial.disrupt("pause", node, signal.SIGSTOP)
     _begin_work(trial, number)
-    if not trial.taken_over(before):
-        stopped.send(signal.SIGKILL)
+    if not trial.adopted(stopped):
+        stopped.process.send(signal.SIGKILL)
         return
-    _go_on(trial)
-    _rest_again(trial, number)
-    trial.amend(before, continued=time.time())
-    stopped.send(signal.SIGCONT)
-    _replaced(trial, stopped, before)
+    _go_on(trial, number)
+    _rest_again(trial, number, node)
+    stopped.continued = time.time()
+    stopped.process.send(signal.SIGCONT)
+    trial.wait_until_ended(stopped.process)
 
 
 def refuse(trial: SharedTrial, number: int) -> None:
@@ -132,25 +129,25 @@ def hole(trial: SharedTrial, number: int) -> None:
 
 
 def _cut(trial: SharedTrial, number: int, how: str) -> None:
-    """Long enough for the other one to take over, or not; and in the former case until the old one was tempted."""
-    _turn(trial, number)
-    _begin_work(trial, number)
-    _some_answers(trial, ANSWERS)
-    before = trial.number
-    cut = trial.disrupt(how, was_cut=True)
-    trial.way(cut.node, how)
-    if trial.rng.random() < 0.3:
-        _away(trial, before)
-        trial.way(cut.node, "open")
-        _outcome(trial, cut, before)
-        _rest_again(trial, number)
-        return
-    if trial.taken_over(before):
-        _go_on(trial)
-        _rest_again(trial, number)
+    """Long enough for the other one to adopt, or not; and in the former case until the old one was tempted."""
+    first = _either(trial)
+    nodes = [first, 1 - first] if trial.rng.random() < BOTH else [first]
+    _turn(trial, number, first)
+    _load(trial, number, ANSWERS)
+    cut = [trial.disrupt(how, node) for node in nodes]
+    for node in nodes:
+        trial.way(node, how)
+    trial.owed_after(*cut)
+    if len(cut) > 1 or trial.rng.random() < BRIEF:
+        time.sleep(trial.rng.uniform(*AWAY))
+    elif trial.adopted(cut[0]):
+        _go_on(trial, number)
+        _rest_again(trial, number, first)
         time.sleep(TEMPTED)
-    trial.way(cut.node, "open")
-    _replaced(trial, cut, before)
+    for node in nodes:
+        trial.way(node, "open")
+    if trial.is_working:
+        _go_on(trial, number)
 
 
 def database(trial: SharedTrial, number: int) -> None:
@@ -159,12 +156,12 @@ def database(trial: SharedTrial, number: int) -> None:
         _post_large(trial, number)
     else:
         _load(trial, number, ANSWERS)
-    before, serving = trial.number, trial.disrupt("database", was_cut=True)
+    both = [trial.disrupt("database", node) for node in (0, 1)]
     trial.crash_server()
     _begin_work(trial, number)
     time.sleep(trial.rng.uniform(*AWAY))
-    trial.start_server()
-    _outcome(trial, serving, before)
+    trial.start_server(*both)
+    _go_on(trial, number)
 
 
 AIMS: dict[str, Callable[[SharedTrial, int], None]] = {
@@ -174,10 +171,14 @@ AIMS: dict[str, Callable[[SharedTrial, int], None]] = {
 # --- before
 
 
+def _either(trial: SharedTrial) -> int:
+    return trial.rng.randrange(2)
+
+
 def _begin_work(trial: SharedTrial, number: int) -> None:
     """The mixed load of a round, if it has not begun."""
-    if trial.working != number:
-        trial.working = number
+    if not trial.is_working:
+        trial.is_working = True
         trial.client.tell(do="work", round=number)
 
 
@@ -195,16 +196,18 @@ def _some_answers(trial: SharedTrial, count: int) -> None:
         trial.record.look()
         return trial.record.answered >= wanted
 
-    trial.until(are_answered)
+    if not trial.until(are_answered):
+        trial.faults.append(f"life {trial.number}: nobody answers any more")
 
 
-def _post_large(trial: SharedTrial, number: int) -> None:
-    """Under some load."""
+def _post_large(trial: SharedTrial, number: int) -> int:
+    """Under some load; the node that takes it."""
     _load(trial, number, ANSWERS // 3)
-    before = trial.client.sent
+    before = len(trial.client.sent)
     trial.client.tell(do="large", round=number, classes=["message", "roster"])
-    trial.until(lambda: trial.client.sent > before, MOMENT / 20)
+    trial.until(lambda: len(trial.client.sent) > before, MOMENT / 20)
     time.sleep(trial.rng.random() * trial.commit_seconds * MOST)
+    return trial.client.sent[-1]
 
 
 def _settle(trial: SharedTrial, number: int) -> None:
@@ -215,13 +218,12 @@ def _settle(trial: SharedTrial, number: int) -> None:
     _wait_for(trial, trial.force.crowd)
 
 
-def _turn(trial: SharedTrial, number: int) -> list[Officer]:
-    """People whose rest is over soon, or later; some have a phone that is dead for the providers of who serves."""
-    assert trial.serving is not None
+def _turn(trial: SharedTrial, number: int, node: int) -> list[Officer]:
+    """People whose rest is over soon, or later; some have a phone that is dead for the providers of this node."""
     group = trial.force.turn(number)
     trial.reader.know(group)
     dead = [officer.phones[1].token for officer in group if officer.kind is Kind.REVIVED]
-    trial.installations[trial.serving.node].providers.call_dead(dead)
+    trial.installations[node].providers.call_dead(dead)
     trial.client.tell(do="turn", round=number, seconds=LATER)
     trial.wait()
     return group
@@ -242,73 +244,23 @@ def _wait_for(trial: SharedTrial, group: Sequence[Officer]) -> None:
 # --- after
 
 
-def _kill(trial: SharedTrial, number: int, group: Sequence[Officer] = (), *, is_in_commit: bool = False) -> None:
-    before = trial.number
-    trial.disrupt("work", signal.SIGKILL)
+def _kill(trial: SharedTrial, number: int, node: int) -> None:
+    trial.nodes.pause(trial.rng.choice([SOON, LATE]))
+    killed = trial.disrupt("work", node, signal.SIGKILL)
     _begin_work(trial, number)
-    if trial.taken_over(before):
-        trial.amend(before, fell=_fell(trial, before, group, is_in_commit=is_in_commit))
-        _go_on(trial)
+    trial.adopted(killed)
+    _go_on(trial, number)
 
 
-def _fell(trial: SharedTrial, life: int, group: Sequence[Officer], *, is_in_commit: bool) -> str:
-    """Where the kill fell, by what the life has left; as bench/crash/aims.py has it."""
-    tokens = [phone.token for officer in group for phone in officer.phones]
-    woken = sum(1 for token in tokens if trial.sightings.of(token, life))
-    unanswered = is_in_commit and any(
-        asked.key.startswith("large") and asked.in_life(life) == "unknown" for asked in trial.record.of("post")
-    )
-    unbooked = any(
-        (officer.name, phone.device) in trial.lives[life].left.due and trial.sightings.of(phone.token, life)
-        for officer in trial.force.crowd
-        for phone in officer.phones
-    )
-    evidence = {"commit": unanswered, "release": 0 < woken < len(tokens), "settle": unbooked}
-    return next((phase for phase, holds in evidence.items() if holds), "work")
-
-
-def _go_on(trial: SharedTrial) -> None:
-    """The next one answers too."""
+def _go_on(trial: SharedTrial, number: int) -> None:
+    """Whoever is there answers."""
+    _begin_work(trial, number)
     _some_answers(trial, trial.rng.randrange(ANSWERS))
 
 
-def _rest_again(trial: SharedTrial, number: int) -> None:
-    """At whoever serves now, when it has nothing to do any more: what is seen later has left later."""
+def _rest_again(trial: SharedTrial, number: int, away: int) -> None:
+    """At the other node, when it has nothing to do any more: what is seen later has left later."""
     trial.rest()
-    trial.wait_until_quiet()
+    trial.steady(trial.nodes.now[away])
     trial.client.tell(do="again", round=number)
     trial.wait()
-
-
-def _away(trial: SharedTrial, before: int) -> None:
-    """For some time, or until the other one has taken over."""
-    until = time.monotonic() + trial.rng.uniform(*AWAY)
-    trial.until(lambda: time.monotonic() > until or trial.number > before)
-
-
-def _outcome(trial: SharedTrial, hit: Process, before: int) -> None:
-    """Either the other one takes over, or whoever was hit goes on: it takes something, and holds its lease again."""
-    healed = time.time()
-
-    def is_decided() -> bool:
-        trial.record.look()
-        return trial.number > before or trial.record.last.get(before, 0.0) > healed + LEASE
-
-    trial.until(is_decided)
-    if trial.number > before:
-        trial.taken_over(before)
-        _go_on(trial)
-        _replaced(trial, hit, before)
-    else:
-        trial.disruption = None
-        trial.gone_on += 1
-
-
-def _replaced(trial: SharedTrial, old: Process, life: int) -> None:
-    """It ends by itself. What it had sent, and nobody has answered, is known only then."""
-    trial.wait_until_ended(old)
-    if not old.is_over:
-        old.send(signal.SIGKILL)
-        trial.until(lambda: old.is_over)
-    if trial.serving is not None and trial.serving.node != old.node:
-        trial.settle_accounts(old.node, life)

@@ -5,20 +5,18 @@ from __future__ import annotations
 import json
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from bench.crash.installation import Installation
 from bench.crash.record import Record
 from bench.crash.relays import Helper
 
-ROUND: Final = 7.0
+ROUND: Final = 12.0
 """Seconds of a round, about, as people.py has them of a single relay."""
 
 
 class SharedClient(Helper):
-    """`tick`: called while it is waited for."""
-
     def __init__(self, installations: Sequence[Installation], rounds: int, crowd: int, seed: int) -> None:
         path = installations[0].folder.parent / "record.jsonl"
         settings = {
@@ -31,8 +29,7 @@ class SharedClient(Helper):
         assert super().hear()["ready"]
         self._said: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._open = 0
-        self._sent = 0
-        self._life = -1
+        self._sent: list[int] = []
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self) -> None:
@@ -53,8 +50,7 @@ class SharedClient(Helper):
             if said is None:
                 raise SystemExit("the client has ended")
             self._open -= "ended" in said
-            self._sent += "sent" in said
-            self._life = said.get("life", self._life)
+            self._sent += [said["sent"]] if "sent" in said else []
 
     @property
     def is_done(self) -> bool:
@@ -63,17 +59,7 @@ class SharedClient(Helper):
         return not self._open
 
     @property
-    def sent(self) -> int:
-        """How many large posts have left so far."""
+    def sent(self) -> Sequence[int]:
+        """To which nodes large posts have left so far."""
         self.look()
         return self._sent
-
-    def begin(self, life: int, node: int, until: Callable[[Callable[[], bool]], None]) -> None:
-        """What the node is sent from now on belongs to this life; return when that holds."""
-        self.tell(do="life", life=life, node=node)
-
-        def holds() -> bool:
-            self.look()
-            return self._life == life
-
-        until(holds)

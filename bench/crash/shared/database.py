@@ -1,13 +1,13 @@
-"""The server: what the next start would load from it, whether it is sound, and a gate before the take-over.
+"""The server: which node has whom, what the next owner would load from it, and whether it is sound.
 
-Whoever takes over asks for a lock on `node` that waits for commits under way (relay/store/postgres_lease.py). The gate
-holds another one, which lets commits pass and that one wait. So it is seen who wants to take over, what the last one
-has left is read at exactly the instant from which the next one goes on, and nobody takes over unnoticed; nothing of
-that needs a word in the relay.
+Each node has an address of its own, by which its row is known; of several, the newest is the process that runs, or has
+just died. What is read is of one instant, so the books must balance whenever that is: what a node has taken for people
+of another one, and that has not fetched yet, is pending too.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,26 +16,18 @@ from typing import Any, Final
 import psycopg
 
 from bench.postgres import Cluster
+from relay.core.batch import PostKind
 from relay.core.books import Account
-from relay.core.private import DeviceKey, ReceiptKey, UserKey
+from relay.core.private import DeviceKey, UserKey
 from relay.store import rows
 from relay.store.port import Loaded
 from relay.store.postgres_migrating import migrate
+from relay.store.postgres_nodes import summed
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 Rows = Mapping[str, Sequence[tuple[Any, ...]]]
 """By table."""
 OPTIONS: Final = "-c search_path=feierabend,public"
-_WAITING: Final = (
-    "WITH waiting AS (SELECT pid FROM pg_locks WHERE relation = 'feierabend.node'::regclass "
-    "AND mode = 'ExclusiveLock' AND NOT granted) SELECT usename FROM waiting JOIN pg_stat_activity USING (pid) "
-    "WHERE NOT pg_blocking_pids(pid) && (SELECT array_agg(pid) FROM waiting)"
-)
-"""The first in the line."""
-_LIVING: Final = (
-    "SELECT max(id), coalesce(extract(epoch FROM max(until) FILTER (WHERE alive) - clock_timestamp()), 0) "
-    "FROM node LEFT JOIN lease ON lease.node = node.id"
-)
 _WRITING: Final = (
     "SELECT count(*) FROM pg_locks WHERE relation = 'feierabend.node'::regclass "
     "AND mode = 'RowExclusiveLock' AND granted"
@@ -46,6 +38,7 @@ _READ: Final = {
     "rest": "SELECT key, body FROM rest WHERE body <> ''",
     "slot": "SELECT key, body FROM slot",
     "receipt": "SELECT key, body FROM receipt",
+    "inbox": "SELECT body FROM inbox",
 }
 _DAMAGED: Final = (
     "SELECT (SELECT count(*) FROM pg_class, LATERAL verify_heapam(pg_class.oid) WHERE relkind = 'r' "
@@ -59,99 +52,78 @@ class Database:
     """`cluster`: runs, and is empty at first."""
 
     cluster: Cluster
-    _gate: Connection | None = None
     _eyes: Connection | None = None
 
-    def prepare(self, nodes: int) -> None:
-        """The schema, and a role for each node, by which it is known who waits."""
+    def prepare(self) -> None:
         migrate(self.cluster.url)
-        with self._connected() as db:
-            db.execute("CREATE EXTENSION amcheck")
-            for node in range(nodes):
-                db.execute(f"CREATE ROLE node{node} SUPERUSER LOGIN")
+        self._asked("CREATE EXTENSION amcheck")
 
-    def url(self, node: int, port: int) -> str:
+    def url(self, port: int) -> str:
         """For a node, by the port of its way."""
-        return f"postgresql://node{node}@127.0.0.1:{port}/postgres"
+        return f"postgresql://postgres@127.0.0.1:{port}/postgres"
 
     @contextmanager
     def _connected(self) -> Iterator[Connection]:
-        with psycopg.connect(self.cluster.url, autocommit=True, options=OPTIONS) as db:
-            yield db
-
-    # --- the gate
-
-    def shut(self) -> None:
-        """Return when nobody can take over any more: after those who waited already."""
-        if self._gate is None or self._gate.broken:
-            self._gate = psycopg.connect(self.cluster.url, options=OPTIONS)
-        if self._eyes is None or self._eyes.broken:
+        if self._eyes is None or self._eyes.broken or self._eyes.closed:
             self._eyes = psycopg.connect(self.cluster.url, autocommit=True, options=OPTIONS)
-        self._gate.execute("LOCK TABLE node IN ROW SHARE MODE")
+        yield self._eyes
 
-    def let_pass(self) -> None:
-        """Let in who waits, and shut it again."""
-        assert self._gate is not None
-        self._gate.commit()
-        self.shut()
+    def _asked(self, query: str, *bound: object) -> list[tuple[Any, ...]]:
+        with self._connected() as db:
+            found = db.execute(query, bound)
+            return found.fetchall() if found.description else []
 
-    def waiting(self) -> int | None:
-        """The node that wants to take over."""
-        assert self._eyes is not None
-        found = self._eyes.execute(_WAITING).fetchone()
-        return None if found is None else int(found[0].removeprefix("node"))
+    # --- nodes
 
-    def tenure(self) -> tuple[int, float]:
-        """(epoch, seconds until the end of its lease); 0: nobody has been there."""
-        assert self._eyes is not None
-        ((epoch, left),) = self._eyes.execute(_LIVING).fetchall()
-        return epoch or 0, float(left)
+    def node(self, address: str) -> tuple[int, frozenset[int]]:
+        """(epoch, partitions) of the newest process there."""
+        ((epoch,),) = self._asked("SELECT coalesce(max(id), 0) FROM node WHERE address = %s", address)
+        return epoch, frozenset(part for (part,) in self._asked("SELECT id FROM partition WHERE owner = %s", epoch))
+
+    def is_buried(self, epoch: int) -> bool:
+        """And somebody else has all that was its."""
+        return self._asked("SELECT FROM node WHERE id = %s", epoch) == [] and self.is_owned()
+
+    def is_owned(self) -> bool:
+        return not self._asked("SELECT FROM partition WHERE owner IS NULL")
 
     def is_written(self) -> bool:
         """Whether a commit is under way."""
-        assert self._eyes is not None
-        return self._eyes.execute(_WRITING).fetchone() != (0,)
+        return self._asked(_WRITING) != [(0,)]
+
+    def is_fetched(self) -> bool:
+        """Nothing that a node has taken waits for its owner."""
+        return not self._asked("SELECT FROM inbox")
 
     # --- the server
 
     def crash(self) -> None:
         self.cluster.stop("immediate")
-        for db in (self._gate, self._eyes):
-            if db is not None:
-                db.close()
-        self._gate = self._eyes = None
-
-    def start(self) -> None:
-        """From its log; with the gate shut."""
-        self.cluster.start()
-        self.shut()
-
-    # --- what is in it
+        self.close()
 
     def is_sound(self) -> bool:
         """By the server's own check of its tables and indexes."""
-        with self._connected() as db:
-            try:
-                found = db.execute(_DAMAGED).fetchone()
-            except psycopg.Error:
-                return False
-        return found is not None and found[0] == 0
+        try:
+            ((damages, _),) = self._asked(_DAMAGED)
+        except psycopg.Error:
+            return False
+        return bool(damages == 0)
+
+    # --- what is in it
 
     def rows(self) -> Rows:
-        """What a start reads, as far as it is judged: of one instant, and as it lies there."""
-        with self._connected() as db:
-            db.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-            with db.transaction():
-                return {name: db.execute(query, binary=True).fetchall() for name, query in _READ.items()}
+        """What is judged, as it lies there."""
+        with self._connected() as db, db.transaction():
+            db.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            return {name: db.execute(query, binary=True).fetchall() for name, query in _READ.items()}
 
     def close(self) -> None:
-        for db in (self._gate, self._eyes):
-            if db is not None:
-                db.close()
+        if self._eyes is not None:
+            self._eyes.close()
 
 
 def loaded(found: Rows) -> Loaded:
-    """The books are those of all nodes together."""
+    """The books are those of all nodes together, and receipts too."""
     made = Loaded()
     with rows.reading():
         for tenant, name, body in found["account"]:
@@ -159,5 +131,12 @@ def loaded(found: Rows) -> Loaded:
         made.devices = {DeviceKey(key): rows.read_device(key, body) for key, body in found["device"]}
         made.rests = {UserKey(key): rows.read_rest(body) for key, body in found["rest"]}
         made.slots = {rows.read_slot_key(key): rows.read_slot(body) for key, body in found["slot"]}
-        made.receipts = {ReceiptKey(key): rows.read_receipt(body) for key, body in found["receipt"]}
+        made.receipts = summed((key, rows.read_receipt(body)) for key, body in found["receipt"])
     return made
+
+
+def posted(found: Rows) -> Counter[str]:
+    """By class, what was taken and not fetched."""
+    with rows.reading():
+        waiting = [rows.read_posted(body) for (body,) in found["inbox"]]
+    return Counter(each.event_class for each in waiting if each.kind is PostKind.EVENT)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,8 @@ class Process:
     ended_at: float = 0.0
     is_doomed: bool = False
     """We have ended it, or told it to end."""
+    is_drained: bool = False
+    """Told to end in order."""
 
     def has_said(self, words: str) -> bool:
         return words in self.log.read_text()
@@ -37,17 +40,13 @@ class Process:
         return self.has_said('"relay_started"')
 
     @property
-    def stands_by(self) -> bool:
-        """Or did, before it took over."""
-        return self.has_said('"standing_by"')
-
-    @property
     def is_over(self) -> bool:
         return self.code is not None
 
     def send(self, number: signal.Signals) -> None:
         """What may end it is meant to."""
         self.is_doomed |= number in (signal.SIGKILL, signal.SIGTERM)
+        self.is_drained |= number == signal.SIGTERM
         if not self.is_over:
             os.kill(self.pid, number)
 
@@ -56,13 +55,15 @@ class Process:
         lines = fetched(f"127.0.0.1:{self.ops}", "/metrics").decode().splitlines()
         return {n: float(v) for n, v in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))}
 
-    def is_quiet(self) -> bool:
-        """No wakeup is queued or without an answer, and all verdicts are booked."""
+    def is_quiet(self, share: int) -> bool:
+        """It has so many partitions; no wakeup is queued or without an answer, and all verdicts are booked."""
         names = ("feierabend_lane_queued", "feierabend_lane_in_flight", "feierabend_verdicts_waiting")
         try:
-            return not any(value for name, value in self.metrics().items() if name.startswith(names))
-        except OSError:
+            told = self.metrics()
+        except (OSError, http.client.HTTPException):
             return False
+        is_idle = not any(value for name, value in told.items() if name.startswith(names))
+        return is_idle and told.get("feierabend_partitions") == share
 
 
 class Nodes(Helper):
@@ -86,6 +87,10 @@ class Nodes(Helper):
         command = ["serve", "--config", str(installation.configure(url))]
         self.tell(keep=node, command=command, folder=str(installation.folder), launcher=self._launcher)
 
+    def pause(self, seconds: float) -> None:
+        """From the end of a process to the start of the next one."""
+        self.tell(pause=seconds)
+
     def let(self, node: int) -> None:
         """The one that runs is the last one."""
         self.tell(let=node)
@@ -107,6 +112,7 @@ class Nodes(Helper):
                 self.now[line["node"]] = process
                 self.every.append(process)
 
-    def fallen(self) -> Iterator[Process]:
-        """Those that have ended of themselves."""
-        return (process for process in self.every if process.is_over and not process.is_doomed)
+    def next_start(self, process: Process) -> float:
+        """When another one was started in its place, or never was."""
+        later = (each.started_at for each in self.every if each.node == process.node)
+        return min((at for at in later if at > process.started_at), default=float("inf"))

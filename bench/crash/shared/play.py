@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -20,6 +21,7 @@ from bench.crash.people import Force
 from bench.crash.relays import Helper
 from bench.crash.shared.client import ROUND, SharedClient
 from bench.crash.shared.database import Database
+from bench.crash.shared.evidence import adopted_within, explained, fell
 from bench.crash.shared.nodes import Nodes
 from bench.crash.shared.shares import SHARES
 from bench.crash.shared.trial import SharedTrial
@@ -44,13 +46,12 @@ def of_two(folder: Path, options: argparse.Namespace) -> dict[str, object]:
 
 @contextlib.contextmanager
 def put_up(folder: Path, options: argparse.Namespace, aims: Sequence[str], rng: Random) -> Iterator[SharedTrial]:
-    """Server, ways, providers of each node, client and supervisor. Nobody may take over before the gate is shut."""
+    """Server, ways, providers of each node, client and supervisor."""
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(cluster())
         database = Database(server)
         stack.callback(database.close)
-        database.prepare(NODES)
-        database.shut()
+        database.prepare()
         ports = [stage.free_port() for _ in range(NODES)]
         ways = stack.enter_context(Helper("bench.crash.shared.ways", *map(str, (server.port, *ports))))
         ways.hear()
@@ -58,13 +59,13 @@ def put_up(folder: Path, options: argparse.Namespace, aims: Sequence[str], rng: 
         for node in range(NODES):
             (mine := folder / f"node-{node}").mkdir()
             fakes = stack.enter_context(providers(mine, options.seed + node))
-            installations.append(Installation(mine, fakes, stage.free_port(), stage.free_port()))
+            installations.append(Installation(mine, fakes, *(stage.free_port() for _ in range(3))))
         nodes = stack.enter_context(Nodes(installations, folder, options.launcher))
         client = stack.enter_context(SharedClient(installations, len(aims), options.crowd, options.seed))
         force = Force(len(aims), crowd=options.crowd, pace=ROUND)
         sightings = Sightings(*(each.folder for each in installations))
         for node, port in enumerate(ports):
-            nodes.keep(node, database.url(node, port))
+            nodes.keep(node, database.url(port))
         yield SharedTrial(installations, database, nodes, ways, force, client, sightings, rng, options.patience)
 
 
@@ -72,21 +73,23 @@ def play(trial: SharedTrial, aims: Sequence[str]) -> None:
     """All rounds, in order."""
     trial.enlist()
     for number, aim in enumerate(aims):
-        before, gone_on = trial.number, trial.gone_on
         trial.round(number, aim)
-        ends = [life.fell or "in order" for life in trial.lives[before:]]
-        ends += ["none: it went on"] if trial.gone_on > gone_on else []
         passed = time.time() - trial.began
-        sys.stderr.write(f"{passed:6.1f} s, round {number + 1} of {len(aims)}: {aim}; ends: {', '.join(ends)}\n")
+        sys.stderr.write(f"{passed:6.1f} s, round {number + 1} of {len(aims)}: {aim}\n")
     sys.stderr.write(f"{time.time() - trial.began:6.1f} s, nothing goes wrong any more\n")
     trial.finish(Missing(trial))
     trial.once_more()
 
 
 def told(trial: SharedTrial, aims: Sequence[str], objections: Sequence[str]) -> dict[str, object]:
+    for each in trial.disruptions:
+        each.next_start = trial.nodes.next_start(each.process)
+        each.went_on |= each.next_start > trial.lives[each.life].ended
     case = case_of(trial)
-    fell = Counter(life.fell for life in trial.lives if life.was_killed)
-    seconds = [each.seconds for each in trial.take_overs()]
+    case = replace(case, lives=explained(trial, case))
+    kills = Counter(fell(case, each) for each in trial.disruptions if each.kind in ("work", "take over"))
+    seconds = [found for each in trial.disruptions if (found := adopted_within(case, each)) is not None]
+    ended = {each.process.pid for each in trial.disruptions}
     return {
         "rounds": len(aims),
         **figures(case, [*trial.faults, *objections]),
@@ -94,10 +97,10 @@ def told(trial: SharedTrial, aims: Sequence[str], objections: Sequence[str]) -> 
         "takeovers": len(seconds),
         "takeover_p50_s": rounded(percentile(seconds, 50)),
         "takeover_max_s": rounded(max(seconds, default=None)),
-        "gone_on": trial.gone_on,
-        "unplanned": trial.unplanned,
-        "kills": fell.total(),
-        "kills_by_phase": dict(fell.most_common()),
+        "gone_on": sum(1 for each in trial.disruptions if each.went_on and each.kind != "drain"),
+        "unplanned": sum(1 for each in trial.nodes.every if not each.is_doomed and each.pid not in ended),
+        "kills": kills.total(),
+        "kills_by_phase": dict(kills.most_common()),
         "kills_aimed": dict(Counter(aims).most_common()),
     }
 

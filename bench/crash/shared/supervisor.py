@@ -4,6 +4,7 @@ It has imported all that a relay needs, and forks (starter.py). Told by JSON lin
 
     {"keep": 0, "command": ["serve", …], "folder": "…", "launcher": null}   start, and start again whenever it ends
     {"let": 0}                                                              do not start it again when it has ended
+    {"pause": 2.5}                                                          seconds from an end to the next start
 
 What happens is appended to the file that it is given, with instants in UTC seconds. At the end of its input it kills
 what runs, and ends.
@@ -29,7 +30,7 @@ import relay.store.postgres  # noqa: F401 (the relays import it, each in a proce
 from bench.crash.starter import READY, ended, started
 
 PAUSE: Final = 0.1
-"""Seconds from the end of a relay to its next start."""
+"""Seconds from the end of a relay to its next start, until told otherwise."""
 
 
 class Supervisor:
@@ -43,11 +44,14 @@ class Supervisor:
         self._due: dict[int, float] = {}
         """Node → when it is started again, by the monotonic clock."""
         self._starts = 0
+        self._pause = PAUSE
 
     def obey(self, command: dict[str, Any]) -> None:
         if "keep" in command:
             self._kept[command["keep"]] = command
             self._start(command["keep"])
+        elif "pause" in command:
+            self._pause = command["pause"]
         else:
             self._kept.pop(command["let"])
             self._due.pop(command["let"], None)
@@ -68,7 +72,7 @@ class Supervisor:
                 node = self._running.pop(pid)
                 self._note(node=node, pid=pid, ended=code)
                 if node in self._kept:
-                    self._due[node] = time.monotonic() + PAUSE
+                    self._due[node] = time.monotonic() + self._pause
         for node, at in list(self._due.items()):
             if at <= time.monotonic():
                 del self._due[node]

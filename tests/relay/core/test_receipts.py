@@ -22,12 +22,13 @@ from relay.core.draft import Draft
 from relay.core.errors import NotFound
 from relay.core.events import DEFAULT_CLASSES, EventClass, Request
 from relay.core.flight import Fate, Flight
+from relay.core.partitions import ALL
 from relay.core.people import People
 from relay.core.private import ReceiptKey
 from relay.core.receipts import Totals, totals
 from relay.core.settling import seen
 from relay.core.slots import Stub
-from relay.loading import restore
+from relay.loading import adopt, restore
 from relay.store.memory import MemoryStore
 from tests.relay.core.scene import DAY, HOUR, MINUTE, Scene, endless, tenant
 
@@ -181,6 +182,23 @@ def test_rest_does_not_show() -> None:
     for user in receipts:
         scene.took(*scene.send(user))
     assert told(scene, receipts["anna"]) == told(scene, receipts["bert"]) == {"recipients": 1, "handed_over": 1}
+
+
+def test_who_adopts_a_person_counts_for_receipts_that_other_nodes_have_given() -> None:
+    """Of an alarm that was pending, and of one that comes on top; each node's part is a record of its own."""
+    one, other = Durable(), Scene()
+    one.register("anna")
+    first, second = alarm(one, "anna"), alarm(one, "anna")
+    parted = one.store.load()
+    parted.receipts = {}  # they belong to nobody's partition
+    other.home, other.people.tenants = one.home, one.people.tenants
+    other.people.books = one.people.books  # the scene compares those of all nodes
+    adopt(other.people, parted, ALL, other.now)
+    third = alarm(other, "anna")
+    other.took(*other.send("anna"))
+    found = {key: receipt.handed_over for key, receipt in other.people.receipts.items()}
+    assert found == {first: 1, second: 1, third: 1}
+    assert [other.people.receipts[key].recipients for key in (first, second, third)] == [0, 0, 1]
 
 
 # --- which notices are whose
