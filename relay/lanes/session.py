@@ -15,7 +15,7 @@ any byte then are enough, where an answer of the provider may take thirty.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 import structlog
@@ -297,6 +297,7 @@ class Session:
 
     async def _write(self, flights: list[Flight]) -> None:
         staying = flights
+        are_alarms = True
         now = looked_at = 0.0
 
         def compose() -> list[Request]:
@@ -306,33 +307,32 @@ class Session:
             return requests
 
         def leaving(count: int) -> None:
-            nonlocal staying
+            nonlocal staying, are_alarms
             gone, staying = staying[:count], staying[count:]
             sent_at = trio.current_time()
             for flight in gone:
                 flight.sent_at = sent_at
                 left(flight, now)
+            are_alarms = all(flight.urgent for flight in gone)
             self._lane.left(gone, now)
             if self._looks_at > sent_at + ANSWER:
                 self._flying.set()
-            if sent_at >= looked_at + GATE_TO_SOCKET or self._is_over_for(gone):
-                raise ConnectionLost("stopped")
+
+        def may_leave() -> bool:
+            """The process was not stopped meanwhile, or not for so long that it matters."""
+            return trio.current_time() < looked_at + GATE_TO_SOCKET and (are_alarms or self._lane.holds())
 
         if trio.current_time() - self._heard_at >= QUIET:
             self._ping()
         with trio.move_on_after(GATE_TO_SOCKET) as scope:
             try:
-                count = await self._transport.write(compose, leaving)
+                count = await self._transport.write(compose, leaving, may_leave)
                 if count:
                     self._fitting = count + 1 if staying else min(PER_WRITE, max(self._fitting, count + 1))
             finally:
                 self._lane.again(staying)
         if scope.cancelled_caught:
             raise ConnectionLost("write_stalled")
-
-    def _is_over_for(self, flights: Sequence[Flight]) -> bool:
-        """Somebody else may have the store by now, and these are not all alarms."""
-        return not self._lane.holds() and not all(flight.urgent for flight in flights)
 
     def _last_look(self, flights: list[Flight], now: float) -> tuple[list[Flight], list[Request]]:
         """Those that may leave, and their requests; the others go back. Nothing may come between this and the bytes."""

@@ -3,6 +3,10 @@
 The reader never waits for the lock: whoever holds it sends what has become due before letting go. A `send_all` that
 fails or is cancelled leaves TLS in an undefined state, so the connection is dropped at once; nothing is sent on it
 again, not even a goodbye.
+
+Between a write that is composed and its first byte lies the event loop: TLS lets others run before it hands the bytes
+down. A process that is stopped there would send, when it runs again, what was allowed long ago. So a write may be asked
+once more, in the stream beneath TLS, by whoever composed it (`Beneath`).
 """
 
 from __future__ import annotations
@@ -35,11 +39,40 @@ _OPTIONS: Final = [
 _GONE: Final = (trio.BrokenResourceError, trio.ClosedResourceError, OSError, ssl.SSLError)
 
 
+def always() -> bool:
+    return True
+
+
+class Beneath(trio.abc.Stream):
+    """The TCP stream beneath TLS; sends only while `may_leave` says so, and is asked just before the system call."""
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self._stream = stream
+        self.socket = stream.socket
+        self.may_leave: Callable[[], bool] = always
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        if not self.may_leave():
+            raise trio.BrokenResourceError
+        await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        return await self._stream.receive_some(max_bytes)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
 class Transport:
     """Moves bytes between a stream and a `Connection`."""
 
     def __init__(self, stream: trio.abc.Stream, connection: Connection) -> None:
         self._stream = stream
+        beneath = stream.transport_stream if isinstance(stream, trio.SSLStream) else None
+        self._beneath = beneath if isinstance(beneath, Beneath) else None
         self._connection = connection
         self._writing = trio.Lock()
         self._broken = False
@@ -76,12 +109,17 @@ class Transport:
             if not self._writing.locked():
                 await self._flush()
 
-    async def write(self, compose: Callable[[], Sequence[Request]], leaving: Callable[[int], None]) -> int:
+    async def write(
+        self,
+        compose: Callable[[], Sequence[Request]],
+        leaving: Callable[[int], None],
+        may_leave: Callable[[], bool] = always,
+    ) -> int:
         """Write as many requests as fit; return their number.
 
-        `compose` makes them when the stream is free and control frames are sent, so that nothing lies between it and
-        the first byte; `leaving` is called with the number just before that. Cancelling a write that has begun drops
-        the connection.
+        `compose` makes them when the stream is free and control frames are sent; `leaving` is called with the number
+        just before the first byte, and then `may_leave`, more than once: when it says no, the connection is dropped
+        with all that was composed. So does cancelling a write that has begun.
         """
         async with self._writing:
             await self._send_control()
@@ -90,7 +128,7 @@ class Transport:
             count, data = self._connection.take(compose())
             if count:
                 leaving(count)
-                await self._send_locked(data)
+                await self._send_while(may_leave, data)
             await self._send_control()
         return count
 
@@ -115,6 +153,21 @@ class Transport:
     async def _send(self, data: bytes) -> None:
         async with self._writing:
             await self._send_locked(data)
+
+    async def _send_while(self, may_leave: Callable[[], bool], data: bytes) -> None:
+        if not may_leave():
+            self._broken = True  # the peer would miss what it has not been sent
+            raise ConnectionLost("too_late")
+        if self._beneath is None:
+            await self._send_locked(data)
+            return
+        self._beneath.may_leave = may_leave
+        try:
+            await self._send_locked(data)
+        except ConnectionLost:
+            raise ConnectionLost("connection_reset" if may_leave() else "too_late") from None
+        finally:
+            self._beneath.may_leave = always
 
     async def _send_locked(self, data: bytes) -> None:
         if self._broken:
@@ -148,9 +201,9 @@ async def connect(host: str, port: int, context: ssl.SSLContext, address: str = 
 
     `context` must offer "h2". `address`: the one to connect to; without it the host is looked up.
     """
-    tcp = await trio.open_tcp_stream(address or host, port)
+    tcp = Beneath(await trio.open_tcp_stream(address or host, port))
     for option, value in _OPTIONS:
-        tcp.setsockopt(socket.IPPROTO_TCP, option, value)
+        tcp.socket.setsockopt(socket.IPPROTO_TCP, option, value)
     stream = trio.SSLStream(tcp, context, server_hostname=host, https_compatible=True)
     try:
         await stream.do_handshake()

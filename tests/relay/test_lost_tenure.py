@@ -96,7 +96,7 @@ class Stopped(Switch):
             assert isinstance(clock, MockClock)
             clock.jump(self.seconds)
             return True
-        if caller == "_is_over_for" and self.asked == 1:
+        if caller == "may_leave" and self.asked == 1:
             self.asked = 2
             return not self.is_taken
         return True

@@ -23,7 +23,7 @@ from trio.testing import (
 )
 
 from relay.wire import Connection, ConnectionLost, Received, Request, Transport, connect, resolve
-from relay.wire.transport import GOODBYE
+from relay.wire.transport import GOODBYE, Beneath
 from tests.relay.wire import by_hand
 from tests.relay.wire.by_hand import OK, STREAMS
 from tests.relay.wire.h2_server import Server
@@ -205,6 +205,19 @@ async def test_nothing_is_told_when_nothing_may_leave(autojump_clock: MockClock)
     transport = Transport(ours, greeted({STREAMS: 0}))
     assert await transport.write(composing(requests(3)), nobody_leaves) == 0
     assert await transport.write(composing([]), nobody_leaves) == 0
+    assert await read_all(theirs) == b""
+
+
+async def test_what_may_not_leave_any_more_drops_the_connection(autojump_clock: MockClock) -> None:
+    """It is told that it leaves, for it cannot be taken back out of what the peer expects."""
+    ours, theirs = memory_stream_pair()
+    transport = Transport(ours, proven())
+    told: list[int] = []
+    with pytest.raises(ConnectionLost, match="too_late"):
+        await transport.write(composing(requests(2)), told.append, lambda: False)
+    assert told == [2]
+    with pytest.raises(ConnectionLost, match="connection_reset"):
+        await transport.write(composing(requests(1)), nobody_leaves)
     assert await read_all(theirs) == b""
 
 
@@ -549,6 +562,38 @@ async def test_a_connection_is_tls_of_a_known_authority_with_http2_agreed(
 
 
 @pytest.mark.sockets
+@pytest.mark.parametrize(("answers", "reason"), [([True, False, False], "too_late"), ([True, True], "")])
+async def test_it_is_asked_beneath_tls_too(authority: trustme.CA, answers: list[bool], reason: str) -> None:
+    """Where others may have run since the write was composed."""
+    listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    left, received, over = answers[::-1], bytearray(), trio.Event()
+
+    async def read(tcp: trio.SocketStream) -> None:
+        server = trio.SSLStream(tcp, server_context(authority, ["h2"]), server_side=True, https_compatible=True)
+        try:
+            received.extend(await server.receive_some(100))
+        except trio.BrokenResourceError:
+            pass
+        await trio.aclose_forcefully(server)
+        over.set()
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(trio.serve_listeners, read, listeners)
+        stream = await connect("127.0.0.1", listeners[0].socket.getsockname()[1], client_context(authority))
+        found = ""
+        try:
+            await Transport(stream, proven()).write(composing(requests(1)), lambda _: None, left.pop)
+        except ConnectionLost as error:
+            found = error.reason
+            await trio.aclose_forcefully(stream)
+        with trio.fail_after(60):
+            await over.wait()
+        await trio.aclose_forcefully(stream)
+        nursery.cancel_scope.cancel()
+    assert (found, left, bool(received)) == (reason, [], not reason)
+
+
+@pytest.mark.sockets
 @pytest.mark.skipif(not hasattr(socket, "TCP_NOTSENT_LOWAT"), reason="needs Linux")
 async def test_the_kernel_keeps_little_and_not_for_long(authority: trustme.CA) -> None:
     """What lies in its buffers has passed the gate and can be called back by nobody."""
@@ -559,7 +604,8 @@ async def test_the_kernel_keeps_little_and_not_for_long(authority: trustme.CA) -
         await nursery.start(trio.serve_listeners, partial(echo_once, context), listeners)
         stream = await connect("127.0.0.1", port, client_context(authority))
         assert isinstance(stream, trio.SSLStream)
-        tcp = stream.transport_stream
+        assert isinstance(stream.transport_stream, Beneath)
+        tcp = stream.transport_stream.socket
         assert tcp.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == 65_536
         assert tcp.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000
         await trio.aclose_forcefully(stream)
