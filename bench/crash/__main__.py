@@ -19,8 +19,8 @@ and where they fell. faults: everything that the judges object to; exits with 1 
 With `--store postgres` two relays share one database and both serve (shared/): one is killed, stopped for longer than
 its lease and continued, cut off from the database (sometimes both are), or the database is restarted; the other one
 must adopt its people by itself. takeovers, takeover_p50_s, takeover_max_s: from that instant to the first wakeup by
-another process of somebody whom the node had, or the first edit answered for one; of restarts of the database, and of
-drains, it is not asked. released: wakeups that a stopped process let go when it was continued, at most one write each.
+another process of somebody whom the node had, or the first edit answered for one; not asked where both were hit, nor of
+a drain. released: wakeups that a stopped process let go when it was continued, at most one write each.
 gone_on: how often a node did so in spite of all. unplanned: ends of a node that nothing of ours brought about, as on a
 machine that is too slow for a lease.
 """

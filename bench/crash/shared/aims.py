@@ -84,6 +84,7 @@ def take_over(trial: SharedTrial, number: int) -> None:
     first = trial.disrupt("work", _either(trial), signal.SIGKILL)
     if trial.adopted(first):
         time.sleep(trial.rng.random() * ADOPTING)
+        trial.nodes.pause(SOON)
         trial.disrupt("take over", 1 - first.process.node, signal.SIGKILL)
     _go_on(trial, number)
 

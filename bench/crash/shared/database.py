@@ -82,10 +82,8 @@ class Database:
 
     def is_buried(self, epoch: int) -> bool:
         """And somebody else has all that was its."""
-        return self._asked("SELECT FROM node WHERE id = %s", epoch) == [] and self.is_owned()
-
-    def is_owned(self) -> bool:
-        return not self._asked("SELECT FROM partition WHERE owner IS NULL")
+        left = "SELECT (SELECT count(*) FROM node WHERE id = %s) + (SELECT count(*) FROM partition WHERE owner IS NULL)"
+        return self._asked(left, epoch) == [(0,)]
 
     def is_written(self) -> bool:
         """Whether a commit is under way."""
@@ -93,7 +91,7 @@ class Database:
 
     def is_fetched(self) -> bool:
         """Nothing that a node has taken waits for its owner."""
-        return not self._asked("SELECT FROM inbox")
+        return self._asked("SELECT count(*) FROM inbox") == [(0,)]
 
     # --- the server
 

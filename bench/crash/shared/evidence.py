@@ -10,9 +10,11 @@ from bench.crash.leavings import Place
 from bench.crash.people import Kind, Officer
 from bench.crash.shared.trial import NEVER, Disruption, SharedTrial
 from bench.crash.sightings import ROUNDING, Seen
+from relay.store.port import LEASE
+from relay.tenure import EVERY
 
-DRAIN_OR_DATABASE = ("drain", "database")
-"""After these it does not tell how long others need to notice."""
+ITS = LEASE - 2 * EVERY
+"""Seconds after a disruption in which nobody else can have its people."""
 
 
 def explained(trial: SharedTrial, case: Case) -> list[Life]:
@@ -59,9 +61,8 @@ def fell(case: Case, killed: Disruption) -> str:
 
 
 def adopted_within(case: Case, disruption: Disruption) -> float | None:
-    """Seconds until somebody whom it had was woken, or an edit for one answered, by another process. None: it went on,
-    or is not to be asked."""
-    if disruption.went_on or disruption.kind in DRAIN_OR_DATABASE:
+    """Seconds until another process woke somebody whom it had, or answered an edit for one. None: it went on."""
+    if disruption.went_on:
         return None
     instants = [
         seen.t
@@ -78,8 +79,9 @@ def adopted_within(case: Case, disruption: Disruption) -> float | None:
 
 
 def _is_its(disruption: Disruption, seen: Seen) -> bool:
-    """Sent by the process that was disrupted."""
-    return seen.node == disruption.process.node and seen.t < disruption.next_start
+    """Sent by the process that was disrupted. The next one may run while a provider still reads what this one sent."""
+    until = max(disruption.next_start, disruption.at + ITS)
+    return seen.node == disruption.process.node and seen.t < until
 
 
 def _woken(case: Case, disruption: Disruption) -> Iterator[tuple[Officer, Place, Seen]]:

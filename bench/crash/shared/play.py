@@ -88,7 +88,9 @@ def told(trial: SharedTrial, aims: Sequence[str], objections: Sequence[str]) -> 
     case = case_of(trial)
     case = replace(case, lives=explained(trial, case))
     kills = Counter(fell(case, each) for each in trial.disruptions if each.kind in ("work", "take over"))
-    seconds = [found for each in trial.disruptions if (found := adopted_within(case, each)) is not None]
+    hit = Counter(each.life for each in trial.disruptions)
+    alone = [each for each in trial.disruptions if hit[each.life] == 1]
+    seconds = [found for each in alone if (found := adopted_within(case, each)) is not None]
     ended = {each.process.pid for each in trial.disruptions}
     return {
         "rounds": len(aims),

@@ -247,8 +247,19 @@ class SharedTrial:
         self._end("enlist")
 
     def finish(self, missing: Callable[[], Sequence[object]]) -> None:
-        """Repeat what may be repeated, and wait for what is owed."""
+        """Repeat what may be repeated, and wait for what is owed.
+
+        Before that everybody comes to another process, in order, one node after the other: what a node holds back for
+        minutes, because somebody was woken often and has not looked, it knows by heart only.
+        """
         self.client.tell(do="life", life=self.number)
+        self.nodes.pause(SOON)
+        for node in range(len(self.installations)):
+            process = self.nodes.now[node]
+            process.send(signal.SIGTERM)
+            self.wait_until_ended(process)
+            self.until(lambda: self.nodes.now[node] is not process)  # noqa: B023 (called here)
+            self.steady()
         for do in ("repeat", "farewell"):
             self.client.tell(do=do)
             self.wait()
