@@ -115,6 +115,7 @@ def adopt(people: People, loaded: Loaded, parts: frozenset[int]) -> list[Person]
     people.by_key.update(beside.by_key)
     people.tokens.update(beside.tokens)
     people.passes.update(beside.passes.by_key)
+    people.receipts = beside.receipts | people.receipts
     people.generation = max(people.generation, loaded.generation)
     people.revision = max(people.revision, loaded.revision)
     people.feedback_seq = max(people.feedback_seq, loaded.feedback_seq)
