@@ -152,13 +152,14 @@ class Shared:
         self.neighbours = Neighbours(self.membership, store, household.seals, clock, sharing.post, sharing.reader)
         self.office = PostOffice(relay.people, relay.journal, store, listener=sharing.listener, reader=sharing.reader)
         sharing.tenure.goes_on = relay.pool.nudge
-        self._door: Server | None = None
+        self._asked: NodeDoor | None = None
+        self.door: Server | None = None
 
     def open(self, here: Here, engine: RelayEngine, limits: Limits) -> None:
         """What the other nodes ask is answered by these."""
         relay = self._relay
-        door = NodeDoor(self._household.seals, relay.clock, here, engine, relay.tenants)
-        self._door = Server(door, refusal, replace(limits, body=limits.body + NODE_OVERHEAD))
+        self._asked = NodeDoor(self._household.seals, relay.clock, here, engine, relay.tenants)
+        self.door = Server(self._asked, refusal, replace(limits, body=limits.body + NODE_OVERHEAD))
 
     def _adopt(self, loaded: Loaded, parts: frozenset[int]) -> Sequence[Person]:
         people = adopt(self._relay.people, loaded, parts)
@@ -171,13 +172,16 @@ class Shared:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Until cancelled; started when what is ours at the beginning has come."""
         async with trio.open_nursery() as nursery:
-            if self._door is not None and self._sharing.door is not None:
-                await nursery.start(partial(self._door.run, [CrowdListener(self._sharing.door)]))
+            if self.door is not None and self._sharing.door is not None:
+                await nursery.start(partial(self.door.run, [CrowdListener(self._sharing.door)]))
             await nursery.start(self.membership.run)
             await nursery.start(self.office.run)
             task_status.started()
 
     async def retire(self) -> None:
+        """This node is about to leave."""
+        if self._asked is not None:
+            self._asked.is_leaving = True
         await self._sharing.keeper(self._sharing.store.retire)
 
 
