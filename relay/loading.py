@@ -10,7 +10,6 @@ import structlog
 from relay import trust
 from relay.config import FcmAppConfig, TenantConfig
 from relay.config_reader import MasterKeys
-from relay.core.batch import Receipt
 from relay.core.devices import Device, Platform
 from relay.core.draft import Draft
 from relay.core.erasing import Erased, erase
@@ -114,23 +113,21 @@ def _bring_in(people: People, loaded: Loaded) -> None:
     people.passes = Passes({key: known for key, known in loaded.passes.items() if known.user in people.by_key})
 
 
-def adopt(people: People, loaded: Loaded, parts: frozenset[int], now: float) -> list[Person]:
+def adopt(people: People, loaded: Loaded, parts: frozenset[int]) -> list[Person]:
     """Take in the people of partitions that have become ours; who they are. Raises StoreMismatch.
 
-    What becomes of their alarms counts for receipts that other nodes have given, and we have not heard of.
+    What becomes of their alarms is counted here from now on, beside what other nodes have counted.
     """
     beside = People(people.tenants)
     _bring_in(beside, loaded)
     people.by_key.update(beside.by_key)
     people.tokens.update(beside.tokens)
     people.passes.update(beside.passes.by_key)
+    people.receipts = loaded.receipts | people.receipts
     people.generation = max(people.generation, loaded.generation)
     people.revision = max(people.revision, loaded.revision)
     people.feedback_seq = max(people.feedback_seq, loaded.feedback_seq)
     people.owned |= parts
-    for person, _, slot in beside.slots():
-        for stub in slot.stubs:
-            people.receipts.setdefault(stub.receipt, Receipt(person.tenant.name, now))
     return list(beside.by_key.values())
 
 

@@ -36,6 +36,8 @@ from relay.tenure import EVERY, Tenure
 HAND_OVER: Final = 2.0
 """Seconds for which answers are waited for before people are handed over; later ones book nothing, and the new owner
 sends again."""
+AGAIN: Final = 0.1
+"""Seconds between two attempts to let them go."""
 LOOK: Final = 0.02
 """Seconds between two looks whether they have come."""
 
@@ -70,8 +72,6 @@ class Membership:
         self._keep, self._load = keeper, loader
         self._moving: set[int] = set()
         """Partitions that are being adopted or handed over."""
-        self._released: dict[int, float] = {}
-        """When they were handed over, by trio's clock: who was asked before that does not know it yet."""
         self.standing: Standing | None = None
         self.looked = trio.Event()
         """Set by every round, and replaced."""
@@ -103,6 +103,7 @@ class Membership:
             is_first = True
             while True:
                 asked_at, clock_then = trio.current_time(), self._clock.now()
+                owned, halts = self._people.owned, dict(self._people.halts)
                 try:
                     standing: Standing | None = await _asked(self._keep, self._store.tend)
                 except StaleEpoch:
@@ -113,7 +114,9 @@ class Membership:
                     self._tenure.renewed(asked_at, clock_then)
                 self._tenure.tell()
                 if standing is not None:
-                    self._see(standing, asked_at, nursery)
+                    self._see(standing, owned, nursery)
+                    if halts == self._people.halts:
+                        self._halt(standing.halts)
                 if is_first and standing is not None:
                     while self._moving:  # noqa: ASYNC110 (for some hundredths of a second, once)
                         await trio.sleep(LOOK)
@@ -121,17 +124,17 @@ class Membership:
                     is_first = False
                 await trio.sleep_until(asked_at + EVERY)
 
-    def _see(self, standing: Standing, asked_at: float, nursery: trio.Nursery) -> None:
+    def _see(self, standing: Standing, had: frozenset[int], nursery: trio.Nursery) -> None:
+        """`had`: what was ours when this was asked for. What is not any more was let go since: the answer is older."""
         if self.standing is None or len(self.standing.addresses) != len(standing.addresses):
             log.info("nodes", count=len(standing.addresses))
             self._circle.nodes(len(standing.addresses))
         self.standing = standing
         looked, self.looked = self.looked, trio.Event()
         looked.set()
-        self._halt(standing.halts)
         self._people.remember_bypasses(standing.bypasses)
-        self._released = {part: at for part, at in self._released.items() if at >= asked_at}
-        new = standing.owned - self._people.owned - self._moving - self._released.keys()
+        let_go = had - self._people.owned
+        new = standing.owned - self._people.owned - self._moving - let_go
         if new:
             self._moving |= new
             nursery.start_soon(self._adopt, new)
@@ -168,17 +171,18 @@ class Membership:
         with trio.move_on_after(HAND_OVER):
             while any(person.flights for person in people):  # noqa: ASYNC110 (nobody is told of each)
                 await trio.sleep(LOOK)
+        while not await self._let_go(parts):  # noqa: ASYNC110 (until the store works again)
+            await trio.sleep(AGAIN)
+        self._moving -= parts
+        log.info("partitions_handed_over", partitions=len(parts), people=len(people))
+
+    async def _let_go(self, parts: frozenset[int]) -> bool:
+        """False: it is not known. What failed may be written, and somebody else have these people: they stay frozen."""
         try:
             await self._journal.release(parts)
         except (Unavailable, Overloaded):
-            for person in people:
-                person.frozen = False
-            self._circle.touched(people)
-        else:
-            self._released |= dict.fromkeys(parts, trio.current_time())
-            log.info("partitions_handed_over", partitions=len(parts), people=len(people))
-        finally:
-            self._moving -= parts
+            return False
+        return True
 
 
 async def _asked(where: Executor, ask: Callable[[], T]) -> T:

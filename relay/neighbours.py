@@ -48,6 +48,7 @@ FRESH: Final = 30.0
 """Seconds for which a message is good."""
 REMEMBERED: Final = 200_000
 """Messages of that time that are known again."""
+UNAVAILABLE: Final = 503
 ASK: Final = b"node asks"
 ANSWER: Final = b"node answers"
 
@@ -237,6 +238,8 @@ class NodeDoor:
         self._engine = engine
         self._tenants = tenants
         self._seen: OrderedDict[bytes, float] = OrderedDict()
+        self.is_leaving = False
+        """What this node cannot do any more the next owner can."""
 
     async def __call__(self, request: Request) -> Response:
         """204: not ours, or not now; ask again."""
@@ -266,7 +269,7 @@ class NodeDoor:
     ) -> list[object]:
         found = Request(method, target, dict(headers), body)
         answer = await self._here(found)
-        if answer.status == 503:  # it drains, or its store fails: whoever asks us asks again, perhaps another node
+        if answer.status == UNAVAILABLE and self.is_leaving:
             raise Unavailable(retry_after=1)
         return [answer.status, answer.body, answer.content_type, list(answer.headers)]
 

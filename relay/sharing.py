@@ -69,7 +69,8 @@ class Shared:
         self._household = household
         self._clock = clock
         self._touched = touched
-        self._door: Server | None = None
+        self._asked: NodeDoor | None = None
+        self.door: Server | None = None
         people, store = household.people, sharing.store
         self.membership = Membership(
             people, journal, store, sharing.tenure, clock, Circle(self._adopt, touched, share), sharing.keeper,
@@ -81,11 +82,11 @@ class Shared:
 
     def open(self, here: Here, engine: Engine, limits: Limits) -> None:
         """What the other nodes ask is answered by these."""
-        door = NodeDoor(self._household.seals, self._clock, here, engine, self._household.tenants)
-        self._door = Server(door, refusal, replace(limits, body=limits.body + OVERHEAD))
+        self._asked = NodeDoor(self._household.seals, self._clock, here, engine, self._household.tenants)
+        self.door = Server(self._asked, refusal, replace(limits, body=limits.body + OVERHEAD))
 
     def _adopt(self, loaded: Loaded, parts: frozenset[int]) -> Sequence[Person]:
-        people = adopt(self._household.people, loaded, parts, self._clock.now())
+        people = adopt(self._household.people, loaded, parts)
         self._household.check(people)
         bring_back(self._household.people, self._clock.now())
         self._touched([person for person in people if person.slots])
@@ -95,13 +96,15 @@ class Shared:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Until cancelled; started when what is ours at the beginning has come. Raises StaleEpoch."""
         async with trio.open_nursery() as nursery:
-            if self._door is not None and self._sharing.door is not None:
-                await nursery.start(partial(self._door.run, [CrowdListener(self._sharing.door)]))
+            if self.door is not None and self._sharing.door is not None:
+                await nursery.start(partial(self.door.run, [CrowdListener(self._sharing.door)]))
             await nursery.start(self.neighbours.run)
             await nursery.start(self.membership.run)
             await nursery.start(self.office.run)
             task_status.started()
 
     async def retire(self) -> None:
-        """Take no more people: this node is about to leave."""
+        """This node is about to leave."""
+        if self._asked is not None:
+            self._asked.is_leaving = True
         await self._sharing.keeper(self._sharing.store.retire)

@@ -87,7 +87,7 @@ class Server:
     """Serves one handler. `refuse` makes the answers to what never became a request."""
 
     def __init__(self, handler: Handler, refuse: Refusal, limits: Limits) -> None:
-        self._handler = handler
+        self.handler = handler
         asked: object = handler
         self._patient = asked if isinstance(asked, Patient) else None
         self._refuse = refuse
@@ -208,7 +208,7 @@ class Server:
         """Answer the next request; False: that was the last one. Else an idle connection would keep it."""
         request, keep = parser.ready.popleft()
         place.deadline, place.phase = NEVER, ANSWER
-        response = await self._handler(request)
+        response = await self.handler(request)
         parser.answered(request)
         self._hold(place, parser)
         place.deadline = trio.current_time() + self._limits.answer_seconds

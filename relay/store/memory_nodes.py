@@ -184,14 +184,14 @@ class MemoryNode:
         self.database = database
         self.is_away = False
         """Every call fails."""
-        self.loses_answer = False
-        """The next commit is written, and this node is told that it failed."""
         self.on_post: Callable[[], None] = _nobody
         """Told when something may have been posted for this node: for who cannot wait in a thread."""
         self._rang = threading.Event()
         self._rang.set()  # what came before
         self._node = self._heard = 0
-        self._is_shared = self._is_outdated = False
+        self._is_shared = False
+        self.is_outdated = False
+        """The last commit was taken for failed, and is written."""
         self._commits = 0
 
     def _reach(self) -> MemoryDatabase:
@@ -200,7 +200,7 @@ class MemoryNode:
         return self.database
 
     def _begin(self, node: int, *, is_shared: bool) -> None:
-        self._node, self._is_shared, self._is_outdated = node, is_shared, False
+        self._node, self._is_shared, self.is_outdated = node, is_shared, False
         self.database.called[node] = self._ring
 
     # --- one of many
@@ -240,12 +240,15 @@ class MemoryNode:
 
     def load_parts(self, parts: Collection[int]) -> Loaded:
         known = self._reach().snapshot()
+        slots = {key: slot for key, slot in known.slots.items() if part_of(key[0]) in parts}
+        receipts = {stub.receipt: self.receipt(stub.receipt) for slot in slots.values() for stub in slot.stubs}
         return replace(
             self._marks(known),
             people={key: person for key, person in known.people.items() if part_of(key) in parts},
             devices={key: device for key, device in known.devices.items() if part_of(device.user) in parts},
             rests={key: rest for key, rest in known.rests.items() if part_of(key) in parts},
-            slots={key: slot for key, slot in known.slots.items() if part_of(key[0]) in parts},
+            slots=slots,
+            receipts={key: Receipt(found.tenant, found.at) for key, found in receipts.items() if found is not None},
             passes={key: found for key, found in known.passes.items() if part_of(found.user) in parts},
         )
 
@@ -291,7 +294,7 @@ class MemoryNode:
         database = self._reach()
         if batch.epoch != self._node or self._node not in database.lives:
             raise StaleEpoch(TAKEN_OVER)
-        if self._is_outdated:
+        if self.is_outdated:
             raise Outdated("a commit that was taken for failed is written")
         feedback = batch.feedback
         if self._is_shared:
@@ -301,9 +304,11 @@ class MemoryNode:
             feedback = [replace(told, seq=newest + number) for number, told in enumerate(ordered, 1)]
         database.write(self._node, batch, feedback)
         self._commits += 1
-        if self.loses_answer:
-            self.loses_answer, self._is_outdated = False, True
-            raise StoreError("the connection broke")
+
+    @property
+    def is_called(self) -> bool:
+        """Whether `wait_for_post` would return at once."""
+        return self._rang.is_set()
 
     def _refuse_twice(self, batch: Batch) -> None:
         """A request that two nodes were asked for at once is remembered by one."""

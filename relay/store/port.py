@@ -193,7 +193,10 @@ class SharedStore(Store, Protocol):
         """Let the others have everything at once; nothing is written after that. Forgives a store that is away."""
 
     def load_parts(self, parts: Collection[int]) -> Loaded:
-        """The people of partitions that have become ours, and how far all nodes have come."""
+        """The people of partitions that have become ours, and how far all nodes have come.
+
+        And the receipts on which their alarms stand, with nothing counted: each node counts for itself.
+        """
 
     def devices_of(self, users: Collection[UserKey]) -> Mapping[UserKey, Sequence[Device]]:
         """Of people whom other nodes have; who has none is missing."""

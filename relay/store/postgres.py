@@ -208,6 +208,7 @@ class PostgresStore:
         loaded = Loaded(epoch=self._node)
         with self._as_of_one_instant("_loader", "feierabend loader") as db:
             fill(loaded, db, parts)
+            loaded.receipts = nodes.receipts_of(db, loaded.slots.values())
             marks = nodes.marks(db)
         loaded.generation, loaded.revision, loaded.feedback_seq = marks.generation, marks.revision, marks.feedback
         return loaded

@@ -28,9 +28,10 @@ from relay.core.batch import Bypass, Receipt
 from relay.core.books import Account, AccountKey
 from relay.core.partitions import PARTITIONS, wishes
 from relay.core.private import ReceiptKey
+from relay.core.slots import Slot
 from relay.store import rows
 from relay.store.port import StaleEpoch, Standing
-from relay.store.postgres_connection import TAKEN_OVER, Connection, columns
+from relay.store.postgres_connection import TAKEN_OVER, Connection, bytes_array, columns
 from relay.store.postgres_reading import bytes_of
 from relay.store.postgres_statements import PUT
 
@@ -94,6 +95,18 @@ def is_vacant(db: Connection) -> bool:
     """Whether no node is alive."""
     alive = "SELECT FROM node JOIN lease ON lease.node = node.id WHERE alive AND until > clock_timestamp()"
     return db.execute(alive).fetchone() is None
+
+
+def receipts_of(db: Connection, slots: Iterable[Slot]) -> dict[ReceiptKey, Receipt]:
+    """The receipts on which alarms in these slots stand, with nothing counted yet; what is forgotten is left out."""
+    query = (
+        "SELECT key, body FROM receipt JOIN unnest(%s::bytea[]) AS asked(stub) "
+        "ON receipt.part = part_of(stub) AND receipt.key = stub"
+    )
+    keys: list[bytes] = list({stub.receipt for slot in slots for stub in slot.stubs})
+    found = bytes_of(db, query, bytes_array(keys)) if keys else ()
+    sums = summed((key, rows.read_receipt(body)) for key, body in found)
+    return {key: Receipt(known.tenant, known.at) for key, known in sums.items()}
 
 
 # --- many nodes

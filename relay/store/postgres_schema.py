@@ -17,9 +17,10 @@ server's CPU was two or three times as much up to 500; accepting took 1.1, 1.3, 
 **Churn.** Slots come and go with every event. Their pages keep room for the next version of a row (`fillfactor`), no
 index holds a column that changes (HOT: all of 1.4 million updates were), and vacuum comes early and without pauses: it
 is 100 times cheaper to clean a small table often than a large one at night. The server looks once in
-`autovacuum_naptime`, by default a minute, and new slots lie behind the dead ones until then. So the table is as large as
-what a minute brings: with 23,000 people, half of them resting, 34 MB in ten minutes of 5,000 events a second, no more
-than after one, and 159 MB at 20,000, where a commit of 500 took 10-13 ms in each half minute; its index kept 1.3 MB.
+`autovacuum_naptime`, by default a minute, and new slots lie behind the dead ones until then. So the table is as large
+as what a minute brings: with 23,000 people, half of them resting, 34 MB in ten minutes of 5,000 events a second, no
+more than after one, and 159 MB at 20,000, where a commit of 500 took 10-13 ms in each half minute; its index kept 1.3
+MB.
 """
 
 from __future__ import annotations

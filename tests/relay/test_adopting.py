@@ -62,11 +62,11 @@ def adopted() -> People:
             people={ANNA: PersonRecord("city", b"sealed")},
             slots={(ANNA, "alarm"): slot},
             passes={pass_key(1): replace(a_pass(1), user=ANNA)},
+            receipts={receipt_key(1): Receipt("city", 5.0)},
             generation=90,
             revision=8,
             feedback_seq=70,
         ),
         frozenset({PART}),
-        5.0,
     )
     return people

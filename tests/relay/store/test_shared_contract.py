@@ -17,6 +17,7 @@ from relay.core.devices import RestRecord
 from relay.core.events import NEVER
 from relay.core.partitions import ALL, PARTITIONS
 from relay.core.private import TokenHash, UserKey
+from relay.core.slots import Stub
 from relay.store.port import LEASE, Loaded, SharedStore, StaleEpoch, Standing, StoreError
 from tests.relay.store.batches import (
     DAY,
@@ -363,6 +364,21 @@ def test_the_people_of_some_partitions_are_read_and_nobody_elses(shared: Shared)
         generation=4, revision=2, epoch=one.number,
     )  # fmt: skip
     assert one.store.load_parts([]) == Loaded(generation=4, revision=2, epoch=one.number)
+
+
+def test_the_receipts_of_what_is_read_come_along_with_nothing_counted(shared: Shared) -> None:
+    one, two = pair(shared)
+    ours, theirs, forgotten = receipt_key(1), receipt_key(2), receipt_key(3)
+    stubs = (Stub(ours, 1, 2), Stub(forgotten, 3, 3), Stub(ours, 4, 4))
+    slots = {
+        (of_part(1), "alarm"): a_slot(1, stubs=stubs),
+        (of_part(2), "alarm"): a_slot(2, stubs=(Stub(theirs, 1, 1),)),
+    }
+    one.commit(Batch(NOW, slots=dict(slots), receipts={ours: Receipt("city", NOW, 9), theirs: Receipt("city", NOW, 9)}))
+    two.commit(Batch(NOW, receipts={ours: Receipt("city", NOW - 1, handed_over=1)}))
+    assert two.store.load_parts({1}).receipts == {ours: Receipt("city", NOW - 1)}
+    assert two.store.load_parts({1, 2, 3}).receipts.keys() == {ours, theirs}
+    assert two.store.load_parts({3}).receipts == {}
 
 
 def test_marks_are_those_of_whoever_has_come_furthest_and_never_go_back(shared: Shared) -> None:
