@@ -120,7 +120,7 @@ class PostgresStore:
         db: Connection | None = getattr(self, which)
         if db is None:
             db = connect(self._url, self._password, name, by_key=which == "_writer")
-            if which == "_writer" and self._node:
+            if which in ("_writer", "_keeper") and self._node:
                 nodes.sign(db, self._node)
             setattr(self, which, db)
         try:

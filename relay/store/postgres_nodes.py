@@ -8,8 +8,10 @@ is left for the next look, for nobody's renewal may wait for a stranger's commit
 
 **Half a commit.** A node may be stopped, or be cut off without a word, between the first byte of a commit and its last.
 The server waits for the rest as long as the connection seems to stand, which is for hours, and no limit of a statement
-or a transaction counts while it does. So the sessions that a node commits in bear its number, and whoever finds that
-its lease is over and its row is locked ends them. What was not committed was acknowledged to nobody.
+or a transaction counts while it does. It may be stopped as well while it renews or balances; then whoever buries it
+would wait for its locks, and could not renew its own lease meanwhile. So the sessions that a node writes in bear its
+number, and whoever finds that its lease is over first ends what they have begun. What was not committed was
+acknowledged to nobody.
 
 **Balance.** Each node takes as many orphans as bring it to its share, rounded up. When there are none it marks what it
 lacks as *wanted*, of whoever has most (core/partitions.py); that node hands them over when it has let go of their
@@ -38,11 +40,11 @@ from relay.store.postgres_statements import PUT
 HOUR, MINUTE = 3600.0, 60.0
 PATIENCE: Final = 500
 """Milliseconds for which `take` waits for a commit under way."""
-COMMITS: Final = "feierabend commits of node "
-"""Beginning of the name of a session, before the number of the node."""
-_END_COMMITS: Final = (
+WRITES: Final = "feierabend writes of node "
+"""Beginning of the name of such a session, before the number of the node."""
+_END_WRITES: Final = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-    "WHERE datname = current_database() AND application_name = %s AND pid <> pg_backend_pid()"
+    "WHERE datname = current_database() AND application_name = %s AND state <> 'idle'"
 )
 _END_ALL_COMMITS: Final = (
     "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'relation' AND relation = 'node'::regclass "
@@ -141,16 +143,15 @@ def tend(db: Connection, node: int, seconds: float, heard: Heard) -> Standing:
 
 
 def sign(db: Connection, node: int) -> None:
-    """Let a session bear the number of the node that commits in it."""
-    db.execute("SELECT set_config('application_name', %s, false)", (f"{COMMITS}{node}",))
+    """Let a session bear the number of the node that writes in it."""
+    db.execute("SELECT set_config('application_name', %s, false)", (f"{WRITES}{node}",))
 
 
 def _bury(db: Connection) -> None:
     dead = "SELECT id FROM node WHERE NOT alive OR id IN (SELECT node FROM lease WHERE until < clock_timestamp())"
     found = {number for (number,) in db.execute(f"{dead} FOR UPDATE SKIP LOCKED")}
     for (number,) in db.execute(dead).fetchall():
-        if number not in found:
-            db.execute(_END_COMMITS, (f"{COMMITS}{number}",))
+        db.execute(_END_WRITES, (f"{WRITES}{number}",))
     _forget(db, sorted(found))
 
 

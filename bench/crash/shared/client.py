@@ -12,7 +12,7 @@ from bench.crash.installation import Installation
 from bench.crash.record import Record
 from bench.crash.relays import Helper
 
-ROUND: Final = 12.0
+ROUND: Final = 7.0
 """Seconds of a round, about, as people.py has them of a single relay."""
 
 

@@ -14,7 +14,7 @@ from random import Random
 
 from bench import stage
 from bench.crash.aims import drawn
-from bench.crash.figures import Missing, case_of, figures, violations
+from bench.crash.figures import FORGIVEN, VERDICTS_LOST, Missing, case_of, figures, violations
 from bench.crash.installation import Installation, providers
 from bench.crash.judge import released
 from bench.crash.people import Force
@@ -39,7 +39,8 @@ def of_two(folder: Path, options: argparse.Namespace) -> dict[str, object]:
     aims = drawn(options.rounds, rng, options.only or (), SHARES)
     with put_up(folder, options, aims, rng) as trial:
         play(trial, aims)
-        objections = [told for each in trial.installations for told in violations(each.providers)]
+        forgiven = FORGIVEN | VERDICTS_LOST
+        objections = [told for each in trial.installations for told in violations(each.providers, forgiven)]
         trial.judge_ends()
     return told(trial, aims, objections) | {"seconds": round(time.monotonic() - began, 1)}
 

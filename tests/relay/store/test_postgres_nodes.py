@@ -16,7 +16,7 @@ from bench.postgres import emptied
 from relay.core.batch import Batch
 from relay.core.books import Account
 from relay.core.partitions import ALL, PARTITIONS
-from relay.store.port import StaleEpoch, Standing
+from relay.store.port import LEASE, StaleEpoch, Standing
 from relay.store.postgres import PostgresStore
 from tests.relay.store.batches import NOW, a_bypass, a_slot, user
 
@@ -156,3 +156,21 @@ def test_of_many_that_join_at_once_nobody_gets_what_another_has(database: str) -
     assert sorted(map(len, shares)) == [12, 13, 13, 13, 13]
     for store in stores:
         store.close()
+
+
+@pytest.mark.parametrize(
+    "half", ["UPDATE lease SET until = until WHERE node = %s", "UPDATE partition SET wanted = NULL WHERE owner = %s"]
+)
+def test_nor_does_a_node_that_was_stopped_as_it_tended(nodes: list[PostgresStore], database: str, half: str) -> None:
+    """Who waits for it cannot renew its own lease meanwhile."""
+    joined = [(store, store.join("").epoch) for store in nodes[:2]]
+    settled(joined)
+    stopped, epoch = joined[0]
+    expire(database, epoch)
+    with stopped._made("_keeper", "feierabend lease") as db:
+        db.execute("BEGIN")
+        db.execute(half.encode(), (epoch,))
+        began = time.monotonic()
+        joined[1][0].tend()
+        assert len(joined[1][0].tend().owned) == PARTITIONS
+        assert time.monotonic() - began < LEASE / 2
