@@ -38,6 +38,8 @@ from relay.store.postgres_reading import bytes_of
 from relay.store.postgres_statements import PUT
 
 HOUR, MINUTE = 3600.0, 60.0
+STUCK: Final = 0.5
+"""Seconds after the end of a lease for which a renewal may be under way."""
 PATIENCE: Final = 500
 """Milliseconds for which `take` waits for a commit under way."""
 WRITES: Final = "feierabend writes of node "
@@ -148,9 +150,16 @@ def sign(db: Connection, node: int) -> None:
 
 
 def _bury(db: Connection) -> None:
-    dead = "SELECT id FROM node WHERE NOT alive OR id IN (SELECT node FROM lease WHERE until < clock_timestamp())"
-    found = {number for (number,) in db.execute(f"{dead} FOR UPDATE SKIP LOCKED")}
-    for (number,) in db.execute(dead).fetchall():
+    # A lease that is locked is being renewed: whoever is told that it was must not be buried by an older look at it.
+    # But a renewal takes no time; where it does, its node was stopped in the middle of it.
+    over = "SELECT node FROM lease WHERE until < clock_timestamp() FOR UPDATE SKIP LOCKED"
+    late = [number for (number,) in db.execute(over)]
+    stuck = "SELECT node FROM lease WHERE until < clock_timestamp() - make_interval(secs => %s) AND node <> ALL(%s)"
+    for (number,) in db.execute(stuck, (STUCK, late)).fetchall():
+        db.execute(_END_WRITES, (f"{WRITES}{number}",))
+    dead = "SELECT id FROM node WHERE NOT alive OR id = ANY(%s)"
+    found = {number for (number,) in db.execute(f"{dead} FOR UPDATE SKIP LOCKED", (late,))}
+    for (number,) in db.execute(dead, (late,)).fetchall():
         db.execute(_END_WRITES, (f"{WRITES}{number}",))
     _forget(db, sorted(found))
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -155,6 +155,8 @@ class Node:
         """Seconds that questions to the store take on their way there, besides; by executor."""
         self.answering: dict[str, float] = {}
         """The same of their answers."""
+        self.intercept: Callable[[Node, bytes], Awaitable[tuple[int, bytes]]] | None = None
+        """Gets what this node asks another one."""
         self.loses_next_answer = False
         """The next commit is taken for failed."""
         self._open = 0
@@ -276,6 +278,10 @@ class Node:
     async def _post(self, address: str, body: bytes) -> tuple[int, bytes]:
         await self.awake.wait()
         other = self.nodes.by_name[address]
+        return await (self.intercept or self.post)(other, body)
+
+    async def post(self, other: Node, body: bytes) -> tuple[int, bytes]:
+        """Ask another node. Raises OSError."""
         way = self.nodes.way(self, other)
         request = Request(b"POST", b"/", {}, body)
         is_asked = await way.is_passed()
@@ -398,6 +404,10 @@ class Nodes:
 
     async def pass_time(self, seconds: float) -> None:
         await trio.sleep(seconds)
+
+    def of(self, node: Node) -> list[str]:
+        """Users whom this node has."""
+        return [name for name, user in self.users.items() if part_of(user.key) in node.owned]
 
     # --- what is asked
 

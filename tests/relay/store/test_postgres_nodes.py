@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -174,3 +174,21 @@ def test_nor_does_a_node_that_was_stopped_as_it_tended(nodes: list[PostgresStore
         joined[1][0].tend()
         assert len(joined[1][0].tend().owned) == PARTITIONS
         assert time.monotonic() - began < LEASE / 2
+
+
+def test_who_renews_at_the_last_moment_is_not_buried_by_an_older_look(
+    nodes: list[PostgresStore], database: str
+) -> None:
+    """It would go on waking people for as long as it was told, and somebody else have them."""
+    one, two, _ = nodes
+    one.join("one:1")
+    late = two.join("two:2").epoch
+    expire(database, late)
+    with sql(database) as renewal, ThreadPoolExecutor() as threads:
+        renewal.execute("SELECT FROM lease WHERE node = %s FOR UPDATE", (late,))
+        renewal.execute("UPDATE lease SET until = clock_timestamp() + interval '1 hour' WHERE node = %s", (late,))
+        look = threads.submit(one.tend)
+        wait([look], 1.0)  # one that would bury it waits for the renewal
+        renewal.commit()
+        assert late in look.result(10).addresses
+    assert late in two.tend().addresses
