@@ -106,11 +106,15 @@ class PostgresStore:
         """What our row counts, as far as it is known."""
         self._in_doubt = False
         """Whether the last one was written is not known."""
-        with translated(), self._writing() as db:
-            check_version(db)
-            (durable,) = db.execute("SHOW synchronous_commit").fetchone() or ("",)
-            if durable in FORGETFUL:
-                raise StoreMismatch("the database has synchronous_commit off: what is acknowledged could be lost")
+        try:
+            with translated(), self._writing() as db:
+                check_version(db)
+                (durable,) = db.execute("SHOW synchronous_commit").fetchone() or ("",)
+                if durable in FORGETFUL:
+                    raise StoreMismatch("the database has synchronous_commit off: what is acknowledged could be lost")
+        except BaseException:
+            self.close()
+            raise
 
     # --- connections
 
@@ -127,6 +131,7 @@ class PostgresStore:
             yield db
         finally:
             if db.broken or db.closed:
+                db.close()
                 setattr(self, which, None)
                 self._is_listening = self._is_listening and which != "_listener"
 

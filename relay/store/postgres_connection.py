@@ -9,6 +9,7 @@ answer, the server a statement after `LONGEST_STATEMENT` and a transaction whose
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -23,6 +24,10 @@ from relay.store.postgres_schema import SCHEMA
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
+_OWN_WORDS: Final = logging.getLogger("psycopg")
+_OWN_WORDS.addHandler(logging.NullHandler())
+_OWN_WORDS.propagate = False
+"""It tells of connections that break, where the server is and perhaps what it said; we tell that ourselves."""
 CONNECT_SECONDS: Final = 3
 SILENCE: Final = 4_000
 """Milliseconds for which what was sent may stay without an acknowledgement of the other machine."""
