@@ -9,10 +9,14 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import httpx
 
 from relay.lanes.oauth import PostForm
+
+KEPT: Final = 20
+"""Idle connections to other nodes."""
 
 
 def form_poster(ca_file: Path | None, dated: Callable[[str], None] = lambda _: None) -> PostForm:
@@ -37,10 +41,15 @@ def form_poster(ca_file: Path | None, dated: Callable[[str], None] = lambda _: N
 
 
 class Asker:
-    """Posts to other nodes over connections that are kept. Used as a context."""
+    """Posts to other nodes over connections that are kept. Used as a context.
+
+    As many connections as there are questions: a node that does not answer must not take those that others need. The
+    door bounds them (`max_connections`).
+    """
 
     def __init__(self) -> None:
-        self._client = httpx.AsyncClient(trust_env=False, timeout=None)
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=KEPT)
+        self._client = httpx.AsyncClient(trust_env=False, timeout=None, limits=limits)
 
     async def __aenter__(self) -> Asker:
         return self

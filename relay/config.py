@@ -3,6 +3,7 @@
     [store]                           # where all of it is kept: relay/config_store.py
     path = "feierabend.db"            # SQLite; or postgresql = "postgresql://…", and password_file
     key_file = "/run/keys/master"     # master keys; on another device than the database (I6)
+                                      # [nodes], where nodes that share a database ask one another: there too
 
     [door]
     listen = ["127.0.0.1:8080"]

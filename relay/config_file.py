@@ -53,6 +53,9 @@ from relay.doors.keys import KEY_ID, Scope
 from relay.lanes.quota import SMALLEST
 from schedules import RestKind
 
+EVERYWHERE: Final = ("0.0.0.0", "::")
+"""Where one can listen, and nobody be reached."""
+
 
 def read(path: Path) -> Config:
     """Read a configuration. Raises ConfigError with everything that is wrong."""
@@ -122,6 +125,8 @@ def _nodes(root: Table, taken: tuple[Address, ...]) -> NodesConfig:
     table.done()
     if listen.port and listen in taken:
         table.fault("listen", f"is {listen}, which is another door's")
+    if address is None and listen.host in EVERYWHERE:
+        table.lacks("address", f"is missing; nobody reaches this node at {listen}")
     return NodesConfig(listen, str(Address(*address)) if address else None)
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import structlog
 import trio
@@ -45,6 +45,13 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 
+class Owner(NamedTuple):
+    """Another node that has somebody: its number, and where it is asked."""
+
+    node: int
+    address: str
+
+
 @dataclass(frozen=True, slots=True)
 class Circle:
     """What belongs to it. `touched` is told of people to be worked out anew."""
@@ -57,7 +64,7 @@ class Circle:
 
 
 class Membership:
-    """To be made when the store was joined. `asks`: where the store may be asked by others than the writer."""
+    """To be made when the store was joined. `keeper`, `loader`: where it is asked, each for one thing at a time."""
 
     def __init__(
         self, people: People, journal: Journal, store: SharedStore, tenure: Tenure, clock: Clock, circle: Circle,
@@ -86,13 +93,13 @@ class Membership:
         """(nodes that are alive, partitions of ours)."""
         return (0 if self.standing is None else len(self.standing.addresses)), len(self._people.owned)
 
-    def address_of(self, user: UserKey) -> str | None:
-        """Of the node that has somebody; None: this one, or nobody has just now."""
+    def owner_of(self, user: UserKey) -> Owner | None:
+        """The node that has somebody; None: this one, or nobody has just now."""
         standing = self.standing
         owner = standing.owners[part_of(user)] if standing is not None else None
-        if standing is None or owner is None or owner == standing.node:
+        if standing is None or owner is None or owner == standing.node or owner not in standing.addresses:
             return None
-        return standing.addresses.get(owner)
+        return Owner(owner, standing.addresses[owner])
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Look after it until cancelled; started when what is ours at the beginning has been read.
@@ -157,8 +164,8 @@ class Membership:
         loaded: Loaded | None = None
         try:
             loaded = await _asked(self._load, partial(self._store.load_parts, parts))
-        except StoreError:
-            pass  # the next round tries again
+        except StoreError as error:  # the next round tries again
+            log.error("partitions_not_read", partitions=len(parts), reason=str(error))
         self._moving -= parts
         if loaded is not None:
             persons = self._circle.adopt(loaded, parts)

@@ -6,7 +6,8 @@ does not matter to a client which node it has reached.
 
 Nodes trust one another because they have the same master key. What goes between them is one POST, whose body is sealed
 with a key that is made of it, for that direction; so there are no certificates to keep, and what a network between them
-sees is lengths. What is older than half a minute, or has been seen, is refused: nothing can be sent a second time.
+sees is lengths. It names the life of a node that it is for; what is older than half a minute, or has been seen, is
+refused there: nothing can be sent a second time, to the same node, to another, or to one that was started anew.
 
 While people are moving from one node to the other, or theirs has died and its partitions are not taken yet, `forward`
 waits: a few seconds, as long as that lasts.
@@ -37,7 +38,7 @@ from relay.core.tenants import Tenant
 from relay.doors.http1 import Request, Response
 from relay.doors.problems import problem
 from relay.journal import Executor
-from relay.membership import Membership
+from relay.membership import Membership, Owner
 from relay.store.port import SharedStore, StoreError
 
 PATIENCE: Final = 8.0
@@ -205,15 +206,15 @@ class Neighbours:
 
     async def _ask(self, user: UserKey, message: Sequence[object]) -> list[Any] | None:
         """The answer of the node that has this person; None: nobody else has, or it has none to give now."""
-        address = self._membership.address_of(user)
-        if address is None:
+        owner = self._membership.owner_of(user)
+        if owner is None:
             return None
-        sealed = self._seals.seal(ASK, msgpack.packb([self._clock.now(), os.urandom(16), *message]))
+        sealed = self._seals.seal(ASK, msgpack.packb([owner.node, self._clock.now(), os.urandom(16), *message]))
         answer: list[Any] | None = None
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._until_moved, user, address, nursery.cancel_scope)
+            nursery.start_soon(self._until_moved, user, owner, nursery.cancel_scope)
             try:
-                status, body = await self._post(address, sealed)
+                status, body = await self._post(owner.address, sealed)
                 if status == 200:
                     answer = msgpack.unpackb(self._seals.open(ANSWER + sealed[1:13], body))
             except (OSError, SealBroken):
@@ -221,17 +222,25 @@ class Neighbours:
             nursery.cancel_scope.cancel()
         return answer
 
-    async def _until_moved(self, user: UserKey, address: str, attempt: trio.CancelScope) -> None:
+    async def _until_moved(self, user: UserKey, owner: Owner, attempt: trio.CancelScope) -> None:
         """End an attempt when somebody else has this person: whoever was asked is dead, and can write nothing more."""
-        while self._membership.address_of(user) == address:
+        while self._membership.owner_of(user) == owner:
             await self._membership.looked.wait()
         attempt.cancel()
 
 
 class NodeDoor:
-    """What other nodes ask this one. A handler for a server of its own."""
+    """What other nodes ask this one, of that number. A handler for a server of its own.
 
-    def __init__(self, seals: Seals, clock: Clock, here: Here, engine: Engine, tenants: Mapping[str, Tenant]) -> None:
+    `failed` is told of what should not happen, and must not raise.
+    """
+
+    def __init__(
+        self, node: int, seals: Seals, clock: Clock, here: Here, engine: Engine, tenants: Mapping[str, Tenant],
+        failed: Callable[[BaseException], None],
+    ) -> None:  # fmt: skip
+        self._node = node
+        self._failed = failed
         self._seals = seals
         self._clock = clock
         self._here = here
@@ -244,15 +253,18 @@ class NodeDoor:
     async def __call__(self, request: Request) -> Response:
         """204: not ours, or not now; ask again."""
         try:
-            at, nonce, kind, *content = msgpack.unpackb(self._seals.open(ASK, request.body))
+            node, at, nonce, kind, *content = msgpack.unpackb(self._seals.open(ASK, request.body))
         except (SealBroken, ValueError, TypeError):
             return problem("unauthorized")
-        if not self._is_new(at, nonce):
+        if node != self._node or not self._is_new(at, nonce):
             return problem("unauthorized")
         try:
             answer = await (self._request(*content) if kind == "request" else self._devices(*content))
-        except (Elsewhere, RelayError):
+        except RelayError:
             return Response(204)
+        except Exception as error:  # the process boundary of one message: it may be of a node of another version
+            self._failed(error)
+            return problem("internal")
         return Response(200, self._seals.seal(ANSWER + request.body[1:13], msgpack.packb(answer)))
 
     def _is_new(self, at: float, nonce: bytes) -> bool:
@@ -274,8 +286,11 @@ class NodeDoor:
         return [answer.status, answer.body, answer.content_type, list(answer.headers)]
 
     async def _devices(self, tenant: str, listed: list[Any]) -> list[object]:
+        known = self._tenants.get(tenant)
+        if known is None:  # its configuration is newer than ours
+            raise Unavailable(retry_after=5)
         unpacked = {UserKey(key): [_unpacked(r) for r in some] for key, some in listed}
-        return list(await self._engine.put_devices_here(self._tenants[tenant], unpacked))
+        return list(await self._engine.put_devices_here(known, unpacked))
 
 
 def _packed(r: Registration) -> list[object]:

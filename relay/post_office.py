@@ -9,18 +9,21 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
+import structlog
 import trio
 
 from relay.core.batch import Fetched
 from relay.core.errors import Overloaded, Unavailable
 from relay.core.people import People
 from relay.journal import Executor, Journal
-from relay.store.port import SharedStore, StoreError
+from relay.store.port import SharedStore, StoreError, StoreMismatch
 
 MOST: Final = 500
 """Fetched together."""
 LOOK_EVERY: Final = 1.0
 """Seconds without a call after which we look all the same; as long is not looked at a store that has failed."""
+
+log = structlog.get_logger()
 
 
 class PostOffice:
@@ -67,6 +70,9 @@ class PostOffice:
         try:
             await self._read(lambda: found.extend(self._store.posted(owned, MOST)))
             return bool(found) and await self._journal.fetch(found) > 0
+        except StoreMismatch as error:  # of a newer version, or damaged: whoever can read it may have it
+            log.error("post_unreadable", reason=str(error))
         except (StoreError, Unavailable, Overloaded):
-            await trio.sleep(LOOK_EVERY)
-            return False
+            pass
+        await trio.sleep(LOOK_EVERY)
+        return False

@@ -65,6 +65,7 @@ from relay.lanes.quota import Quota
 from relay.lanes.skew import Skew
 from relay.lanes.watching import Watched
 from relay.loading import Household, bring_back
+from relay.neighbours import Neighbours
 from relay.ops.control import Control
 from relay.ops.copier import Copier
 from relay.ops.door import Destination, Ops
@@ -180,8 +181,21 @@ class Relay:
             )  # fmt: skip
         neighbours = None if self.shared is None else self.shared.neighbours
         self.engine = RelayEngine(self.journal, self.people, self._records, self.tables, self._lane, neighbours)
+        self._add_doors(neighbours)
+        self.web: Web | None = None
+        if config.web is not None:
+            grace = config.grace_seconds * WEB
+            self.web = Web(document(config.web, grace), grace, seams.web)
+        copier = Copier(config.store.path, clock.now) if config.store.path is not None else None
+        self.control = Control(self.people, self.journal, copier, clock.now, _log_failure)
+        destinations = [_destination(tenant.name, app) for tenant in config.tenants for app in tenant.apps]
+        self.ops = Ops(self._sources(), destinations, clock.now, holds)
+
+    def _add_doors(self, neighbours: Neighbours | None) -> None:
+        """The backends' and the officers' door; with other nodes, one for these too."""
+        config = self._config
         door = partial(
-            event_door, Keys(_api_keys(config, self.tenants)), self.engine, clock.now,
+            event_door, Keys(_api_keys(config, self.tenants)), self.engine, self._clock.now,
             lambda tenant: self._records[tenant.name], parse, _log_failure, turns=Turns(),
             forward=None if neighbours is None else neighbours.forward,
         )  # fmt: skip
@@ -191,22 +205,14 @@ class Relay:
         web_router = door(for_the_web(vouched))
         self.web_door = Server(web_router, refusal, Limits(body=WEB_BODY, connections=WEB_CONNECTIONS))
         if self.shared is not None:
-            self.shared.open(web_router.here, self.engine, limits)
-        self.web: Web | None = None
-        if config.web is not None:
-            grace = config.grace_seconds * WEB
-            self.web = Web(document(config.web, grace), grace, seams.web)
-        sources = Sources(
-            self.people, self.pool.statistics, self.journal.statistics, store.statistics, self.door, self.tables,
+            self.shared.open(web_router.here, self.engine, limits, _log_failure)
+
+    def _sources(self) -> Sources:
+        return Sources(
+            self.people, self.pool.statistics, self.journal.statistics, self._store.statistics, self.door, self.tables,
             lambda: self.engine.unreadable_feedback, self.sample, _tasks,
             lambda: None if self.web is None else self.web.is_up,
             lambda: None if self.shared is None else self.shared.membership.count,
-        )  # fmt: skip
-        copier = Copier(config.store.path, clock.now) if config.store.path is not None else None
-        self.control = Control(self.people, self.journal, copier, clock.now, _log_failure)
-        self.ops = Ops(
-            sources, [_destination(tenant.name, app) for tenant in config.tenants for app in tenant.apps], clock.now,
-            holds,
         )  # fmt: skip
 
     def _add_lanes(self, rng: Random, seams: Seams) -> None:
@@ -369,13 +375,18 @@ async def listen(nursery: trio.Nursery, server: Server, addresses: Sequence[Addr
     """Serve on these addresses; return where that is, once it listens. Raises CannotListen."""
     listeners: list[trio.SocketListener] = []
     for address in addresses:
-        try:
-            listeners += await trio.open_tcp_listeners(address.port, host=address.host)
-        except OSError as error:
-            raise CannotListen(str(address), error.strerror or type(error).__name__) from None
+        listeners += await opened(address)
     if listeners:
         await nursery.start(partial(server.run, [CrowdListener(each) for each in listeners]))
-    return tuple(_name(listener) for listener in listeners)
+    return tuple(name_of(listener) for listener in listeners)
+
+
+async def opened(address: Address) -> list[trio.SocketListener]:
+    """Listen; on all addresses that a name stands for. Raises CannotListen."""
+    try:
+        return await trio.open_tcp_listeners(address.port, host=address.host)
+    except OSError as error:
+        raise CannotListen(str(address), error.strerror or type(error).__name__) from None
 
 
 def _api_keys(config: Config, tenants: dict[str, Tenant]) -> list[ApiKey]:
@@ -454,7 +465,8 @@ def _tasks() -> int:
     return trio.lowlevel.current_statistics().tasks_living
 
 
-def _name(listener: trio.SocketListener) -> tuple[str, int]:
+def name_of(listener: trio.SocketListener) -> tuple[str, int]:
+    """(address, port)."""
     name = listener.socket.getsockname()
     return str(name[0]), int(name[1])
 

@@ -9,11 +9,10 @@ import trio
 from relay.clock import Clock
 from relay.cold_http import Asker
 from relay.config import Address, Config
-from relay.core.errors import CannotListen
 from relay.journal import in_thread
 from relay.loading import Household
 from relay.opening import open_database, open_file
-from relay.service import Bound, Relay, Seams
+from relay.service import Bound, Relay, Seams, name_of, opened
 from relay.sharing import Sharing
 from relay.store.port import SharedStore
 from relay.tenure import Tenure
@@ -27,7 +26,7 @@ async def run(
     seams: Seams | None = None,
     task_status: trio.TaskStatus[Bound] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Run a node on the store of its configuration until `stop` is set. Raises StoreError, OSError.
+    """Run a node on the store of its configuration until `stop` is set. Raises StoreError, CannotListen, OSError.
 
     StaleEpoch among them: another node has taken the database over.
     """
@@ -52,16 +51,12 @@ async def _share(
     """One of the nodes on a database. Raises StaleEpoch when the others have buried it."""
     nodes = config.nodes
     assert nodes is not None
-    try:
-        (door,) = await trio.open_tcp_listeners(nodes.listen.port, host=nodes.listen.host)
-    except OSError as error:
-        raise CannotListen(str(nodes.listen), error.strerror or type(error).__name__) from None
-    host, port = door.socket.getsockname()[:2]
+    doors = await opened(nodes.listen)
     household = Household(config.store.masters, config.tenants)
-    epoch = household.fill(store.join(nodes.address or str(Address(host, port))))
+    epoch = household.fill(store.join(nodes.address or str(Address(*name_of(doors[0])))))
     tenure = Tenure(clock)
     async with Asker() as asker:
-        sharing = Sharing(store, tenure, asker.post, door, in_thread(), in_thread(), in_thread(), in_thread())
+        sharing = Sharing(store, tenure, asker.post, doors, in_thread(), in_thread(), in_thread(), in_thread())
         relay = Relay(config, store, clock, seams, (household, epoch), tenure.holds, sharing)
         await relay.run(stop, task_status=task_status)
     store.leave()

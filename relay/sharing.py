@@ -42,8 +42,8 @@ class Sharing:
     tenure: Tenure
     post: Post
     """How another node is asked."""
-    door: trio.SocketListener | None
-    """Where the others ask this one; None: they do not, in tests."""
+    doors: Sequence[trio.SocketListener]
+    """Where the others ask this one; in tests nowhere."""
     keeper: Executor
     loader: Executor
     reader: Executor
@@ -68,6 +68,7 @@ class Shared:
         self._sharing = sharing
         self._household = household
         self._clock = clock
+        self._node = epoch
         self._touched = touched
         self._asked: NodeDoor | None = None
         self.door: Server | None = None
@@ -80,9 +81,10 @@ class Shared:
         self.office = PostOffice(people, journal, store, listener=sharing.listener, reader=sharing.reader)
         sharing.tenure.goes_on = nudge
 
-    def open(self, here: Here, engine: Engine, limits: Limits) -> None:
+    def open(self, here: Here, engine: Engine, limits: Limits, failed: Callable[[BaseException], None]) -> None:
         """What the other nodes ask is answered by these."""
-        self._asked = NodeDoor(self._household.seals, self._clock, here, engine, self._household.tenants)
+        household = self._household
+        self._asked = NodeDoor(self._node, household.seals, self._clock, here, engine, household.tenants, failed)
         self.door = Server(self._asked, refusal, replace(limits, body=limits.body + OVERHEAD))
 
     def _adopt(self, loaded: Loaded, parts: frozenset[int]) -> Sequence[Person]:
@@ -96,8 +98,8 @@ class Shared:
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Until cancelled; started when what is ours at the beginning has come. Raises StaleEpoch."""
         async with trio.open_nursery() as nursery:
-            if self.door is not None and self._sharing.door is not None:
-                await nursery.start(partial(self.door.run, [CrowdListener(self._sharing.door)]))
+            if self.door is not None and self._sharing.doors:
+                await nursery.start(partial(self.door.run, [CrowdListener(each) for each in self._sharing.doors]))
             await nursery.start(self.neighbours.run)
             await nursery.start(self.membership.run)
             await nursery.start(self.office.run)

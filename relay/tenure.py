@@ -1,7 +1,7 @@
 """Tenure: whether this process may still believe that the people in its memory are its own.
 
-Where nodes share a database, one of them holds it for a while (a lease on the database's clock) and renews that; when
-it does not, another one takes over. The database fences what is written (store/postgres.py). What is *sent* it cannot
+Where nodes share a database, each holds its partitions for a while (a lease on the database's clock) and renews that;
+when it does not, others take them. The database fences what is written (store/postgres.py). What is *sent* it cannot
 fence: a process that was stopped, or cut off, would go on waking people by rest documents of before. So what leaves is
 asked here too, last thing before the bytes, and the answer depends on nothing but two clocks: neither a task that has
 not run yet, nor a message that has not come. When the tenure is over, only alarms leave. They pierce rest anyway, and

@@ -114,7 +114,7 @@ class PostKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """Something for a person whom another node has in memory (core/posting.py). Instants in UTC seconds."""
+    """Something for a person whom another node has in memory (core/abroad.py). Instants in UTC seconds."""
 
     kind: PostKind
     tenant: str

@@ -28,6 +28,8 @@ from relay.core.trials import Trials
 
 REQUEST_LIFE: Final = 86400.0
 """Seconds for which an Idempotency-Key is remembered, and the receipt of an alarm kept."""
+NODES: Final = 256
+"""Numbers of nodes follow one another; of those that are alive together none is so many starts older than another."""
 
 
 class Person:
@@ -115,8 +117,12 @@ class People:
         """What operators hold back, also what is over since the last change; by number."""
 
     def unique(self, generation: int) -> int:
-        """A number that no other node makes, of one that this node makes once. Generations are of one node each."""
-        return self.node << 40 | generation
+        """A number that no other node makes, of one that this node makes once. Generations are of one node each.
+
+        It fits into 63 bits for a thousand years, also where generations went on from an instant in microseconds
+        (store/replacing.py).
+        """
+        return generation * NODES + self.node % NODES
 
     def owns(self, user: UserKey) -> bool:
         """Whether this node answers for somebody, known or not."""

@@ -16,15 +16,27 @@ from relay.core.batch import Batch, Bypass, Feedback, Fetched, PersonRecord, Rec
 from relay.core.books import Account, AccountKey
 from relay.core.devices import Device, RestRecord
 from relay.core.errors import RelayError
+from relay.core.events import DAY
 from relay.core.halts import Act, Halt
-from relay.core.passes import Pass, Visit
+from relay.core.passes import VISIT_LIFE, Pass, Visit
 from relay.core.private import DeviceKey, PassKey, ReceiptKey, TokenHash, UserKey
 from relay.core.slots import Slot
 
 LARGEST_RECORD: Final = 2**20
 """A record is smaller than this (bytes, with its key). What doors take is far smaller; 25,000 recipients are 400 kB."""
-
-
+LIVES: Final = {
+    "request": DAY,
+    "receipt": DAY,
+    "feedback": 30 * DAY,
+    "bypass": 90 * DAY,
+    "bypass_recipients": 90 * DAY,
+    "act": 400 * DAY,
+    "pass": 0.0,
+    "visit": VISIT_LIFE,
+}
+"""Seconds after which a record has outlived its purpose, by kind; of a pass after its end."""
+TOMBSTONES: Final = DAY
+"""The same of a device or a rest document that was deleted: who follows the changes must have asked by then."""
 LEASE: Final = 3.0
 """Seconds for which a node holds a store that several share, after a renewal (relay/tenure.py)."""
 

@@ -5,9 +5,9 @@ table, whatever the number of rows, here over one array for each column (`unnest
 COMMIT go out in one piece (pipeline), so a batch costs one round trip and one flush of the server's log
 (`synchronous_commit = on`, which is checked at the start: without it a 202 would be a lie).
 
-**Fencing.** A process that takes the store gets a number, the epoch, and its row in `node` (postgres_lease.py); whoever
-takes it after that removes that row, once the commit under way is over, and none comes after. The database alone
-decides that: a process that was stopped in between writes nothing.
+**Fencing.** A process that joins gets a number, the epoch, and its row in `node` (postgres_nodes.py). Whoever finds its
+lease over removes that row, once the commit under way is over, and none comes after. The database alone decides that: a
+process that was stopped in between writes nothing.
 
 **Doubt.** A connection that breaks during COMMIT leaves open whether the batch was written. The row counts commits, so
 the next connection tells: it waits for the commit under way, and counts one of its own, so that what may still lie in
@@ -19,7 +19,8 @@ Rejected: not waiting for the log where a batch holds verdicts only. Waking 23,0
 2.9, five runs in turns), a crash of the server would repeat more wakeups than one batch, and count fewer commits than
 we know of, so the process would end too.
 
-One connection for commits, one for reading in another thread; one that has failed is made anew at the next call.
+One connection for commits, and one for each thing that must not wait for them: reading, the lease, adopting partitions,
+the call when something is posted. One that has failed is made anew at the next call.
 """
 
 from __future__ import annotations
@@ -34,13 +35,15 @@ from relay.core.batch import Batch, Bypass, Feedback, Fetched, Receipt, Remember
 from relay.core.devices import Device
 from relay.core.halts import Act
 from relay.core.partitions import part_of
-from relay.core.passes import VISIT_LIFE, Visit
+from relay.core.passes import Visit
 from relay.core.private import DeviceKey, PassKey, ReceiptKey, TokenHash, UserKey
 from relay.store import postgres_asking as asking
 from relay.store import postgres_nodes as nodes
 from relay.store import rows
 from relay.store.port import (
     LEASE,
+    LIVES,
+    TOMBSTONES,
     Changes,
     FeedbackRange,
     Loaded,
@@ -65,18 +68,6 @@ from relay.store.postgres_reading import bytes_of, fill
 from relay.store.postgres_rows import ended, written
 from relay.store.postgres_statements import CHANNEL, DELETE, NOTE_PURGED, NOTIFY, PUT, RELEASE, SHARED
 
-DAY: Final = 86400.0
-LIVES: Final = {
-    "request": DAY,
-    "receipt": DAY,
-    "feedback": 30 * DAY,
-    "bypass": 90 * DAY,
-    "bypass_recipients": 90 * DAY,
-    "act": 400 * DAY,
-    "pass": 0.0,
-    "visit": VISIT_LIFE,
-}
-TOMBSTONES: Final = DAY
 OUTDATED: Final = "a commit was written as its connection broke: the store must be read anew, by a new start"
 
 Statement = tuple[LiteralString, tuple[Any, ...]]
@@ -328,11 +319,11 @@ class PostgresStore:
             return
         with self._writing() as db:
             found = db.execute(
-                "UPDATE node SET commits = commits + 1 WHERE id = %s AND alive AND commits = %s RETURNING commits",
+                "UPDATE node SET commits = commits + 1 WHERE id = %s AND commits = %s RETURNING commits",
                 (self._node, self._under_epoch),
             ).fetchone()
             if found is None:
-                is_ours = db.execute("SELECT 1 FROM node WHERE id = %s AND alive", (self._node,)).fetchone()
+                is_ours = db.execute("SELECT 1 FROM node WHERE id = %s", (self._node,)).fetchone()
                 raise Outdated(OUTDATED) if is_ours else StaleEpoch(TAKEN_OVER)
         self._under_epoch, self._in_doubt = found[0], False
 

@@ -70,7 +70,7 @@ def _size(db: Connection) -> int:
 
 def _owners(db: Connection) -> tuple[Owner, ...]:
     query = (
-        "SELECT id, CASE WHEN alive AND until > clock_timestamp() THEN extract(epoch FROM until)::float8 END, "
+        "SELECT id, CASE WHEN until > clock_timestamp() THEN extract(epoch FROM until)::float8 END, "
         "extract(epoch FROM began)::float8, (SELECT count(*) FROM partition WHERE owner = node.id) "
         "FROM node LEFT JOIN lease ON lease.node = node.id ORDER BY id"
     )

@@ -97,8 +97,7 @@ def marks(db: Connection) -> Marks:
 
 def is_vacant(db: Connection) -> bool:
     """Whether no node is alive."""
-    alive = "SELECT FROM node JOIN lease ON lease.node = node.id WHERE alive AND until > clock_timestamp()"
-    return db.execute(alive).fetchone() is None
+    return db.execute("SELECT FROM lease WHERE until > clock_timestamp()").fetchone() is None
 
 
 def receipts_of(db: Connection, slots: Iterable[Slot]) -> dict[ReceiptKey, Receipt]:
@@ -137,7 +136,7 @@ def tend(db: Connection, node: int, seconds: float, heard: Heard) -> Standing:
         _balance(db, node)
     with db.transaction():
         found = db.execute("SELECT owner, wanted FROM partition ORDER BY id").fetchall()
-        addresses: dict[int, str] = dict(db.execute("SELECT id, address FROM node WHERE alive"))
+        addresses: dict[int, str] = dict(db.execute("SELECT id, address FROM node"))
         bypasses = heard.of_others(db, node)
         halts = {number: rows.read_halt(body) for number, body in bytes_of(db, "SELECT number, body FROM halt")}
     wanted = {number for number, (owner, by) in enumerate(found) if owner == node and by is not None}
@@ -157,11 +156,10 @@ def _bury(db: Connection) -> None:
     stuck = "SELECT node FROM lease WHERE until < clock_timestamp() - make_interval(secs => %s) AND node <> ALL(%s)"
     for (number,) in db.execute(stuck, (STUCK, late)).fetchall():
         db.execute(_END_WRITES, (f"{WRITES}{number}",))
-    dead = "SELECT id FROM node WHERE NOT alive OR id = ANY(%s)"
-    found = {number for (number,) in db.execute(f"{dead} FOR UPDATE SKIP LOCKED", (late,))}
-    for (number,) in db.execute(dead, (late,)).fetchall():
+    found = db.execute("SELECT id FROM node WHERE id = ANY(%s) FOR UPDATE SKIP LOCKED", (late,)).fetchall()
+    for number in late:
         db.execute(_END_WRITES, (f"{WRITES}{number}",))
-    _forget(db, sorted(found))
+    _forget(db, sorted(number for (number,) in found))
 
 
 def _forget(db: Connection, nodes: list[int]) -> None:
@@ -178,7 +176,7 @@ def _forget(db: Connection, nodes: list[int]) -> None:
 
 
 def _balance(db: Connection, node: int) -> None:
-    nodes = [number for (number,) in db.execute("SELECT id FROM node WHERE alive AND NOT is_leaving")]
+    nodes = [number for (number,) in db.execute("SELECT id FROM node WHERE NOT is_leaving")]
     if node not in nodes:
         return
     owners, wanted = zip(*db.execute("SELECT owner, wanted FROM partition ORDER BY id"), strict=True)

@@ -11,8 +11,8 @@ not 64 tables each: a batch of 500 people touches all of them, and each statemen
 64 tables of slots a batch that settles 1, 50, 500 or 5,000 people took 1.6, 1.8, 2.9 and 1.4 times as long, and the
 server's CPU was two or three times as much up to 500; accepting took 1.1, 1.3, 1.0 and 0.8 times as long.
 
-**Nodes.** A row of `node` is one life of a process; its number is the epoch that its commits carry. Who takes over sets
-`alive` to false, which waits for a commit under way and lets no later one pass.
+**Nodes.** A row of `node` is one life of a process; its number is the epoch that its commits carry. Who finds it dead
+deletes the row, which waits for a commit under way and lets no later one pass.
 
 **Churn.** Slots come and go with every event. Their pages keep room for the next version of a row (`fillfactor`), no
 index holds a column that changes (HOT: all of 1.4 million updates were), and vacuum comes early and without pauses: it
@@ -38,7 +38,7 @@ _APPEND_ONLY: Final = "CREATE TRIGGER {0}_is_append_only BEFORE UPDATE ON {0} EX
 
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     (
-        "CREATE TABLE node (id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY, alive boolean NOT NULL DEFAULT true, "
+        "CREATE TABLE node (id bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY, "
         "address text NOT NULL DEFAULT '', is_leaving boolean NOT NULL DEFAULT false, "
         "began timestamptz NOT NULL DEFAULT now(), generation bigint NOT NULL DEFAULT 0, "
         "revision bigint NOT NULL DEFAULT 0, feedback bigint NOT NULL DEFAULT 0, commits bigint NOT NULL DEFAULT 0) "
@@ -60,7 +60,7 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "RETURNS void LANGUAGE plpgsql AS $$ BEGIN "
         "UPDATE node SET commits = commits + 1, generation = greatest(generation, newest), "
         "revision = greatest(revision, newest_revision), feedback = greatest(feedback, newest_feedback) "
-        "WHERE id = node_id AND alive AND commits = known; "
+        "WHERE id = node_id AND commits = known; "
         "IF NOT FOUND THEN RAISE EXCEPTION 'stale epoch' USING ERRCODE = 'FE001'; END IF; END $$",
         # A request that two nodes were asked for at once is remembered by one; the other's commit fails.
         "CREATE FUNCTION remember(new_keys bytea[], new_ats bigint[], new_bodies bytea[]) "

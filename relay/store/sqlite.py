@@ -27,12 +27,21 @@ from relay.core.batch import Batch, Bypass, Feedback
 from relay.core.devices import Device, RestRecord
 from relay.core.erasing import Erased, erased_by
 from relay.core.halts import Act
-from relay.core.passes import VISIT_LIFE, Visit
+from relay.core.passes import Visit
 from relay.core.private import DeviceKey, PassKey, ReceiptKey, UserKey
 from relay.store import erasures, rows
 from relay.store.erasures import Erasures
 from relay.store.files import PATIENCE, connect, lock, make_private, transaction, translated, version_of
-from relay.store.port import Changes, FeedbackRange, Loaded, Purged, StaleEpoch, StoreStatistics
+from relay.store.port import (
+    LIVES,
+    TOMBSTONES,
+    Changes,
+    FeedbackRange,
+    Loaded,
+    Purged,
+    StaleEpoch,
+    StoreStatistics,
+)
 from relay.store.schema import APPLICATION_ID, MIGRATIONS
 from relay.store.statements import (
     DELETE_HALTS,
@@ -55,18 +64,6 @@ LARGEST_WAL: Final = 64 * 2**20
 """Bytes of log beyond which a commit moves it even under load."""
 PAGE: Final = 2048
 """Bytes of a database page: slots are small and scattered, so each touched page is mostly written for one row."""
-DAY: Final = 86400.0
-LIVES: Final = {
-    "request": DAY,
-    "receipt": DAY,
-    "feedback": 30 * DAY,
-    "bypass": 90 * DAY,
-    "bypass_recipients": 90 * DAY,
-    "act": 400 * DAY,
-    "pass": 0.0,
-    "visit": VISIT_LIFE,
-}
-TOMBSTONES: Final = DAY
 
 
 class SqliteStore:

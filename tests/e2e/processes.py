@@ -6,9 +6,7 @@ Everything a process says is printed when it has ended, so that pytest shows it 
 from __future__ import annotations
 
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -16,6 +14,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import trio
+
+from bench.stage import free_port as free_port
 
 PATIENCE = 60.0
 """Seconds after which something that must happen is taken for missing; nothing here waits so long when all is well."""
@@ -112,15 +112,3 @@ async def started(*command: str | Path, zone: str = "UTC") -> AsyncIterator[Chil
             await trio.aclose_forcefully(process.stdout)
             await trio.aclose_forcefully(process.stderr)
         print(f"--- {' '.join(map(str, command))}: ended with {process.returncode}", *child.lines, sep="\n")
-
-
-def free_port() -> int:
-    """A port nobody listens on, below those the kernel hands out to clients: one of ours might take it meanwhile."""
-    while True:
-        port = random.SystemRandom().randrange(20_000, 32_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port

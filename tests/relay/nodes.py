@@ -201,7 +201,7 @@ class Node:
         epoch = household.fill(self.store.join(self.name))
         tenure = self.tenure = Tenure(nodes.clock)
         sharing = Sharing(
-            self.store, tenure, self._post, None, self.executor("keeper"), self.executor("loader"),
+            self.store, tenure, self._post, (), self.executor("keeper"), self.executor("loader"),
             self.executor("reader"), self._listen,
         )  # fmt: skip
         network = Network(nodes.nursery, {APP: self.fake.serve_stream})

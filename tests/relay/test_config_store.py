@@ -12,13 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay import config_store
-from relay.config import Config, ConfigError, NotAFile, PostgresConfig
+from relay.config import Address, Config, ConfigError, NodesConfig, NotAFile, PostgresConfig
 from relay.config_file import examine, read
 from relay.config_store import LIKE, PARAMETERS, an_address
 
 ADDRESS = "postgresql://feierabend@db.example:5432/feierabend"
 SECRET = "c0rrect h0rse"
 TENANTS = [{"name": "city"}]
+TABLES = ("door", "nodes", "ops", "web")
 
 
 @pytest.fixture
@@ -30,9 +31,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 def config(folder: Path, name: str = "feierabend", **more: Any) -> Config:  # noqa: ANN401
-    """With what is given in `store`, `ops` and `web`."""
-    store = {"key_file": "master"} | {key: value for key, value in more.items() if key not in ("ops", "web")}
-    others: dict[str, object] = {key: more[key] for key in ("ops", "web") if key in more}
+    """With what is given in `store`, and in tables that are named."""
+    store = {"key_file": "master"} | {key: value for key, value in more.items() if key not in TABLES}
+    others: dict[str, object] = {key: more[key] for key in TABLES if key in more}
     return examine({"store": store, "tenants": TENANTS, **others}, folder, name)
 
 
@@ -240,3 +241,36 @@ def test_no_address_brings_the_reader_down_or_is_told(text: str) -> None:
         said = str(error)
     assert host.isprintable()
     assert len(text) < 8 or text not in said
+
+
+# --- where other nodes ask this one
+
+
+def test_one_node_needs_no_word_of_others(folder: Path) -> None:
+    assert config(folder, postgresql=ADDRESS).nodes == NodesConfig(Address("127.0.0.1", 0), None)
+    assert config(folder, path="feierabend.db").nodes is None
+
+
+def test_a_node_is_asked_where_it_listens_or_where_it_says(folder: Path) -> None:
+    given = {"listen": "10.0.0.2:8090"}
+    assert config(folder, postgresql=ADDRESS, nodes=given).nodes == NodesConfig(Address("10.0.0.2", 8090), None)
+    given["address"] = "node-two:8090"
+    named = config(folder, postgresql=ADDRESS, nodes=given).nodes
+    assert named == NodesConfig(Address("10.0.0.2", 8090), "node-two:8090")
+
+
+@pytest.mark.parametrize("listen", ["0.0.0.0:8090", "[::]:8090"])
+def test_who_listens_everywhere_must_say_how_the_others_reach_it(folder: Path, listen: str) -> None:
+    found = faults(folder, postgresql=ADDRESS, nodes={"listen": listen})
+    assert found == {"nodes.address": f"is missing; nobody reaches this node at {listen}"}
+    config(folder, postgresql=ADDRESS, nodes={"listen": listen, "address": "node-two:8090"})
+
+
+def test_the_door_of_nodes_is_no_other_door(folder: Path) -> None:
+    found = faults(folder, postgresql=ADDRESS, door={"listen": ["10.0.0.2:80"]}, nodes={"listen": "10.0.0.2:80"})
+    assert found == {"nodes.listen": "is 10.0.0.2:80, which is another door's"}
+
+
+def test_a_file_has_one_node(folder: Path) -> None:
+    found = faults(folder, path="feierabend.db", nodes={"listen": "10.0.0.2:8090"})
+    assert found == {"nodes.listen": "belongs to a store in PostgreSQL; a file has one node"}

@@ -21,17 +21,23 @@ from relay.core.tenants import Tenant
 from relay.doors.http1 import Request, Response
 from relay.neighbours import ANSWER, ASK, FRESH, PATIENCE, NodeDoor
 from relay.store.port import LEASE
+from tests.relay.core.scene import tenant as tenant_of
 from tests.relay.nodes import Node, Nodes, nodes
 from tests.relay.world import APP, NOON, virtual
 
 USERS = tuple(f"officer-{n}" for n in range(6))
 SEALS = Seals({1: b"m" * 32}, 1)
+US = 7
+"""Number of the node that is asked."""
+PUT = ("request", b"PUT", b"/v1/x", [(b"a", b"b")], b"body")
 
 
 # --- the door
 
 
 class Engine:
+    """Of a node that has none of the people."""
+
     async def put_devices_here(self, tenant: Tenant, listed: Mapping[UserKey, Sequence[Registration]]) -> Replaced:
         raise Elsewhere(next(iter(listed)))
 
@@ -43,7 +49,12 @@ class House:
         self.clock = TrioClock(NOON)
         self.done = 0
         self.answer = Response(200, b"fine", b"text/plain", ((b"etag", b'"7"'),))
-        self.door = NodeDoor(SEALS, self.clock, self.here, Engine(), {})
+        self.failures: list[BaseException] = []
+        self.door = self.with_tenants()
+
+    def with_tenants(self, *names: str) -> NodeDoor:
+        tenants = {name: tenant_of(name) for name in names}
+        return NodeDoor(US, SEALS, self.clock, self.here, Engine(), tenants, self.failures.append)
 
     async def here(self, request: Request) -> Response:
         assert request == Request(b"PUT", b"/v1/x", {b"a": b"b"}, b"body")
@@ -52,10 +63,10 @@ class House:
         return self.answer
 
     def question(
-        self, seals: Seals = SEALS, *, age: float = 0.0, label: bytes = ASK, nonce: bytes = b"n" * 16
-    ) -> bytes:
-        content = ["request", b"PUT", b"/v1/x", [(b"a", b"b")], b"body"]
-        return seals.seal(label, msgpack.packb([self.clock.now() - age, nonce, *content]))
+        self, seals: Seals = SEALS, *, age: float = 0.0, label: bytes = ASK, nonce: bytes = b"n" * 16, node: int = US,
+        content: Sequence[object] = PUT,
+    ) -> bytes:  # fmt: skip
+        return seals.seal(label, msgpack.packb([node, self.clock.now() - age, nonce, *content]))
 
     async def ask(self, body: bytes) -> Response:
         return await self.door(Request(b"POST", b"/", {}, body))
@@ -136,10 +147,45 @@ async def test_a_message_that_was_altered_is_refused(data: st.DataObject) -> Non
 @virtual
 async def test_what_is_not_here_is_asked_for_again() -> None:
     house = House()
-    listed = [[b"u" * 16, []]]
-    house.door = NodeDoor(SEALS, house.clock, house.here, Engine(), {"city": None})  # type: ignore[dict-item]
-    message = [house.clock.now(), b"n" * 16, "devices", "city", listed]
-    assert (await house.ask(SEALS.seal(ASK, msgpack.packb(message)))).status == 204
+    house.door = house.with_tenants("city")
+    assert (await house.ask(house.question(content=["devices", "city", [[b"u" * 16, []]]]))).status == 204
+
+
+@virtual
+async def test_people_of_a_tenant_that_is_not_configured_here_yet_are_asked_for_again() -> None:
+    house = House()
+    assert (await house.ask(house.question(content=["devices", "city", [[b"u" * 16, []]]]))).status == 204
+    assert not house.failures
+
+
+@virtual
+async def test_a_message_for_another_node_is_refused() -> None:
+    """Also one for the same machine, before it was started anew: it has forgotten what it has seen."""
+    house = House()
+    assert await house.refuses(house.question(node=US - 1))
+    assert not await house.refuses(house.question())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        ["request"],
+        ["request", b"PUT", b"/v1/x", 7, b"body"],
+        ["devices", "city"],
+        ["devices", "city", [[b"u" * 16, [["of", "another", "version"]]]]],
+        ["something new"],
+    ],
+)
+def test_a_message_of_another_version_costs_nobody_else_anything(content: list[object]) -> None:
+    @virtual
+    async def run() -> None:
+        house = House()
+        house.door = house.with_tenants("city")
+        assert (await house.ask(house.question(content=content))).status == 500
+        assert len(house.failures) == 1
+        assert not await house.refuses(house.question(nonce=b"o" * 16))
+
+    run()
 
 
 @virtual

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -643,3 +644,23 @@ async def test_an_address_that_is_taken_is_named() -> None:
         relay = service.Relay(config, MemoryStore(), TrioClock(NOON), Seams(executor=inline))
         with pytest.RaisesGroup(pytest.RaisesExc(CannotListen, match=f"cannot listen on {address}: ")):
             await relay.run(trio.Event())
+
+
+class TwoAddresses(trio.abc.HostnameResolver):
+    """As where `localhost` is 127.0.0.1 and ::1."""
+
+    async def getaddrinfo(self, *_: object, **__: object) -> Any:  # noqa: ANN401
+        await trio.lowlevel.checkpoint()
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in ("127.0.0.1", "127.0.0.2")]
+
+    async def getnameinfo(self, *_: object) -> Any:  # noqa: ANN401
+        raise AssertionError("nobody asks")
+
+
+@pytest.mark.sockets
+async def test_a_name_may_stand_for_several_addresses() -> None:
+    trio.socket.set_custom_hostname_resolver(TwoAddresses())
+    listeners = await service.opened(Address("here", 0))
+    assert [service.name_of(each)[0] for each in listeners] == ["127.0.0.1", "127.0.0.2"]
+    for each in listeners:
+        await each.aclose()

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from relay.core.batch import Bypass
 from relay.core.events import NEVER, Accepted, Request
-from relay.core.people import REQUEST_LIFE, Person
+from relay.core.people import NODES, REQUEST_LIFE, People, Person
 from relay.core.private import UserKey
 from tests.relay.core.scene import DAY, NOON, Scene, tenant
 
@@ -24,6 +26,22 @@ def test_a_person_that_is_printed_says_nothing_of_whom() -> None:
     scene.register("anna")
     scene.accept("anna")
     assert repr(scene.person("anna")) == "<Person of city: 1 devices, 1 slots>"
+
+
+_OF_THE_YEAR_3000 = 1000 * 366 * 86_400 * 10**6 + int(NOON * 10**6)
+_GENERATIONS = st.integers(0, _OF_THE_YEAR_3000)
+
+
+@given(st.integers(0, 2**40), st.integers(1, NODES - 1), _GENERATIONS, _GENERATIONS)
+@example(1, 1, 1_800_000_000_000_000, 1_800_000_000_000_000)
+def test_no_number_is_made_by_two_nodes_or_twice_by_one(first: int, later: int, one: int, other: int) -> None:
+    made: set[int] = set()
+    for node in (first, first + later):
+        people = People({})
+        people.node = node
+        made |= {people.unique(generation) for generation in (one, other)}
+    assert len(made) == 2 * len({one, other})
+    assert max(made) < 2**63
 
 
 def test_what_is_pending_is_summed_by_tenant_and_class() -> None:
