@@ -1,31 +1,30 @@
-"""What doors ask of the relay, answered from the working set and the journal (implements doors/port.py)."""
+"""What doors ask of the relay, answered from the working set and the journal (implements doors/port.py).
+
+What is about links, tokens, sessions and support codes stands in admissions.py.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from functools import partial
 from typing import Final
 
-import structlog
 import trio
 
+from relay.admissions import Admissions
 from relay.changing import change_rest
-from relay.core import admitting, editing, explaining, foretelling, receipts, settling, trying
+from relay.core import editing, explaining, foretelling, receipts, settling, trying
 from relay.core.abroad import Moved
-from relay.core.admitting import Admission
 from relay.core.batch import Bypass, Feedback
 from relay.core.devices import Device, Registration
 from relay.core.draft import Draft
 from relay.core.editing import Replaced
-from relay.core.errors import CursorExpired, Elsewhere, NotAdmitted, NotFound, Overloaded, RelayError, Unavailable
+from relay.core.errors import CursorExpired, Elsewhere, NotFound, RelayError
 from relay.core.events import Accepted, Event, EventClass, Request
 from relay.core.foretelling import Leaving
 from relay.core.gate import RestTable
 from relay.core.partitions import part_of
-from relay.core.passes import OWN, Look, Pass, PassKind, Visit
 from relay.core.people import People, Person
-from relay.core.private import DeviceKey, PassKey, Private, ReceiptKey, TokenHash, UserKey
+from relay.core.private import DeviceKey, ReceiptKey, TokenHash, UserKey
 from relay.core.receipts import Totals
 from relay.core.records import Records
 from relay.core.seal import SealBroken
@@ -42,7 +41,6 @@ from relay.doors.port import (
     LaneCondition,
     Officer,
     Parted,
-    PassFacts,
     Registered,
     RestChanged,
     RestDocument,
@@ -61,19 +59,14 @@ MOST_FEEDBACK: Final = 500
 """Devices of one answer."""
 LOOK_EVERY: Final = 1.0
 """Seconds after which is looked whether another node has told something to the backend."""
-MOST_VISITS: Final = 100
-"""Of one answer."""
 MOST_KEPT: Final = 100_000
 """Records of each kind in what an officer takes along: all there are, in practice."""
-NOTED_AT_ONCE: Final = 250
-"""Last uses of passes that one commit writes down: an event that comes meanwhile waits a few milliseconds."""
 
-log = structlog.get_logger()
 Lanes = Callable[[str, str], LaneCondition | None]
 """(tenant, app) → how its lane is; None when there is none."""
 
 
-class RelayEngine:
+class RelayEngine(Admissions):
     """The inside of the doors."""
 
     def __init__(
@@ -86,9 +79,7 @@ class RelayEngine:
         neighbours: Neighbours | None = None,
     ) -> None:
         """`neighbours`: the other nodes; None: there is none."""
-        self._neighbours = neighbours
-        self._journal = journal
-        self._people = people
+        super().__init__(journal, people, neighbours)
         self._records = records
         self._tables = tables
         self._lanes = lanes
@@ -248,105 +239,6 @@ class RelayEngine:
     async def delete_rest(self, tenant: Tenant, user: UserKey, if_match: IfMatch) -> None:
         await self._journal.edit(tenant, lambda draft: editing.delete_rest(draft, tenant, user, if_match), about=user)
 
-    # --- who may see it
-
-    async def issue(self, tenant: Tenant, user: UserKey, kind: PassKind, secret: Private) -> None:
-        key = self._pass_key(tenant, user, kind, secret)
-        await self._journal.edit(tenant, lambda draft: admitting.issue(draft, tenant, user, kind, key), about=user)
-
-    async def redeem(self, link: Private, given: Private, kind: PassKind = PassKind.TOKEN) -> None:
-        found = self._shown(PassKind.LINK, link)
-        if found is None:
-            await self._search((PassKind.LINK,), link)
-            raise NotAdmitted(PassKind.LINK)
-        tenant, key, shown = found
-        made = tenant.pseudonyms.pass_key(kind, given.reveal())
-        await self._journal.edit(tenant, lambda draft: admitting.redeem(draft, key, made, kind), about=shown.user)
-
-    async def begin(self, tenant: str, user: Private, session: Private) -> None:
-        found = self._people.tenants.get(tenant)
-        if found is None:
-            raise NotAdmitted(PassKind.LINK)
-        try:
-            await self.issue(found, found.pseudonyms.user(user.reveal()), PassKind.SESSION, session)
-        except NotFound:
-            raise NotAdmitted(PassKind.LINK) from None
-
-    async def end(self, tenant: Tenant, user: UserKey, kind: PassKind, key: PassKey | None = None) -> None:
-        await self._journal.edit(tenant, lambda draft: admitting.end(draft, user, kind, key), about=user)
-
-    def officer(self, token: Private, now: float) -> Officer | None:
-        passes = self._people.passes
-        for kind in OWN:
-            found = self._shown(kind, token)
-            if found is None:
-                continue
-            tenant, key, shown = found
-            if passes.good(key, now) is None:
-                return None
-            passes.use(key, now)
-            return Officer(tenant, shown.user, key, kind)
-        return None
-
-    async def search(self, token: Private) -> None:
-        await self._search(OWN, token)
-
-    async def _search(self, kinds: Sequence[PassKind], secret: Private) -> None:
-        """Raises Elsewhere when a pass that is not known here is one at another node."""
-        if self._neighbours is None:
-            return
-        tenants = self._people.tenants.values()
-        keys = [tenant.pseudonyms.pass_key(kind, secret.reveal()) for tenant in tenants for kind in kinds]
-        user = await self._neighbours.owner_of(keys)
-        if user is not None and not self._people.owns(user):
-            raise Elsewhere(user)
-
-    def passes(self, officer: Officer, now: float) -> Sequence[PassFacts]:
-        return [known for known in self._passes(officer.user, now, officer.token) if known.kind in OWN]
-
-    def _passes(self, user: UserKey, now: float, asked_with: PassKey | None = None) -> list[PassFacts]:
-        """Those that are good, newest first."""
-        passes = self._people.passes
-        facts = [
-            PassFacts(known.kind, known.begun_at, passes.used_at(key), known.expires_at, key == asked_with)
-            for key, known in passes.of(user).items()
-            if passes.good(key, now) is not None
-        ]
-        return sorted(facts, key=lambda known: (-known.begun_at, -known.used_at))
-
-    async def end_others(self, officer: Officer) -> None:
-        await self._journal.edit(
-            officer.tenant, lambda draft: admitting.end_others(draft, officer.user, officer.token), about=officer.user
-        )
-
-    async def note_uses(self) -> None:
-        """Write down when passes were used last, some at a time. What cannot be written now is written next time."""
-        by_tenant: dict[str, list[tuple[PassKey, float]]] = {}
-        for key, at in self._people.passes.unnoted().items():
-            person = self._people.by_key.get(self._people.passes.by_key[key].user)
-            if person is not None:
-                by_tenant.setdefault(person.tenant.name, []).append((key, at))
-        with suppress(Overloaded, Unavailable):
-            for name, uses in by_tenant.items():
-                for start in range(0, len(uses), NOTED_AT_ONCE):
-                    piece = dict(uses[start : start + NOTED_AT_ONCE])
-                    await self._journal.edit(self._people.tenants[name], partial(admitting.note, uses=piece))
-
-    async def visit(self, tenant: Tenant, user: UserKey, code: Private, key_id: str, look: Look) -> None:
-        key = self._pass_key(tenant, user, PassKind.SUPPORT, code)
-        admission = await self._journal.edit(
-            tenant, lambda draft: admitting.visit(draft, tenant, user, key, key_id, look), about=user
-        )
-        if admission is Admission.ADMITTED:
-            log.info("support_code_used", tenant=tenant.name, caller=key_id, what=look.value)
-            return
-        if admission is Admission.ENDED:
-            log.warning("support_code_ended", tenant=tenant.name, caller=key_id)
-        raise NotAdmitted(PassKind.SUPPORT)
-
-    async def visits(self, user: UserKey) -> Sequence[Visit]:
-        return await self._journal.visits(user, MOST_VISITS)
-
     async def bypasses(self, tenant: Tenant, user: UserKey) -> Sequence[Bypass]:
         return await self._bypasses(tenant, user, MOST_BYPASSES)
 
@@ -361,10 +253,6 @@ class RelayEngine:
                 return False
 
         return await self._journal.bypasses(tenant, is_about, most)
-
-    def support_until(self, user: UserKey, now: float) -> float | None:
-        codes = (known for known in self._people.passes.of(user).values() if known.kind is PassKind.SUPPORT)
-        return next((code.expires_at for code in codes if now < code.expires_at), None)
 
     # --- an officer's own test
 
@@ -450,19 +338,6 @@ class RelayEngine:
         visits = await self._journal.visits(user, MOST_KEPT)
         bypasses = await self._bypasses(tenant, user, MOST_KEPT)
         return Kept(own_id, self.condition(tenant, user, now).devices, self._passes(user, now), visits, bypasses)
-
-    def _shown(self, kind: PassKind, secret: Private) -> tuple[Tenant, PassKey, Pass] | None:
-        """The pass of a link, token or session. Whose it is does not stand in it, so that each tenant is tried."""
-        for tenant in self._people.tenants.values():
-            key = tenant.pseudonyms.pass_key(kind, secret.reveal())
-            found = self._people.passes.by_key.get(key)
-            if found is not None:
-                return tenant, key, found
-        return None
-
-    def _pass_key(self, tenant: Tenant, user: UserKey, kind: PassKind, secret: Private) -> PassKey:
-        """A code of eight digits is one for its person only."""
-        return tenant.pseudonyms.pass_key(kind, secret.reveal(), user if kind is PassKind.SUPPORT else b"")
 
     def _person(self, tenant: Tenant, user: UserKey) -> Person:
         self._at_home(user)
