@@ -4,14 +4,15 @@
 has a rhythm, leave and a time on call. `page_kb`: the page with its style sheet, script and icon, uncompressed.
 
 **Events, alone and beside 500 officers.** As in latency.py: single POSTs at a fixed rate, measured from the instant
-at which each was to be posted until its wakeup is at the provider; first alone, then while 500 officers use the page
-without a pause (officers.py), every fifth time saving; for other people then, since the first ones may still be held.
-`pages_per_s` is what the door does meanwhile, and so what it can do.
+at which each was to be posted until its wakeup is at the provider; first alone, then beside a neighbour, then while 500
+officers use the page without a pause (officers.py), every fifth time saving; for other people each time, since the
+first ones may still be held. `pages_per_s` is what the door does meanwhile, and so what it can do.
 
 The relay has core 0 for itself. The door's process and the officers share core 1 with the sink and with this script,
 and run only when these two have nothing to do there (SCHED_IDLE): else what is measured would be how long they wait for
-a processor to take the time on. What is left is what the pages cost the relay. On a machine of its own the page would
-do more.
+a processor to take the time on. Two cores of a machine share more than that (memory, caches, often one real core), so
+there is a control: the neighbour is a loop of Python on core 1 that stands back likewise, and asks nothing of anybody.
+What officers add to what it does is what the pages cost the relay. On a machine of its own the page would do more.
 
     python -m bench.web [--officers 500] [--rate 1000] [--seconds 20] [--users 23000] [--json]
 """
@@ -141,6 +142,17 @@ async def views(port: int, secret: str) -> tuple[list[float], int]:
 
 
 @contextlib.contextmanager
+def neighbour() -> Iterator[None]:
+    """Somebody who keeps the door's core as busy, for the length of the block, and asks nothing of the relay."""
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
+        stand_back(process.pid)
+        try:
+            yield
+        finally:
+            process.kill()
+
+
+@contextlib.contextmanager
 def officers(port: int, links: list[str]) -> Iterator[dict[str, Any]]:
     """They use the page for the length of the block; afterwards the mapping holds what they have measured."""
     command = [sys.executable, "-m", "bench.officers"]
@@ -187,11 +199,13 @@ def arguments() -> argparse.Namespace:
 def measured(place: Scene, port: int, options: argparse.Namespace) -> dict[str, object]:
     assert place.node.pid is not None
     door = pin_door(place.node.pid, port)
-    at_page = [stage.user_id(2 * options.users + number) for number in range(options.officers)]
+    at_page = [stage.user_id(3 * options.users + number) for number in range(options.officers)]
     alone, weight = trio.run(views, port, link(place.node.url, at_page[0]))
     quiet = latency.events(place, options)
+    with neighbour():
+        beside = latency.events(place, options, options.users)
     with officers(port, [link(place.node.url, user) for user in at_page]) as together:
-        busy = latency.events(place, options, options.users)
+        busy = latency.events(place, options, 2 * options.users)
         used = resident_mb(door)
     return {
         "rate": options.rate,
@@ -208,10 +222,12 @@ def measured(place: Scene, port: int, options: argparse.Namespace) -> dict[str, 
         "pages_refused": together["refused"],
         "event_p50_ms": in_ms(quiet.arrived, 50),
         "event_p99_ms": in_ms(quiet.arrived, 99),
+        "event_p50_ms_with_neighbour": in_ms(beside.arrived, 50),
+        "event_p99_ms_with_neighbour": in_ms(beside.arrived, 99),
         "event_p50_ms_with_officers": in_ms(busy.arrived, 50),
         "event_p99_ms_with_officers": in_ms(busy.arrived, 99),
-        "missing": quiet.missing + busy.missing,
-        "refused": quiet.refused + busy.refused,
+        "missing": sum(each.missing for each in (quiet, beside, busy)),
+        "refused": sum(each.refused for each in (quiet, beside, busy)),
         "rss_mb": place.node.rss_mb(),
         "door_rss_mb": used,
     }
@@ -220,7 +236,7 @@ def measured(place: Scene, port: int, options: argparse.Namespace) -> dict[str, 
 def main() -> None:
     options = arguments()
     port = stage.free_port()
-    phones = [1] * (2 * options.users + options.officers)
+    phones = [1] * (3 * options.users + options.officers)
     with scene(options, phones, options.seed, stamps=True, dead_every=0, more=configuration(port)) as place:
         figures = measured(place, port, options)
     say({**figures, **surroundings(options.seed)}, as_json=options.json)
