@@ -18,7 +18,7 @@ from typing import Final
 
 
 class Action(StrEnum):
-    """What the lane does with the wakeup; and, for the last four, with itself."""
+    """What the lane does with the wakeup; and, for the last five, with itself."""
 
     ACCEPTED = "accepted"
     GIVE_UP = "give_up"
@@ -37,6 +37,8 @@ class Action(StrEnum):
     """The lane's configuration is wrong: stop it, page, keep everything; probe slowly."""
     PAUSE = "pause"
     """The lane must wait; keep the current provider token."""
+    OLD_TOKEN = "old_token"
+    """The provider token was changed too soon: use the one before while it is good, else wait. Never mint one."""
 
 
 class Scope(StrEnum):
@@ -91,7 +93,7 @@ APNS: Final[dict[tuple[int, str], Verdict]] = {
     (410, "ExpiredToken"): _DEAD,
     (413, "PayloadTooLarge"): _BUG,
     (429, "TooManyRequests"): Verdict(Action.LATER, Scope.DEVICE),
-    (429, "TooManyProviderTokenUpdates"): Verdict(Action.PAUSE, Scope.LANE),
+    (429, "TooManyProviderTokenUpdates"): Verdict(Action.OLD_TOKEN, Scope.LANE),
     (500, "InternalServerError"): _BUSY,
     (503, "ServiceUnavailable"): _BUSY,
     (503, "Shutdown"): _RECONNECT,

@@ -68,6 +68,10 @@ class Apns:
         reason, since = _reason(answer.body)
         return Judgement(verdicts.apns(answer.status, reason), reason or f"status_{answer.status}", since)
 
+    def step_back(self, now: float) -> bool:
+        self._at = float("nan")
+        return self.token.step_back(now)
+
     def credential_refused(self, now: float) -> str:
         self._at = float("nan")
         return "" if self.token.expired(now) else "clock_is_wrong"

@@ -7,7 +7,8 @@ slot of 39 minutes, and the signature is deterministic (RFC 6979; ordinary ECDSA
 time). One object is shared within the process, and a token is never made in answer to a 429.
 
 A token whose first use came late in its slot is kept for 20 minutes all the same; 39 + 20 are within Apple's hour, so
-slots are not longer.
+slots are not longer. A process that is started in those minutes, or another node, does not know of it and begins with
+the next token, one change too many. Told so it goes back to the one before, which it can make as it was (`step_back`).
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ STRAGGLERS: Final = 60.0
 class ProviderToken:
     """The current token of one (team, key). `key` is the PEM of an EC P-256 private key."""
 
-    __slots__ = ("_bearer", "_is_replacement", "_key", "_key_id", "_minted_at", "_team_id", "_used_since")
+    __slots__ = (
+        "_bearer", "_is_replacement", "_key", "_key_id", "_minted_at", "_stepped_at", "_team_id", "_used_since",
+    )  # fmt: skip
 
     def __init__(self, team_id: str, key_id: str, key: bytes) -> None:
         self._team_id = team_id
@@ -43,6 +46,7 @@ class ProviderToken:
         self._bearer = b""
         self._minted_at = float("-inf")
         self._used_since = float("-inf")
+        self._stepped_at = float("-inf")
         self._is_replacement = False
 
     def __repr__(self) -> str:
@@ -79,6 +83,20 @@ class ProviderToken:
             return self._is_replacement and age < STRAGGLERS
         self._mint(now)
         self._used_since = now
+        return True
+
+    def step_back(self, now: float) -> bool:
+        """Apple called the token a change too soon: use that of the slot before, while it is good. False: it is not.
+
+        True as well for what is left of the newer one: many requests with it may be in flight.
+        """
+        if 0 <= now - self._stepped_at < STRAGGLERS:
+            return True
+        before = self._minted_at - LIFE
+        if self._minted_at % LIFE or not 0 <= now - before < LONGEST:
+            return False
+        self._mint(before)
+        self._used_since = self._stepped_at = now
         return True
 
     def _mint(self, at: float) -> None:

@@ -79,6 +79,9 @@ class Fcm:
         verdict = verdicts.fcm(answer.status, code, is_about_token=is_about_token)
         return Judgement(verdict, code or status or f"status_{answer.status}", wait=wait)
 
+    def step_back(self, now: float) -> bool:
+        return False  # Google does not count them
+
     def credential_refused(self, now: float) -> str:
         return "" if self._token.refused(now) else "credentials_refused"
 

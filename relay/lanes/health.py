@@ -128,10 +128,13 @@ class Health:
         self._breaker.unknown(self._clock.now())
 
     def stop(self, reason: str, held: int = 0) -> None:
-        """We are wrong: keep everything, probe slowly."""
+        """We are wrong: keep everything, probe slowly; and not before the end of a wait that we were told."""
+        told = self._breaker.probe_at if self._is_open() else 0.0
         if not self._is_open():
             log.error("lane_stopped", app=self._app, reason=reason, held=held)
         self._breaker.stop(reason, self._clock.now())
+        if told > self._breaker.probe_at:
+            self._breaker.pause(reason, told)
         self._is_stopped = True
 
     def mended(self) -> bool:
@@ -151,11 +154,15 @@ class Health:
 
     def wait(self, reason: str, seconds: float = PAUSE) -> None:
         """The provider wants us to wait so long."""
+        until = self._clock.now() + seconds
+        self._ahead = max(PAUSE, seconds)
+        if self._is_open() and self._is_stopped:  # it takes more than waiting; but no probe before that either
+            self._breaker.pause(self._breaker.opened_for, max(self._breaker.probe_at, until))
+            return
         if not self._is_open():
             log.warning("lane_paused", app=self._app, reason=reason)
         self._is_stopped = False
-        self._ahead = max(PAUSE, seconds)
-        self._breaker.pause(reason, self._clock.now() + seconds)
+        self._breaker.pause(reason, until)
 
     # --- suspects
 

@@ -40,6 +40,8 @@ KINDS: Final = 100
 """Most reasons told apart in the statistics: a provider's words become labels there."""
 OTHER: Final = "other"
 
+STEP_BACK: Final = 2.0
+"""Seconds from the step back to an older credential to the probe with it: answers about the newer one come first."""
 LOOK: Final = 3600.0
 """Longest pause of an idle connection between two looks, in seconds."""
 
@@ -400,6 +402,13 @@ class Lane:
         self.health.wait(judgement.reason, judgement.wait or PAUSE)
         retire(judgement.reason)
 
+    def _old_token(self, judgement: Judgement, retire: Retire) -> None:
+        """The connection answers nothing else any more. A probe that is told so too has had the old one."""
+        is_probe = self.health.state is State.PROBING
+        old_again = not is_probe and self.provider.step_back(self.clock.now())
+        self.health.wait(judgement.reason, STEP_BACK if old_again else PAUSE)
+        retire(judgement.reason)
+
 
 _FATES: Final = {Action.GIVE_UP: Fate.GIVE_UP, Action.DEAD: Fate.DEAD, Action.LATER: Fate.RETRY}
 _REACHED: Final = frozenset({Action.GIVE_UP, Action.DEAD, Action.SUSPECT, Action.LATER})
@@ -408,4 +417,5 @@ _ACTS: Final[dict[Action, Callable[[Lane, Judgement, Retire], None]]] = {
     Action.NEW_TOKEN: Lane._new_token,
     Action.STOP: Lane._stop,
     Action.PAUSE: Lane._pause,
+    Action.OLD_TOKEN: Lane._old_token,
 }

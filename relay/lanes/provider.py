@@ -44,5 +44,8 @@ class Provider(Protocol):
     def judge(self, answer: Answer, now: float) -> Judgement:
         """What an answer other than 200 means."""
 
+    def step_back(self, now: float) -> bool:
+        """The provider says that our credential was changed too soon. True: the one before it is in use again."""
+
     def credential_refused(self, now: float) -> str:
         """The provider calls our credential expired. Empty: another one is made; else a word for what must be wrong."""

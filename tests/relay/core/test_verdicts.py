@@ -39,7 +39,7 @@ ROWS: list[tuple[int, str, Action, Scope]] = [
     (410, "ExpiredToken", Action.DEAD, Scope.DEVICE),
     (413, "PayloadTooLarge", Action.GIVE_UP, Scope.MESSAGE),
     (429, "TooManyRequests", Action.LATER, Scope.DEVICE),
-    (429, "TooManyProviderTokenUpdates", Action.PAUSE, Scope.LANE),
+    (429, "TooManyProviderTokenUpdates", Action.OLD_TOKEN, Scope.LANE),
     (500, "InternalServerError", Action.LATER, Scope.SERVICE),
     (503, "ServiceUnavailable", Action.LATER, Scope.SERVICE),
     (503, "Shutdown", Action.RECONNECT, Scope.CONNECTION),

@@ -196,6 +196,45 @@ async def test_a_token_first_used_late_in_its_slot_is_kept_for_twenty_minutes() 
 
 
 @virtual
+async def test_a_process_that_starts_while_a_late_token_is_kept_goes_back_to_it() -> None:
+    """It cannot know of it: it begins with the token of its slot, which is one change too many, and an alarm waits."""
+    apps = tenant(app("ios", connections=1))
+    async with world(apps, start=SLOT) as w:
+        await w.register("anna")
+        await w.alarm("anna")
+        await w.pass_time(77 * MINUTE)
+        await w.alarm("anna")
+        await w.quiet()
+        await w.restart()
+        await w.pass_time(2 * MINUTE)
+        await w.alarm("anna")
+        await w.pass_time(5)
+        assert [(_tokens(w).index(e.value(b"authorization")), e.status) for e in w.requests()] == [
+            (0, 200), (1, 200), (2, 429), (1, 200),
+        ]  # fmt: skip
+        for _ in range(8):
+            await w.pass_time(10 * MINUTE)
+            await w.alarm("anna")
+        await w.quiet()
+        assert {entry.status for entry in w.requests()[4:]} == {200}
+        assert [_tokens(w).index(e.value(b"authorization")) for e in w.requests()[4:]] == [1, 2, 2, 3, 3, 3, 3, 4]
+
+
+def test_the_token_before_is_the_one_that_was_used_then_and_is_good_for_twenty_minutes_of_the_slot() -> None:
+    before = _token().bearer(SLOT - 1)
+    token = _token()
+    newer = token.bearer(SLOT + 5)
+    assert token.step_back(SLOT + 5)
+    assert token.bearer(SLOT + 5) == before != newer
+    assert token.step_back(SLOT + 5 + STRAGGLERS - 1)
+    assert token.bearer(SLOT + 1190) == before
+    assert token.bearer(SLOT + 1200) == newer
+    late = _token()
+    late.bearer(SLOT + 1200)
+    assert not late.step_back(SLOT + 1200)
+
+
+@virtual
 async def test_a_connection_that_slept_through_a_renewal_takes_no_two_new_tokens_within_twenty_minutes() -> None:
     """Apple counts changes on each connection too: one that is late with a token is replaced for the next."""
     apps = app("ios", connections=1), app("pad", connections=1, topic="de.example.tablets")

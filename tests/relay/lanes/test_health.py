@@ -67,6 +67,30 @@ def test_a_probe_that_did_not_leave_is_followed_by_another_at_once() -> None:
     assert (health.allowance(), health.opened_for) == (1, "Forbidden")
 
 
+def test_who_is_stopped_and_told_to_wait_a_moment_stays_stopped() -> None:
+    """Both may come in one flight: many were refused, and one was told to come back in a second."""
+    health, clock = _stopped()
+    health.wait("QUOTA_EXCEEDED", 1.0)
+    clock.at += 2
+    assert (health.allowance(), health.opened_for, health.word) == (0, "Forbidden", "stopped")
+    health.wait("QUOTA_EXCEEDED", 2 * PAUSE)
+    clock.at += 2 * PAUSE - 1
+    assert health.allowance() == 0
+    clock.at += 1
+    assert health.allowance() == 1
+
+
+def test_who_waits_and_is_stopped_sends_no_probe_before_the_wait_is_over() -> None:
+    clock = _Hand()
+    health = Health("ios", clock)
+    health.wait("QUOTA_EXCEEDED", 2 * PAUSE)
+    health.stop("Forbidden")
+    clock.at += 2 * PAUSE - 1
+    assert (health.allowance(), health.word) == (0, "stopped")
+    clock.at += 1
+    assert health.allowance() == 1
+
+
 def test_a_probe_without_an_answer_is_followed_by_another_after_a_pause() -> None:
     health, clock = _stopped()
     _probe(health, clock)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import jwt
 import pytest
 
 from relay.core import verdicts
@@ -12,10 +13,11 @@ from relay.core.brake import PATIENCE, WINDOW
 from relay.core.breaker import FAILURES, State
 from relay.core.events import DAY, HOUR
 from relay.core.pacing import LONGEST_RETRY
+from relay.lanes.credentials import LIFE
 from relay.lanes.health import BUGS, PAUSE
 from relay.lanes.lane import KINDS, OTHER
 from tests.relay.lanes.peer import Arrival, Peer, Talk, accept
-from tests.relay.world import APP, TENANT, World, rest_between, token_of, virtual, world
+from tests.relay.world import APP, NOON, TENANT, World, rest_between, token_of, virtual, world
 
 PROBE = 300.0
 """Seconds between two probes of a lane that is stopped."""
@@ -579,17 +581,37 @@ async def test_an_old_provider_token_called_expired_is_replaced_once_for_all_tha
 
 
 @virtual
-async def test_too_many_token_updates_pause_the_lane_and_never_mint() -> None:
-    async with world() as w:
+async def test_too_many_token_updates_are_answered_with_the_token_before_and_then_with_patience() -> None:
+    """Where that one is refused too, nothing is sent for five minutes, and none is ever minted."""
+    async with world(start=NOON // LIFE * LIFE + 60) as w:
+        users = await w.crowd(3)
+        w.fake.injections.answers = [(429, "TooManyProviderTokenUpdates")] * 2
+        await w.post(*users)
+        await w.pass_time(PAUSE - 1)
+        assert len(w.requests()) == 2
+        assert (w.lane.state, w.lane.opened_for) == (State.OPEN, "TooManyProviderTokenUpdates")
+        await w.pass_time(10)
+        assert w.account == {"accepted": 3, "woken": 3}
+        newer, older = dict.fromkeys(entry.value(b"authorization") for entry in w.requests())
+        assert [claims(token)["iat"] for token in (newer, older)] == [NOON // LIFE * LIFE, (NOON // LIFE - 1) * LIFE]
+
+
+@virtual
+async def test_too_many_token_updates_pause_the_lane_when_the_token_before_is_over() -> None:
+    async with world(start=NOON // LIFE * LIFE + 1260) as w:
         users = await w.crowd(3)
         w.fake.injections.answers = [(429, "TooManyProviderTokenUpdates")]
         await w.post(*users)
         await w.pass_time(PAUSE - 1)
         assert len(w.requests()) == 1
-        assert (w.lane.state, w.lane.opened_for) == (State.OPEN, "TooManyProviderTokenUpdates")
         await w.pass_time(5)
         assert w.account == {"accepted": 3, "woken": 3}
         assert len({entry.value(b"authorization") for entry in w.requests()}) == 1
+
+
+def claims(authorization: bytes) -> dict[str, int]:
+    content: dict[str, int] = jwt.decode(authorization.removeprefix(b"bearer "), options={"verify_signature": False})
+    return content
 
 
 # --- odd answers
