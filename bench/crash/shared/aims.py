@@ -134,6 +134,7 @@ def _cut(trial: SharedTrial, number: int, how: str) -> None:
     first = _either(trial)
     nodes = [first, 1 - first] if trial.rng.random() < BOTH else [first]
     _turn(trial, number, first)
+    late = time.time() + LATER
     _load(trial, number, ANSWERS)
     cut = [trial.disrupt(how, node) for node in nodes]
     for node in nodes:
@@ -144,7 +145,7 @@ def _cut(trial: SharedTrial, number: int, how: str) -> None:
     elif trial.adopted(cut[0]):
         _go_on(trial, number)
         _rest_again(trial, number, first)
-        time.sleep(TEMPTED)
+        time.sleep(max(0.0, late - time.time()) + TEMPTED)
     for node in nodes:
         trial.way(node, "open")
     if trial.is_working:
