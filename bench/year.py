@@ -168,7 +168,7 @@ class Takers:
                 self._judge.woken(now, flight)
                 gone.append(flight)
             else:
-                flight.person.flights.pop(flight.device.key, None)
+                flight.person.landed(flight)
                 refused.append(flight.person)
         self.refused += len(refused)
         dispatcher.touched(refused)

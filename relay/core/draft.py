@@ -250,7 +250,7 @@ class Draft:
         for trial in self.trials:
             self._try(trial)
         for flight in self.landed:
-            self._land(flight.person, flight.device.key)
+            self._land(flight)
         if batch.released:
             people.release(batch.released)
         return list(self._touched.values())
@@ -262,9 +262,10 @@ class Draft:
         if person is not None:
             person.left_generation = max(person.left_generation, trial.generation)
 
-    def _land(self, person: Person, device: DeviceKey) -> None:
-        """Nothing is under way to this device any more. Mostly nothing is owed to it either."""
-        person.flights.pop(device, None)
+    def _land(self, flight: Flight) -> None:
+        """Mostly nothing is owed to its device any more."""
+        person, device = flight.person, flight.device.key
+        person.landed(flight)
         for slot in person.slots.values():
             if slot.owed(device):
                 self._touch_living(person)

@@ -154,7 +154,8 @@ def _owed(
 ) -> float:
     """Add those of the phones that are owed this slot to `ready`; return when the next backed-off one may be tried.
 
-    A wakeup that is under way for an older reason becomes urgent too: it may come back unprocessed.
+    A wakeup that is queued for an older reason becomes urgent too. One that has left may have its answer in half a
+    minute, or never: an alarm does not wait for it, and is sent beside it.
     """
     again_at = NEVER
     flights, done, generation = person.flights, slot.done, slot.generation
@@ -163,15 +164,15 @@ def _owed(
         if done.get(key, 0) >= generation:
             continue
         flight = flights.get(key)
-        if flight is not None:
-            if urgent and not flight.urgent:
-                flight.urgent = True
-                if flight.queued:
-                    ready[key] = flight
+        if flight is not None and (flight.urgent or not urgent):
+            continue
+        if flight is not None and (flight.queued or key in ready):
+            flight.urgent = True
+            ready[key] = flight
         elif phone.not_before > now:
             again_at = min(again_at, phone.not_before)
         else:
-            flights[key] = ready[key] = Flight(person, phone, urgent=urgent)
+            flights[key] = ready[key] = Flight(person, phone, urgent=urgent, beside=flight)
     return again_at
 
 
@@ -179,15 +180,16 @@ def depart(flight: Flight, now: float, table: RestTable | None) -> bool:
     """Last look at the gate. True: the wakeup may leave now and carries its claims and life; False: it must not.
 
     It must have a reason of its own: a slot that is due, and while the user reads elsewhere one that does not yield to
-    that; it takes along the others. Call `left` when the bytes are handed over.
+    that; it takes along the others. Not one that an alarm was sent beside, and that has come back: the alarm stands for
+    all. Call `left` when the bytes are handed over.
     """
     person, device = flight.person, flight.device
-    if person.frozen:
-        return False
     tenant, key = person.tenant, device.key
+    if person.frozen or person.flights.get(key) is not flight:
+        return False
     current = person.devices.get(key)
     if current is not device:
-        if current is None or current.token_hash != device.token_hash:
+        if current is None or current.token_hash != device.token_hash or current.not_before > now:
             return False
         flight.device = current
     is_always = is_never = False

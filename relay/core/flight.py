@@ -22,12 +22,14 @@ A plain tuple: one is made for every wakeup, and a named one costs ten times as 
 class Flight:
     """Opaque tag of a request on the wire. `claims`, `life` and `echo_at` are set by the last look at the gate."""
 
-    __slots__ = ("claims", "device", "echo_at", "life", "person", "queued", "sent_at", "urgent")
+    __slots__ = ("beside", "claims", "device", "echo_at", "life", "person", "queued", "sent_at", "urgent")
 
-    def __init__(self, person: Person, device: Device, *, urgent: bool) -> None:
+    def __init__(self, person: Person, device: Device, *, urgent: bool, beside: Flight | None = None) -> None:
         self.person = person
         self.device = device
         self.urgent = urgent
+        self.beside = beside
+        """Of an alarm: the wakeup for the same device that had left already, and whose answer it does not wait for."""
         self.queued = False
         """It waits at its lane. An alarm then makes it urgent, and the lane lets it overtake."""
         self.claims: tuple[Claim, ...] = ()

@@ -55,7 +55,7 @@ class Person:
         self.wakes = FOLLOW
         """Made with the table."""
         self.flights: dict[DeviceKey, Flight] = {}
-        """Wakeups that are queued at a lane or wait for their answer; one per device at most."""
+        """Wakeups that are queued at a lane or wait for their answer; of a device the newest (`Flight.beside`)."""
         self.hold = Hold()
         self.left_generation = 0
         """Newest generation a wakeup left for; only newer ones are held."""
@@ -67,6 +67,18 @@ class Person:
         """Another node is about to have this person: nothing begins any more."""
         self.wake_at = NEVER
         """Instant for which the person stands in the due heap."""
+
+    def landed(self, flight: Flight) -> None:
+        """It is not under way any more."""
+        key = flight.device.key
+        newest = self.flights.get(key)
+        if newest is flight:
+            if flight.beside is None:
+                del self.flights[key]
+            else:
+                self.flights[key] = flight.beside
+        elif newest is not None and newest.beside is flight:
+            newest.beside = None
 
     def __repr__(self) -> str:
         return f"<Person of {self.tenant.name}: {len(self.devices)} devices, {len(self.slots)} slots>"

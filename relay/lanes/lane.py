@@ -2,8 +2,8 @@
 
 It holds what is queued (queue.py), judges answers, and asks whether sending makes sense at all (health.py).
 Connections (session.py) take from the queue what they have room for; nothing is pushed at them. What is queued is only
-a reference: each device stands here at most once, so the queue is bounded by the number of devices, and after a crash
-it is made anew from the slots.
+a reference: each device stands here once, and once more for an alarm, so the queue is bounded by the number of devices;
+and after a crash it is made anew from the slots.
 """
 
 from __future__ import annotations
@@ -213,7 +213,7 @@ class Lane:
         """The last look said no: the devices are not in flight any more, the persons are worked out anew."""
         self._refused += len(flights)
         for flight in flights:
-            flight.person.flights.pop(flight.device.key, None)
+            flight.person.landed(flight)
         self.health.probe_again()
         self._touched([flight.person for flight in flights])
 

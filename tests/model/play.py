@@ -211,13 +211,16 @@ class Play:
         user = self.naive.users[flight.person.key]
         phone = user.phones.get(flight.device.key)
         may = self._may_speak_of(user, phone, flight)
+        is_newest = flight.person.flights.get(flight.device.key) is flight
         if not self.shell.look(flight):
-            for name in may:
+            may_go = is_newest and phone is not None and self.now >= phone.not_before
+            for name in may if may_go else ():
                 line = user.lines[name]
                 is_due = self._is_released(user, line, phone) and self.now < user.patience(line, self.now)
                 assert not is_due, f"a wakeup for {name} was refused"
             return
         assert phone is not None
+        assert is_newest, "it came back beside the alarm that speaks for it"
         names = {name for name, _, _ in flight.claims}
         assert names <= may, f"it spoke of {names - may}, in rest or to somebody who knew"
         for name in may - names:
@@ -405,10 +408,12 @@ class Play:
             assert sum(alarm.totals().values()) == expected["recipients"]
 
     def _check_flights(self) -> None:
-        """One wakeup per device at most, and the core knows of each."""
-        aloft = [(flight.person.key, flight.device.key) for flight in self.shell.aloft()]
+        """One wakeup per device at most, and one more for an alarm; the core knows of the newest."""
+        aloft = [(flight.person.key, flight.device.key, flight.urgent) for flight in self.shell.aloft()]
         assert len(aloft) == len(set(aloft))
-        assert {(p.key, device) for p in self.shell.people.by_key.values() for device in p.flights} == set(aloft)
+        known = {flight for person in self.shell.people.by_key.values() for flight in person.flights.values()}
+        assert {(flight.person.key, flight.device.key) for flight in known} == {(user, key) for user, key, _ in aloft}
+        assert all(flight.urgent for flight in known if (flight.person.key, flight.device.key, True) in aloft)
 
     def _nobody_is_forgotten(self) -> None:
         """Right after the dispatcher ran: who is owed, reachable, not held and not backed off has a wakeup coming."""
@@ -419,6 +424,7 @@ class Play:
                 assert flights.keys() >= set(owed), f"{name} was forgotten"
                 queued = {flights[key] for key in owed if flights[key] in self.shell.queue}
                 assert not line.event_class.pierces or queued <= self.shell.alarms, "an alarm must overtake"
+                assert not line.event_class.pierces or all(flights[key].urgent for key in owed), "an alarm waits"
 
     def _is_due(self, user: User, line: Line, phone: Phone) -> bool:
         """Surely: it is owed, and nothing is in the way."""

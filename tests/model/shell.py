@@ -116,7 +116,7 @@ class Shell:
         flight.queued = False
         if depart(flight, self.now, self.tables(flight.person, self.now)):
             return True
-        flight.person.flights.pop(flight.device.key, None)
+        flight.person.landed(flight)
         self.touched.add(flight.person.key)
         return False
 

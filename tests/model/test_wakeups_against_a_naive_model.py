@@ -213,7 +213,9 @@ class Wakeups(RuleBasedStateMachine):
     @rule(
         pick=st.integers(0, len(DOCUMENTS) - 1),
         before=st.sampled_from(STORIES),
-        what=st.sampled_from(["took", "took", "later", "give up", "dead", "dead since it is registered"]),
+        what=st.sampled_from(
+            ["took", "took", "later", "not processed", "give up", "dead", "dead since it is registered"]
+        ),
         after=st.sampled_from(SEQUELS),
         far=far,
     )

@@ -221,7 +221,7 @@ class Scene:
         """Take a wakeup from its queue, look a last time, and hand it over."""
         flight.queued = False
         if not depart(flight, self.now, self.tables(flight.person, self.now)):
-            flight.person.flights.pop(flight.device.key)
+            flight.person.landed(flight)
             return False
         left(flight, self.now)
         return True

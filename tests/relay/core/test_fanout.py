@@ -295,25 +295,60 @@ def test_an_alarm_is_handed_over_once() -> None:
     assert scene.queue("anna") == []
 
 
-def test_an_alarm_waits_for_the_answer_of_what_is_in_the_air() -> None:
+def test_an_alarm_does_not_wait_for_the_answer_of_what_is_in_the_air() -> None:
+    """That may take half a minute. It is sent beside it, once, and speaks for all; no third one is."""
     scene = scene_of()
     scene.accept("anna")
-    (flight,) = scene.send("anna")
+    (message,) = scene.send("anna")
     scene.accept("anna", name="alarm")
+    (alarm,) = scene.send("anna")
+    assert (alarm.urgent, message.urgent) == (True, False)
+    assert {name for name, _, _ in alarm.claims} == {"message", "alarm"}
+    scene.accept("anna", name="alarm")
+    scene.accept("anna")
     assert scene.consider("anna").flights == []
-    scene.took(flight)
-    (alarm,) = scene.queue("anna")
-    assert alarm.urgent
+    scene.took(alarm)
+    assert scene.consider("anna").flights != [], "the second alarm goes beside it likewise"
 
 
-def test_what_is_in_the_air_is_urgent_if_it_comes_back() -> None:
-    """The provider did not process it; it must not wait behind the messages of everybody then."""
+def test_a_message_waits_for_both_answers_where_an_alarm_was_sent_beside_one() -> None:
     scene = scene_of()
     scene.accept("anna")
-    (flight,) = scene.send("anna")
+    (message,) = scene.send("anna")
     scene.accept("anna", name="alarm")
-    assert scene.consider("anna").flights == [], "it is not queued anew"
-    assert flight.urgent
+    (alarm,) = scene.send("anna")
+    scene.took(alarm)
+    scene.accept("anna")
+    scene.now += 1000
+    assert scene.consider("anna").flights == []
+    scene.took(message)
+    (later,) = scene.queue("anna")
+    assert not later.urgent
+
+
+def test_what_comes_back_beside_an_alarm_does_not_leave_again() -> None:
+    """The provider did not process it: the alarm speaks for it."""
+    scene = scene_of()
+    scene.accept("anna")
+    (message,) = scene.send("anna")
+    scene.accept("anna", name="alarm")
+    (alarm,) = scene.queue("anna")
+    assert not scene.leave(message)
+    assert scene.leave(alarm)
+
+
+def test_an_alarm_beside_what_has_failed_waits_for_the_end_of_its_back_off() -> None:
+    scene = scene_of()
+    scene.accept("anna")
+    (message,) = scene.send("anna")
+    scene.accept("anna", name="alarm")
+    (alarm,) = scene.queue("anna")
+    scene.say(Fate.RETRY, message, not_before=scene.now + 10)
+    assert not scene.leave(alarm)
+    assert scene.consider("anna").again_at == scene.now + 10
+    scene.now += 10
+    (again,) = scene.send("anna")
+    assert again.urgent
 
 
 def test_one_that_is_due_for_a_message_and_an_alarm_is_one_urgent_wakeup() -> None:

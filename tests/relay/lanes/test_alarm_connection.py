@@ -49,6 +49,26 @@ async def test_an_alarm_does_not_wait_for_the_answers_to_a_thousand_messages() -
 
 
 @virtual
+async def test_an_alarm_does_not_wait_for_the_answer_to_a_message_for_the_same_phone() -> None:
+    """It would be half a minute where none comes. The answer to the alarm settles both; nothing is sent twice then."""
+    async with world(TWO) as w:
+        await w.register("anna")
+        await w.alarm("anna")
+        await w.pass_time(400)
+        w.fake.injections.silent.add(token_of("anna"))
+        await w.post("anna")
+        await w.pass_time(1)
+        w.fake.injections.silent.clear()
+        began = w.now
+        await w.alarm("anna")
+        await w.pass_time(0.001)
+        assert [entry.t for entry in w.requests("anna")][-1] == began
+        await w.pass_time(400)
+        assert len(w.requests("anna")) == 3
+        assert w.account == {"accepted": 3, "woken": 3}
+
+
+@virtual
 async def test_many_alarms_use_both_connections() -> None:
     """The one that is kept for them may have one stream only until its first answer; the other has some left."""
     async with world(TWO) as w:

@@ -743,7 +743,7 @@ async def test_alarms_for_everybody_queued_leave_nothing_doubled_behind() -> Non
         await w.alarm(*users)
         await w.alarm(*users)
         await w.quiet()
-        assert (w.lane.queued, w.lane.queued_urgent) == (39, 39)
+        assert (w.lane.queued, w.lane.queued_urgent) == (40, 40), "of the one in flight too"
         await w.pass_time(120)
         assert (w.lane.queued, w.lane.queued_urgent, w.lane.in_flight) == (0, 0, 0)
         assert len(w.requests()) == 41, "the one in flight at the time of the alarm is woken again"
