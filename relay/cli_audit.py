@@ -15,9 +15,8 @@ from relay.cli_telling import at, done
 
 INSTALLATION: Final = "@installation"
 """How the chain is written that is no tenant's; no tenant can be called so."""
-_HEAD: Final = re.compile(
-    r"(?P<tenant>@installation|[a-z0-9][a-z0-9_-]{0,39}):(?P<number>[1-9]\d{0,17}):(?P<hash>[0-9a-f]{32,64})"
-)
+_TENANT: Final = "[a-z0-9][a-z0-9_-]{0,39}"
+_HEAD: Final = re.compile(rf"({INSTALLATION}|{_TENANT}):([1-9]\d{{0,17}}):([0-9a-f]{{32,64}})")
 JSON: Final = click.option("--json", "as_json", is_flag=True, help="One line of JSON.")
 
 
@@ -34,8 +33,8 @@ class _Head(click.ParamType[Any]):
             self.fail(
                 "must be tenant:number:hash with at least 32 digits of the hash, as audit head prints it", param, ctx
             )
-        tenant = "" if found["tenant"] == INSTALLATION else found["tenant"]
-        return Noted(tenant, int(found["number"]), found["hash"])
+        tenant, number, chained = found.groups()
+        return Noted("" if tenant == INSTALLATION else tenant, int(number), chained)
 
 
 @click.group()
@@ -101,7 +100,10 @@ def _verified(config: Any, heads: tuple[Any, ...]) -> Any:  # noqa: ANN401
 
 
 def _named(tenant: str) -> str:
-    return tenant or INSTALLATION
+    """What is no tenant's name was not written by the relay, and may be meant for the terminal."""
+    if not tenant:
+        return INSTALLATION
+    return tenant if re.fullmatch(_TENANT, tenant) else ascii(tenant)
 
 
 def _when(link: Any) -> str:  # noqa: ANN401

@@ -6,6 +6,7 @@ import json
 import re
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
@@ -17,7 +18,7 @@ from relay.config_file import read
 from relay.config_reader import MasterKeys
 from relay.core.batch import Batch
 from relay.core.operating import Selection, hold
-from relay.store import sqlite_source
+from relay.store import rows, sqlite_source
 from relay.store.postgres import PostgresStore
 from relay.store.sqlite import SqliteStore
 from tests.e2e.installation import Installation
@@ -103,6 +104,21 @@ def test_a_database_while_it_is_served(tmp_path: Path, fresh: str) -> None:
     assert (said.exit_code, said.stdout.splitlines()[2]) == (
         1, "  noted: 1, a head that was noted is not in the chain (link 4)",
     )  # fmt: skip
+
+
+def test_what_somebody_wrote_in_the_place_of_a_tenant_s_name_is_not_let_through(tmp_path: Path) -> None:
+    """Terminals obey some texts."""
+    relay = put_up(tmp_path, None)
+    with closing(SqliteStore(relay.database, masters(relay).notary())) as store:
+        fill(store)
+    forged = rows.bypass(replace(a_bypass(1), tenant="\x1b[2Jcity"))
+    with closing(sqlite3.connect(relay.database)) as db:
+        db.execute("INSERT INTO bypass VALUES (x'01', (SELECT at FROM bypass), ?)", (forged,))
+        db.commit()
+    said = feierabend("audit", "verify", "--config", relay.config)
+    assert said.exit_code == 1
+    assert r"'\x1b[2Jcity': 0 links; 0 records found" in said.stdout
+    assert "\x1b" not in said.stdout
 
 
 @pytest.mark.parametrize("head", ["", "city:4", "city:0:" + "0" * 64, "city:4:" + "0" * 31, "city:4:" + "x" * 64])
