@@ -25,6 +25,7 @@ from relay.store.port import LIVES
 
 LENIENCE: Final = 3_600_000
 """Milliseconds by which a record may be purged before its time: another clock, or one that was set back."""
+NO_DIGEST: Final = b""
 SHOWN: Final = 20
 """Numbers of links that are told of each fault."""
 
@@ -141,20 +142,26 @@ def _begun(evidence: Evidence, notary: Notary) -> int:
 
 def _is_beginning(link: Link, notary: Notary) -> bool:
     said = (link.number, link.kind, link.digest)
-    return said == (1, LinkKind.BEGINNING, notary.beginning(link.at).digest)
+    return _can_be(link.at) and said == (1, LinkKind.BEGINNING, notary.beginning(link.at).digest)
+
+
+def _can_be(at: int) -> bool:
+    """Whether it is an instant that the relay may have written."""
+    return 0 <= at < 2**63
 
 
 def _ask_after(
     page: Sequence[Filed], evidence: Evidence, notary: Notary, begun: int, asked: _Asked, tallies: dict[str, Tally]
 ) -> None:
-    digests = [notary.digest(record) for record in page]
+    digests = [notary.digest(record) if _can_be(record.at) else NO_DIGEST for record in page]
     links: dict[bytes, list[Link]] = {}
     for link in evidence.links_with(digests):
         links.setdefault(link.digest, []).append(link)
     for record, digest in zip(page, digests, strict=True):
         tally = tallies.setdefault(record.tenant, Tally())
         place = (record.tenant, record.kind, record.at)
-        fitting = [link.number for link in links.get(digest, ()) if (link.tenant, link.kind, link.at) == place]
+        told = links.get(digest, ()) if digest != NO_DIGEST else ()
+        fitting = [link.number for link in told if (link.tenant, link.kind, link.at) == place]
         if fitting:
             tally.found += 1
             asked.numbers.setdefault(record.tenant, set()).add(fitting[0])
@@ -229,7 +236,7 @@ class _Walk:
 
 def _follows(previous: bytes, link: Link) -> bytes | None:
     """None for what no link can say."""
-    if not (0 < link.number < 2**63 and 0 <= link.at < 2**63 and 0 <= link.kind < 2**15):
+    if not (0 < link.number < 2**63 and _can_be(link.at) and 0 <= link.kind < 2**15):
         return None
     return chained(previous, link.number, link.at, link.kind, link.digest)
 

@@ -40,7 +40,6 @@ from relay.core.pseudonym import MASTER_KEY_BYTES, prefixed, subkey
 
 INSTALLATION: Final = ""
 """Whose chain holds what concerns no single tenant."""
-HASH_BYTES: Final = 32
 BACKWARDS: Final = 86_400_000
 """Milliseconds by which a link may be older than one before it: clocks differ, and are set."""
 DOMAIN: Final = "feierabend audit"

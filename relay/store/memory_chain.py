@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import count
 
 from relay.core.batch import Batch
-from relay.core.chain import Filed, Link, LinkKind, Notary, grown
+from relay.core.chain import INSTALLATION, Filed, Link, LinkKind, Notary, grown
 from relay.core.private import KEY_BYTES, UserKey
 from relay.store.filing import entries, filed, visits_erased
 from relay.store.port import LIVES
@@ -18,7 +18,7 @@ class MemoryChains:
     def __init__(self, notary: Notary) -> None:
         self._notary = notary
         self._batches = count()
-        self.chains: dict[str, list[Link]] = {"": grown("", None, [notary.beginning(0)])}
+        self.chains: dict[str, list[Link]] = {INSTALLATION: grown(INSTALLATION, None, [notary.beginning(0)])}
         self.filed: list[Filed] = []
 
     def add(self, batch: Batch) -> None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from relay.core.chain import Entry, Filed, LinkKind, Notary
+from relay.core.chain import INSTALLATION, Entry, Filed, LinkKind, Notary
 from relay.core.private import UserKey
 from relay.store import rows
 from relay.store.filing import read_filed
@@ -43,7 +43,7 @@ def said(tenant: str, entries: Sequence[Entry]) -> tuple[bytes, Numbers, Numbers
 def begin(db: Connection, notary: Notary) -> None:
     """The first link there is, when nothing but what older programs have written is in the database."""
     (newest,) = db.execute(_OLDER).fetchone() or (0,)
-    db.execute(LINK, said("", [notary.beginning(newest)]))
+    db.execute(LINK, said(INSTALLATION, [notary.beginning(newest)]))
 
 
 def visits_of(db: Connection, users: Collection[UserKey]) -> list[Filed]:

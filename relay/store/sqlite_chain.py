@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from relay.core.chain import Filed, Link, LinkKind, Notary, grown
+from relay.core.chain import INSTALLATION, Filed, Link, LinkKind, Notary, grown
 from relay.core.private import UserKey
 from relay.store import rows
 from relay.store.evidence import RECORDS_TOGETHER
@@ -29,7 +29,7 @@ def beginning(db: sqlite3.Connection, notary: Notary) -> list[Row]:
     """The first link there is, when nothing but what older programs have written is in the file."""
     (newest,) = db.execute(_OLDER).fetchone()
     entry = notary.beginning(rows.read_number(newest or b""))
-    return [_row(link) for link in grown("", None, [entry])]
+    return [_row(link) for link in grown(INSTALLATION, None, [entry])]
 
 
 def growing(db: sqlite3.Connection, records: Iterable[Filed], notary: Notary) -> list[Row]:
@@ -118,10 +118,14 @@ class SqliteEvidence:
     def records(self, kind: LinkKind) -> Iterator[list[Filed]]:
         cursor = self._db.execute(_RECORDS[kind])
         while page := cursor.fetchmany(RECORDS_TOGETHER):
-            yield [read_filed(kind, key, rows.read_number(at), *bodies) for key, at, *bodies in page]
+            with rows.reading():
+                records = [read_filed(kind, key, rows.read_number(at), *bodies) for key, at, *bodies in page]
+            yield records
 
     def links_with(self, digests: Sequence[bytes]) -> list[Link]:
-        return [_link(*found) for found in self._db.execute(LINKS_WITH, packed((digest, b"") for digest in digests))]
+        found = self._db.execute(LINKS_WITH, packed((digest, b"") for digest in digests))
+        with rows.reading():
+            return [_link(*columns) for columns in found]
 
 
 _RECORDS: Final[dict[LinkKind, str]] = {

@@ -300,11 +300,15 @@ def nth(table: str, number: int) -> str:
 
 
 def link_number(real: Kept, number: int) -> str:
-    """Which link of the tenant, in SQL."""
+    return place_of(real, "city", number)
+
+
+def place_of(real: Kept, tenant: str, number: int) -> str:
+    """Which link of a tenant, in SQL."""
     if isinstance(real.store, SqliteStore):
-        key = b"city\x00" + number.to_bytes(8, "big")
+        key = tenant.encode() + b"\x00" + number.to_bytes(8, "big")
         return f"key = x'{key.hex()}'"
-    return f"tenant = 'city' AND number = {number}"
+    return f"tenant = '{tenant}' AND number = {number}"
 
 
 def blob(real: Kept, value: bytes) -> str:
@@ -349,6 +353,17 @@ def test_a_record_that_was_given_another_instant(real: Kept) -> None:
     on_record(real)
     real.tamper(f"UPDATE bypass SET at = {whole(real, 1)} WHERE {nth('bypass', 2)}")
     assert real.faults(LATER) == {"city": {Fault.MISSING: [3], Fault.UNLINKED: []}}
+
+
+def test_instants_that_cannot_be(real: Kept) -> None:
+    on_record(real)
+    never = blob(real, b"\xff" * 9) if isinstance(real.store, SqliteStore) else "-1"
+    real.tamper(f"UPDATE bypass SET at = {never} WHERE {nth('bypass', 2)}")
+    real.tamper(f"UPDATE link SET at = {never} WHERE {link_number(real, 5)}")
+    real.tamper(f"UPDATE link SET at = {never} WHERE {place_of(real, '', 1)}")
+    found = real.audit(LATER)
+    assert found["city"].where.keys() >= {Fault.MISSING, Fault.UNLINKED, Fault.BROKEN}
+    assert found[""].where == {Fault.BROKEN: [1], Fault.BEGINNING: [1]}
 
 
 @pytest.mark.parametrize("table", ["bypass", "visit"])
@@ -650,6 +665,20 @@ def test_nodes_that_commit_at_once_write_one_chain_for_each_tenant(made: str) ->
         TENANTS, Tally(links=3 * commits, found=3 * commits)
     )
     assert found["city"] == Tally(links=6 * commits, found=6 * commits)
+
+
+def test_nodes_of_the_reference_write_one_chain_too() -> None:
+    database = MemoryDatabase(lambda: NOW, NOTARY)
+    nodes = [MemoryNode(database), MemoryNode(database)]
+    epochs = [node.join("here").epoch for node in nodes]
+    for number in range(6):
+        batch = Batch(NOW, epochs[number % 2], bypasses=piercing(TENANTS, 1, NOW), generation=1)
+        nodes[number % 2].commit(batch)
+    database.forget(epochs[1])
+    with pytest.raises(StaleEpoch):
+        nodes[1].commit(Batch(NOW, epochs[1], bypasses=piercing(TENANTS, 1, NOW), generation=1))
+    found = verify(database.tables.evidence, NOTARY, NOW)
+    assert found == {"": Tally(links=1), **{tenant: Tally(links=6, found=6) for tenant in TENANTS}}
 
 
 def test_a_commit_in_doubt_that_was_not_written_leaves_no_link_and_one_that_was_has_its(fresh: str) -> None:
