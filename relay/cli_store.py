@@ -28,7 +28,8 @@ def migrate(config_path: Path) -> None:
     """Bring the schema in PostgreSQL to the newest version; make it where there is none."""
     from relay.opening import driver
 
-    place = read_config(config_path).store.postgresql
+    config = read_config(config_path)
+    place = config.store.postgresql
     if place is None:
         click.echo("a SQLite file is brought to the newest version when the relay opens it; nothing to do")
         return
@@ -37,7 +38,7 @@ def migrate(config_path: Path) -> None:
         with driver():
             from relay.store.postgres_migrating import migrate
             from relay.store.postgres_schema import VERSION
-        return VERSION - migrate(place.url, place.password), VERSION
+        return VERSION - migrate(place.url, place.password, config.store.masters.notary()), VERSION
 
     before, now = done(work)
     if before == now:

@@ -22,6 +22,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from relay.core.chain import Notary
 from relay.core.errors import Problem
 from relay.core.pseudonym import MASTER_KEY_BYTES
 from relay.lanes.oauth import ServiceAccount
@@ -198,6 +199,10 @@ class MasterKeys:
     """Names people and devices: never change it while the store lives."""
     current: int
     """Seals new records."""
+
+    def notary(self) -> Notary:
+        """Who makes the digests of records (core/chain.py)."""
+        return Notary(self.keys[self.first])
 
 
 def read_masters(path: Path) -> MasterKeys:

@@ -23,6 +23,7 @@ from typing import Final
 from relay import trust
 from relay.config import Config, PostgresConfig
 from relay.core.batch import Batch
+from relay.core.chain import UNKEYED, Notary
 from relay.core.errors import RelayError
 from relay.core.halts import Act, Halt
 from relay.loading import Household
@@ -30,6 +31,7 @@ from relay.opening import driver
 from relay.ops.control import LONGEST
 from relay.store import erasures, sqlite_source
 from relay.store.figures import KINDS
+from relay.store.filing import entries, filed
 from relay.store.port import Loaded, StoreError
 from relay.store.sqlite_source import Source
 
@@ -57,11 +59,14 @@ def copy(config: Config, place: PostgresConfig, file: Path, now: float, told: To
     trust.check(now)
     with sqlite_source.locked(file) as source:
         _check(config, source, file)
-        return Moved(carry(source, place, _held(source, file, now), told), now + LONGEST)
+        notary = config.store.masters.notary()
+        return Moved(carry(source, place, _held(source, file, now), told, notary), now + LONGEST)
 
 
-def carry(source: Source, place: PostgresConfig, more: Batch, told: Told) -> dict[str, int]:
+def carry(source: Source, place: PostgresConfig, more: Batch, told: Told, notary: Notary = UNKEYED) -> dict[str, int]:
     """All of it, and a batch on top, in one transaction; returns how many rows of each kind there were.
+
+    The chains go over as they are, and on with what the batch has on record.
 
     Raises NotEmpty, NoDriver, StoreError, StoreMismatch.
     """
@@ -82,8 +87,10 @@ def carry(source: Source, place: PostgresConfig, more: Batch, told: Told) -> dic
             if target.count(table) != counted[table]:
                 raise StoreError(f"not all rows of {table} have arrived; nothing was written")
         target.note_purged(source.purged())
-        for table, rows in written(more, target.node):
+        records = filed(more, target.node)
+        for table, rows in written(more, target.node, records):
             target.put(table, rows, lambda _: None)
+        target.go_on(entries(records, notary))
         target.set_marks(more.generation, source.marks["revision"], source.marks["feedback"])
     return counted
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from relay.config import Config, PostgresConfig
+from relay.core.chain import Notary
 from relay.loading import Household, erase_again
 from relay.store import copying
 from relay.store.port import SharedStore, StoreError
@@ -38,7 +39,7 @@ def driver() -> Iterator[None]:
 
 def open_file(config: Config, now: float) -> SqliteStore:
     """Raises StoreError, StoreMismatch, ClockIsWrong, OSError."""
-    store = SqliteStore(config.store.file)
+    store = SqliteStore(config.store.file, config.store.masters.notary())
     try:
         copying.clear(config.store.file)
         erase_again(Household(config.store.masters, config.tenants), store, now)
@@ -48,8 +49,8 @@ def open_file(config: Config, now: float) -> SqliteStore:
     return store
 
 
-def open_database(place: PostgresConfig) -> SharedStore:
+def open_database(place: PostgresConfig, notary: Notary) -> SharedStore:
     """Raises StoreError, StoreMismatch, NoDriver."""
     with driver():
         from relay.store.postgres import PostgresStore
-    return PostgresStore(place.url, place.password)
+    return PostgresStore(place.url, place.password, notary)

@@ -117,12 +117,13 @@ def _make_ready(config: Config, ready: Path, contents: Contents, since: _Since, 
 
     `given`: the highest number that is known to be. Returns until when it holds. Raises StoreMismatch, StoreError.
     """
-    SqliteStore(ready).close()  # migrated
+    notary = config.store.masters.notary()
+    SqliteStore(ready, notary).close()  # migrated
     household = Household(config.store.masters, config.tenants)
     renumber(ready, household.tenants, given, now, since.number, since.identity)
     erasures.path_of(ready).unlink()  # the real ones lie beside the database
     until = now + LONGEST
-    with closing(SqliteStore(ready)) as store:
+    with closing(SqliteStore(ready, notary)) as store:
         epoch = household.fill(store.load())
         draft = draft_without(household, since.erased, epoch, now)
         hold(draft, Selection(None, None, None), f"restored from {_named(contents)}", BY, until)

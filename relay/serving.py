@@ -32,7 +32,7 @@ async def run(
     """
     seams = seams or Seams()
     if config.store.postgresql is not None:
-        with closing(open_database(config.store.postgresql)) as database:
+        with closing(open_database(config.store.postgresql, config.store.masters.notary())) as database:
             await _share(config, database, clock, stop, seams, task_status=task_status)
         return
     with closing(open_file(config, clock.now())) as store:

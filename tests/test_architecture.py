@@ -46,6 +46,7 @@ RANKS = {
     "relay.engine": 8,
     "relay.ops": 4,
     "relay.config": 4,
+    "relay.auditing": 4,
     "relay.backing_up": 5,
     "relay.config_store": 5,
     "relay.config_web": 5,
@@ -62,6 +63,7 @@ RANKS = {
     "relay.simulators.dev": 11,
     "relay.simulators.demo": 11,
     "relay.cli": 12,
+    "relay.cli_audit": 8,
     "relay.cli_backup": 8,
     "relay.cli_config": 7,
     "relay.cli_operate": 8,
@@ -82,6 +84,7 @@ CAGES = {
         "relay/store/files.py",
         "relay/store/replacing.py",
         "relay/store/sqlite.py",
+        "relay/store/sqlite_chain.py",
         "relay/store/sqlite_source.py",
     },
     "psycopg": {
@@ -94,6 +97,7 @@ CAGES = {
     "rich": {"relay/simulators/demo/view.py"},
     "click": {
         "relay/cli.py",
+        "relay/cli_audit.py",
         "relay/cli_backup.py",
         "relay/cli_config.py",
         "relay/cli_operate.py",

@@ -164,6 +164,11 @@ class Batch:
     revision: int = 0
 
     @property
+    def is_on_record(self) -> bool:
+        """Whether the chain of a tenant grows by it, or may (core/chain.py)."""
+        return bool(self.bypasses or self.acts or self.visits or self.forgotten)
+
+    @property
     def is_empty(self) -> bool:
         return not (
             self.slots

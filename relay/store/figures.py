@@ -10,7 +10,7 @@ from relay.store import rows
 
 KINDS: Final = (
     "person", "device", "rest", "slot", "request", "receipt", "pass", "visit", "feedback", "bypass",
-    "bypass_recipients", "halt", "act", "account",
+    "bypass_recipients", "halt", "act", "visits_erased", "link", "account",
 )  # fmt: skip
 """Tables that both stores have."""
 WITH_TOMBSTONES: Final = ("device", "rest")

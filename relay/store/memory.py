@@ -8,10 +8,13 @@ from dataclasses import replace
 from itertools import islice
 
 from relay.core.batch import Batch, Bypass, Feedback
+from relay.core.chain import UNKEYED, LinkKind, Notary
 from relay.core.devices import Device, RestRecord
 from relay.core.halts import Act
 from relay.core.passes import Visit
 from relay.core.private import DeviceKey, UserKey
+from relay.store.filing import TABLES
+from relay.store.memory_chain import MemoryChains
 from relay.store.port import Changes, FeedbackRange, Loaded, Purged, StaleEpoch, StoreError, StoreStatistics
 
 DAY = 86400.0
@@ -20,7 +23,8 @@ DAY = 86400.0
 class MemoryStore:
     """Keeps everything until the process ends. `fail_next` makes the next commit fail with that error."""
 
-    def __init__(self) -> None:
+    def __init__(self, notary: Notary = UNKEYED) -> None:
+        self.evidence = MemoryChains(notary)
         self._state = Loaded()
         self._devices: dict[DeviceKey, tuple[UserKey, int, float, Device | None]] = {}
         self._rests: dict[UserKey, tuple[int, float, RestRecord | None]] = {}
@@ -84,6 +88,8 @@ class MemoryStore:
         passes = state.passes | batch.passes
         state.passes = {key: known for key, known in passes.items() if known is not None}
         self._visits = [visit for visit in self._visits if visit.user not in batch.forgotten] + batch.visits
+        if batch.is_on_record:
+            self.evidence.add(batch)
         state.generation = max(state.generation, batch.generation)
         state.revision = max(state.revision, batch.revision)
         state.feedback_seq = max([state.feedback_seq, *(f.seq for f in batch.feedback)])
@@ -124,9 +130,10 @@ class MemoryStore:
             del self._state.passes[expired]
         visits = sorted((v for v in self._visits if v.at < now - 90 * DAY), key=lambda v: (v.at, v.user, v.seq))[:limit]
         self._visits = [visit for visit in self._visits if visit not in visits]
+        filed = {kind: self.evidence.purge(kind, table, now, limit) for kind, table in TABLES.items()}
         return Purged(
             len(requests), len(bypasses), len(feedback), len(devices) + len(rests), len(receipts), len(acts),
-            len(passes), len(visits),
+            len(passes), len(visits), filed[LinkKind.VISITS_ERASED],
         )  # fmt: skip
 
     def feedback(self, tenant: str, after: int, limit: int) -> Sequence[Feedback]:

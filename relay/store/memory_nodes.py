@@ -21,6 +21,7 @@ from typing import Final
 
 from relay.core.batch import Batch, Bypass, Feedback, Fetched, Receipt, Remembered
 from relay.core.books import Account, AccountKey
+from relay.core.chain import UNKEYED, Notary
 from relay.core.devices import Device
 from relay.core.halts import Act
 from relay.core.partitions import PARTITIONS, part_of, wishes
@@ -55,9 +56,9 @@ class _Life:
 class MemoryDatabase:
     """What all nodes see. `clock`: the database's own."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], notary: Notary = UNKEYED) -> None:
         self.clock = clock
-        self.tables = MemoryStore()
+        self.tables = MemoryStore(notary)
         """Of everything that is nobody's more than another's."""
         self.lives: dict[int, _Life] = {}
         self.owners: list[int | None] = [None] * PARTITIONS

@@ -8,7 +8,7 @@ under a virtual clock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence, Sized
 from dataclasses import astuple, dataclass, field
 from typing import Final, Protocol
 
@@ -33,6 +33,7 @@ LIVES: Final = {
     "act": 400 * DAY,
     "pass": 0.0,
     "visit": VISIT_LIFE,
+    "visits_erased": VISIT_LIFE,
 }
 """Seconds after which a record has outlived its purpose, by kind; of a pass after its end."""
 TOMBSTONES: Final = DAY
@@ -100,10 +101,19 @@ class Purged:
     acts: int = 0
     passes: int = 0
     visits: int = 0
+    visits_erased: int = 0
 
     @property
     def total(self) -> int:
         return sum(astuple(self))
+
+
+def purged(gone: Mapping[str, Sized], tombstones: int) -> Purged:
+    """`gone`: what was removed, by the tables of LIVES."""
+    return Purged(
+        len(gone["request"]), len(gone["bypass"]), len(gone["feedback"]), tombstones, len(gone["receipt"]),
+        len(gone["act"]), len(gone["pass"]), len(gone["visit"]), len(gone["visits_erased"]),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +140,11 @@ class Store(Protocol):
         """Take the partition: a new epoch is set, older owners' commits fail from now on."""
 
     def commit(self, batch: Batch) -> None:
-        """Write the batch durably, or raise StoreError and write nothing."""
+        """Write the batch durably, or raise StoreError and write nothing.
+
+        Each append-only record is followed by a link of its tenant's chain (core/chain.py). Where visits are forgotten,
+        a record names the links of those that there were.
+        """
 
     def changes(self, since: int) -> Changes:
         """Device and rest changes with a revision above `since`."""
@@ -138,9 +152,9 @@ class Store(Protocol):
     def purge(self, now: float, limit: int) -> Purged:
         """Delete what has outlived its purpose, at most `limit` records of each kind.
 
-        Remembered requests and receipts after 24 h, feedback after 30 d, bypass records and visits after 90 d, acts of
-        operators after 400 d, passes when they have expired, tombstones of `changes` after 1 d. Of each kind the oldest
-        go first.
+        Remembered requests and receipts after 24 h, feedback after 30 d, bypass records, visits and what was said of
+        erased ones after 90 d, acts of operators after 400 d, passes when they have expired, tombstones of `changes`
+        after 1 d. Of each kind the oldest go first. Links of the chains stay.
         """
 
     def feedback(self, tenant: str, after: int, limit: int) -> Sequence[Feedback]:

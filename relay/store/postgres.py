@@ -5,6 +5,9 @@ table, whatever the number of rows, here over one array for each column (`unnest
 COMMIT go out in one piece (pipeline), so a batch costs one round trip and one flush of the server's log
 (`synchronous_commit = on`, which is checked at the start: without it a 202 would be a lie).
 
+Append-only records are followed by links of their tenants' chains, in the same piece (postgres_chain.py); a batch
+without any sends what it always did.
+
 **Fencing.** A process that joins gets a number, the epoch, and its row in `node` (postgres_nodes.py). Whoever finds its
 lease over removes that row, once the commit under way is over, and none comes after. The database alone decides that: a
 process that was stopped in between writes nothing.
@@ -32,14 +35,17 @@ from typing import Any, Final, LiteralString
 import psycopg
 
 from relay.core.batch import Batch, Bypass, Feedback, Fetched, Receipt, Remembered
+from relay.core.chain import UNKEYED, Filed, Notary
 from relay.core.devices import Device
 from relay.core.halts import Act
 from relay.core.partitions import part_of
 from relay.core.passes import Visit
 from relay.core.private import DeviceKey, PassKey, ReceiptKey, TokenHash, UserKey
 from relay.store import postgres_asking as asking
+from relay.store import postgres_chain as chain
 from relay.store import postgres_nodes as nodes
 from relay.store import rows
+from relay.store.filing import entries, filed, visits_erased
 from relay.store.port import (
     LEASE,
     LIVES,
@@ -54,6 +60,7 @@ from relay.store.port import (
     StoreError,
     StoreMismatch,
     StoreStatistics,
+    purged,
 )
 from relay.store.postgres_connection import (
     FORGETFUL,
@@ -66,7 +73,7 @@ from relay.store.postgres_connection import (
 from relay.store.postgres_migrating import check_version
 from relay.store.postgres_reading import bytes_of, fill
 from relay.store.postgres_rows import ended, written
-from relay.store.postgres_statements import CHANNEL, DELETE, NOTE_PURGED, NOTIFY, PUT, RELEASE, SHARED
+from relay.store.postgres_statements import CHANNEL, DELETE, LINK, NOTE_PURGED, NOTIFY, PUT, RELEASE, SHARED
 
 OUTDATED: Final = "a commit was written as its connection broke: the store must be read anew, by a new start"
 
@@ -79,8 +86,8 @@ class PostgresStore:
     Raises StoreError when it cannot be reached, StoreMismatch when it is foreign, empty, or of another version.
     """
 
-    def __init__(self, url: str, password: str | None = None) -> None:
-        self._url, self._password = url, password
+    def __init__(self, url: str, password: str | None = None, notary: Notary = UNKEYED) -> None:
+        self._url, self._password, self._notary = url, password, notary
         self._writer: Connection | None = None
         self._reader: Connection | None = None
         self._keeper: Connection | None = None
@@ -286,7 +293,7 @@ class PostgresStore:
             raise StaleEpoch("this process has not loaded the store, or has loaded it again")
         with translated():
             self._resolve()
-            statements = list(self._statements(batch))
+            statements = list(self._statements(batch, self._filed(batch)))
             try:
                 with self._writing() as db:
                     _in_one_piece(db, statements)
@@ -296,7 +303,17 @@ class PostgresStore:
         self._commits += 1
         self._under_epoch += 1
 
-    def _statements(self, batch: Batch) -> Iterator[Statement]:
+    def _filed(self, batch: Batch) -> list[Filed]:
+        """What the batch has on record. Where visits are forgotten, which is rare, the server is asked for them."""
+        if not batch.is_on_record:
+            return []
+        records = filed(batch, self._node)
+        if batch.forgotten:
+            with self._writing() as db, rows.reading():
+                records += visits_erased(chain.visits_of(db, batch.forgotten), batch.now, self._notary)
+        return records
+
+    def _statements(self, batch: Batch, records: Sequence[Filed]) -> Iterator[Statement]:
         """What writes a batch. Raises StoreError for a record that does not fit."""
         seq = 0 if self._is_shared else max((f.seq for f in batch.feedback), default=0)
         yield "SELECT hold(%s, %s, %s, %s, %s)", (
@@ -305,9 +322,11 @@ class PostgresStore:
         for table, keys in ended(batch):
             yield DELETE[table], columns(keys)
         puts = SHARED if self._is_shared else PUT
-        for table, found in written(batch, self._node):
+        for table, found in written(batch, self._node, records):
             if found:
                 yield puts[table], columns(found)
+        for tenant, new in entries(records, self._notary):
+            yield LINK, chain.said(tenant, new)
         if batch.posted:
             yield NOTIFY, (CHANNEL, sorted({part_of(posted.user) for posted in batch.posted}))
         if batch.released:
@@ -339,9 +358,7 @@ class PostgresStore:
                 db.execute(NOTE_PURGED, (list(tenants), list(numbers)))
             devices = len(self._delete_some(db, "device", "body = ''", now - TOMBSTONES, limit))
             rests = len(self._delete_some(db, "rest", "body = ''", now - TOMBSTONES, limit - devices))
-        kinds = ("request", "bypass", "feedback", "receipt", "act", "pass", "visit")
-        requests, bypasses, feedback, receipts, acts, passes, visits = (len(gone[table]) for table in kinds)
-        return Purged(requests, bypasses, feedback, devices + rests, receipts, acts, passes, visits)
+        return purged(gone, devices + rests)
 
     @staticmethod
     def _delete_some(db: Connection, table: str, condition: str, before: float, limit: int) -> list[tuple[Any, ...]]:
@@ -386,6 +403,6 @@ _KEYS: Final = {
     **dict.fromkeys(("request", "receipt", "pass", "device", "rest"), "part, key"),
     **dict.fromkeys(("bypass", "bypass_recipients"), "tenant, key"),
     "feedback": "tenant, seq",
-    "act": "key",
+    **dict.fromkeys(("act", "visits_erased"), "key"),
     "visit": "part, owner, seq",
 }

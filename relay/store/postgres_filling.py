@@ -11,12 +11,14 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import Final
 
+from relay.core.chain import Entry
 from relay.store.figures import KINDS
 from relay.store.port import StoreError
+from relay.store.postgres_chain import said
 from relay.store.postgres_connection import Connection, columns, connect, translated
 from relay.store.postgres_migrating import check_version
 from relay.store.postgres_nodes import is_vacant
-from relay.store.postgres_statements import NOTE_PURGED, PUT
+from relay.store.postgres_statements import LINK, NOTE_PURGED, PUT
 
 Row = tuple[bytes | int, ...]
 CHUNK: Final = 1_000
@@ -39,10 +41,13 @@ class Filling:
         if not is_vacant(db):
             raise NotEmpty("a relay serves on the database: stop it first")
         for table in (*KINDS, "feedback_purged"):
-            if self._one(f"SELECT EXISTS (SELECT FROM {table})"):
+            born_with = 1 if table == "link" else 0  # the beginning of the chain
+            if self._one(f"SELECT EXISTS (SELECT FROM {table} OFFSET {born_with})"):
                 raise NotEmpty(f"the database is not empty: there are rows in {table}")
         db.execute("UPDATE partition SET owner = NULL")
         db.execute("DELETE FROM node")
+        db.execute("DELETE FROM link")  # the source has a beginning of its own
+        db.execute("DELETE FROM chain")
 
     def put(self, table: str, rows: Iterable[Row], told: Callable[[int], None]) -> None:
         """Write rows, as `sqlite_source` turns them; `told` hears how many, after each statement."""
@@ -50,6 +55,15 @@ class Filling:
         while chunk := list(islice(left, CHUNK)):
             self._db.execute(PUT[table], columns(chunk))
             told(len(chunk))
+
+    def go_on(self, links: Sequence[tuple[str, Sequence[Entry]]]) -> None:
+        """Where the chains that were put end, by tenant, more links follow."""
+        self._db.execute(
+            "INSERT INTO chain SELECT DISTINCT ON (tenant) tenant, number, chained FROM link "
+            "ORDER BY tenant, number DESC"
+        )
+        for tenant, entries in links:
+            self._db.execute(LINK, said(tenant, entries))
 
     def note_purged(self, purged: Sequence[tuple[str, int]]) -> None:
         """(tenant, newest number of feedback that was purged)."""

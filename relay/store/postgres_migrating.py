@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from relay.core.chain import UNKEYED, Notary
 from relay.store.port import StoreMismatch
+from relay.store.postgres_chain import begin
 from relay.store.postgres_connection import Connection, connect, translated
-from relay.store.postgres_schema import MIGRATIONS, SCHEMA, VERSION
+from relay.store.postgres_schema import CHAINED, MIGRATIONS, SCHEMA, VERSION
 
 _ONE_AT_A_TIME: Final = "SELECT pg_advisory_xact_lock(hashtext('feierabend migrate'))"
 
 
-def migrate(url: str, password: str | None = None, *, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> int:
+def migrate(
+    url: str,
+    password: str | None = None,
+    notary: Notary = UNKEYED,
+    *,
+    migrations: Sequence[Sequence[str]] = MIGRATIONS,
+) -> int:
     """Bring the schema to the newest version, all in one transaction; how many steps that took.
 
     Raises StoreError, StoreMismatch for a schema that is another program's or of a newer version.
@@ -27,9 +35,11 @@ def migrate(url: str, password: str | None = None, *, migrations: Sequence[Seque
             version = 0
         if version > len(migrations):
             raise _too_new(version)
-        for statements in migrations[version:]:
+        for number, statements in enumerate(migrations[version:], version + 1):
             for statement in statements:
                 db.execute(statement)
+            if number == CHAINED:
+                begin(db, notary)
         db.execute("UPDATE version SET number = %s", (len(migrations),))
         return len(migrations) - version
 

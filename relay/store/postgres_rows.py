@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from relay.core.batch import Batch
+from relay.core.chain import Filed, LinkKind
 from relay.core.partitions import part_of
+from relay.core.private import KEY_BYTES
 from relay.store import rows
+from relay.store.filing import TABLES
 
 Row = tuple[bytes | int, ...]
 
@@ -24,9 +27,13 @@ def ended(batch: Batch) -> Iterator[tuple[str, list[Row]]]:
     return ((table, keys) for table, keys in gone.items() if keys)
 
 
-def written(batch: Batch, node: int) -> Iterator[tuple[str, list[Row]]]:
-    """(table, rows), perhaps none. In the order of their keys, for neighbours lie on one page; but what is posted."""
+def written(batch: Batch, node: int, records: Iterable[Filed]) -> Iterator[tuple[str, list[Row]]]:
+    """(table, rows), perhaps none. In the order of their keys, for neighbours lie on one page; but what is posted.
+
+    `records`: what the batch has on record, as `filed` turns it.
+    """
     yield from ((table, sorted(found)) for table, found in _written(batch, node))
+    yield from ((table, sorted(found)) for table, found in _on_record(records).items())
     yield "inbox", [(part_of(p.user), rows.posted(p)) for p in batch.posted]
 
 
@@ -46,18 +53,26 @@ def _written(batch: Batch, node: int) -> Iterator[tuple[str, list[Row]]]:
     yield "request", [(key, _ms(r.at), rows.request(r)) for key, r in batch.requests.items()]
     yield "receipt", [(key, node, _ms(r.at), rows.receipt(r)) for key, r in batch.receipts.items()]
     yield "pass", [(key, p.user, _ms(p.expires_at), rows.pass_(p)) for key, p in batch.passes.items() if p is not None]
-    yield "visit", [(v.user, v.seq, _ms(v.at), rows.visit(v)) for v in batch.visits]
     yield "feedback", [(f.tenant.encode(), f.seq, _ms(f.at), rows.feedback(f)) for f in batch.feedback]
-    mark = rows.instant(batch.now) + rows.number(batch.generation)
-    bypasses = [(b.tenant.encode(), mark + rows.number(node << 16 | i), b) for i, b in enumerate(batch.bypasses)]
-    yield "bypass", [(tenant, key, now, rows.bypass(b)) for tenant, key, b in bypasses]
-    yield "bypass_recipients", [(tenant, key, now, rows.bypass_recipients(b)) for tenant, key, b in bypasses]
     yield "halt", [(number, rows.halt(h)) for number, h in batch.halts.items() if h is not None]
-    yield "act", [(mark + rows.number(node << 16 | i), now, rows.act(a)) for i, a in enumerate(batch.acts)]
     yield (
         "account",
         [(node, tenant.encode(), name.encode(), rows.account(a)) for (tenant, name), a in batch.accounts.items()],
     )
+
+
+def _on_record(records: Iterable[Filed]) -> dict[str, list[Row]]:
+    by_table: dict[str, list[Row]] = {}
+    for record in records:
+        kind, key = LinkKind(record.kind), record.key
+        place: Row = (key,)
+        if kind == LinkKind.VISIT:
+            place = key[:KEY_BYTES], rows.read_number(key[KEY_BYTES:])
+        elif kind == LinkKind.BYPASS:
+            place = record.tenant.encode(), key
+            by_table.setdefault("bypass_recipients", []).append((*place, record.at, record.beside))
+        by_table.setdefault(TABLES[kind], []).append((*place, record.at, record.body))
+    return by_table
 
 
 def _ms(at: float) -> int:

@@ -27,6 +27,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from relay.core.chain import DOMAIN
+from relay.core.pseudonym import prefixed
+
 SCHEMA: Final = "feierabend"
 PARTITIONS: Final = 64
 
@@ -34,6 +37,7 @@ _CHURN: Final = (
     "WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 2000, "
     "autovacuum_vacuum_cost_delay = 0, autovacuum_analyze_scale_factor = 0.2)"
 )
+_START: Final = prefixed(DOMAIN).hex()
 _APPEND_ONLY: Final = "CREATE TRIGGER {0}_is_append_only BEFORE UPDATE ON {0} EXECUTE FUNCTION refuse_update()"
 
 MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
@@ -116,5 +120,38 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
         "CREATE TABLE act (key bytea PRIMARY KEY, at bigint NOT NULL, body bytea NOT NULL)",
         *(_APPEND_ONLY.format(table) for table in ("bypass", "bypass_recipients", "act", "visit")),
     ),
+    (
+        # A program of before would write records without links. What runs is told that others have taken over.
+        "LOCK TABLE node IN EXCLUSIVE MODE",
+        "UPDATE mark SET generation = greatest(mark.generation, gone.generation), "
+        "revision = greatest(mark.revision, gone.revision), feedback = greatest(mark.feedback, gone.feedback) "
+        "FROM (SELECT max(generation) AS generation, max(revision) AS revision, max(feedback) AS feedback "
+        "FROM node) AS gone",
+        "DELETE FROM node",
+        "CREATE TABLE link (tenant text, number bigint, at bigint NOT NULL, kind smallint NOT NULL, "
+        "digest bytea NOT NULL, chained bytea NOT NULL, PRIMARY KEY (tenant, number))",
+        "CREATE INDEX link_digest ON link (digest)",
+        # The last link of each chain: the one row that all nodes lock.
+        "CREATE TABLE chain (tenant text PRIMARY KEY, number bigint NOT NULL, chained bytea NOT NULL) "
+        "WITH (fillfactor = 10)",
+        # One chain goes on by some links. Whoever calls it last before COMMIT, for tenants in order, waits for no lock
+        # while it holds this one, but for those of the same order.
+        "CREATE FUNCTION link(of_tenant bytea, ats bigint[], kinds bigint[], digests bytea[]) "
+        "RETURNS void LANGUAGE plpgsql AS $$ DECLARE named text := convert_from(of_tenant, 'UTF8'); head chain; BEGIN "
+        f"INSERT INTO chain VALUES (named, 0, "
+        f"sha256('\\x{_START}'::bytea || int4send(length(of_tenant)) || of_tenant)) "
+        "ON CONFLICT (tenant) DO NOTHING; "
+        "SELECT * INTO STRICT head FROM chain WHERE tenant = named FOR UPDATE; "
+        "FOR i IN 1 .. cardinality(digests) LOOP "
+        "head.number := head.number + 1; "
+        "head.chained := sha256(head.chained || int8send(head.number) || int8send(ats[i]) "
+        "|| int2send(kinds[i]::smallint) || digests[i]); "
+        "INSERT INTO link VALUES (named, head.number, ats[i], kinds[i], digests[i], head.chained); END LOOP; "
+        "UPDATE chain SET number = head.number, chained = head.chained WHERE tenant = named; END $$",
+        "CREATE TABLE visits_erased (key bytea PRIMARY KEY, at bigint NOT NULL, body bytea NOT NULL)",
+        *(_APPEND_ONLY.format(table) for table in ("link", "visits_erased")),
+    ),
 )
+CHAINED: Final = 2
+"""The version with which the chain begins."""
 VERSION: Final = len(MIGRATIONS)

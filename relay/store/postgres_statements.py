@@ -70,7 +70,16 @@ PUT: Final = {
     "inbox": (
         "INSERT INTO inbox (part, body) SELECT part, body FROM unnest(%s::bigint[], %s::bytea[]) AS new(part, body)"
     ),
-    "act": _put("act", "key, at, body", "bytea bigint bytea", "key, at, body", "DO NOTHING"),
+    **{
+        table: _put(table, "key, at, body", "bytea bigint bytea", "key, at, body", "DO NOTHING")
+        for table in ("act", "visits_erased")
+    },
+    # Of a store that is copied; nodes let `LINK` make theirs.
+    "link": (
+        "INSERT INTO link SELECT convert_from(tenant, 'UTF8'), number, at, kind, digest, chained FROM "
+        "unnest(%s::bytea[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bytea[], %s::bytea[]) "
+        "AS new(tenant, number, at, kind, digest, chained)"
+    ),
 }  # fmt: skip
 """By table; rows as `columns` of postgres_connection.py wants them, `part` left out."""
 
@@ -101,6 +110,8 @@ SHARED: Final = {
     "request": "SELECT remember(%s, %s, %s)",
 }
 """Where several nodes write: numbers of feedback are given here, and no request is taken by two."""
+LINK: Final = "SELECT link(%s, %s, %s, %s)"
+"""Tenant, and what its next links say: an array each of instants, kinds and digests."""
 CHANNEL: Final = "feierabend"
 NOTIFY: Final = (
     "SELECT pg_notify(%s || '_' || owner, '') FROM partition WHERE id = ANY(%s) AND owner IS NOT NULL GROUP BY owner"

@@ -7,7 +7,7 @@ stubs, those of alarms, have a version of their own, and so have slots with orde
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple
 from typing import Any, Final
@@ -215,6 +215,16 @@ def visit(record: Visit) -> bytes:
 def read_visit(body: bytes) -> Visit:
     seq, tenant, user, at, key_id, what = _unpack(body)
     return Visit(seq, tenant, UserKey(user), at, key_id, Look(what))
+
+
+def visits_erased(tenant: str, digests: Sequence[bytes]) -> bytes:
+    """`digests`: of the links of the looks that are gone (core/chain.py)."""
+    return _pack(tenant, list(digests))
+
+
+def read_visits_erased(body: bytes) -> tuple[str, list[bytes]]:
+    tenant, digests = _unpack(body)
+    return tenant, digests
 
 
 def bypass(record: Bypass) -> bytes:

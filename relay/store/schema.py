@@ -67,5 +67,17 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
     # Sessions among the passes, and when a pass was used last. The tables stay as they are; a program that does not
     # know such records must not take them for damage.
     (),
+    (
+        # A link for each record from here on (core/chain.py). The key is the tenant, a zero byte and the number.
+        "CREATE TABLE link (key BLOB PRIMARY KEY, at BLOB NOT NULL, kind BLOB NOT NULL, digest BLOB NOT NULL, "
+        "chained BLOB NOT NULL) WITHOUT ROWID",
+        "CREATE INDEX link_digest ON link (digest)",
+        "CREATE TRIGGER link_is_append_only BEFORE UPDATE ON link BEGIN SELECT RAISE(ABORT, 'append-only'); END",
+        "CREATE TABLE visits_erased (key BLOB PRIMARY KEY, at BLOB NOT NULL, body BLOB NOT NULL) WITHOUT ROWID",
+        "CREATE TRIGGER visits_erased_is_append_only BEFORE UPDATE ON visits_erased "
+        "BEGIN SELECT RAISE(ABORT, 'append-only'); END",
+    ),
 )
+CHAINED: Final = 8
+"""The version with which the chain begins."""
 VERSION: Final = len(MIGRATIONS)

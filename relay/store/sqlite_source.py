@@ -1,4 +1,4 @@
-"""A SQLite file that is read and left as it is: for its figures, and to be copied into PostgreSQL.
+"""A SQLite file that is read and left as it is: for its figures, an audit, and to be copied into PostgreSQL.
 
 A file that nobody uses and that has no log is opened as one that cannot change: then SQLite makes no files beside it.
 With a log, of a process that runs or was killed, it is read as any reader of a write-ahead log does, which never moves
@@ -17,10 +17,12 @@ from typing import Final
 from relay.core.batch import PersonRecord
 from relay.core.private import KEY_BYTES, UserKey
 from relay.store import rows
+from relay.store.evidence import Evidence
 from relay.store.figures import KINDS, WITH_TOMBSTONES, Figures, longest_wait
 from relay.store.files import InUse, connect, give_like, lock, transaction, translated, version_of
 from relay.store.port import StoreError, StoreMismatch
 from relay.store.schema import VERSION
+from relay.store.sqlite_chain import SqliteEvidence, link_row
 
 Row = tuple[bytes | int, ...]
 """A row of PostgreSQL's table of the same name, without `part` (postgres_statements.py)."""
@@ -32,35 +34,35 @@ class Source:
     """An open file, as of one instant."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
+        self.db = db
         with translated():
             self.marks: dict[str, int] = dict(db.execute("SELECT name, value FROM meta"))
             """generation, revision, feedback, epoch; identity and erased; copied: it is a backup."""
 
     def count(self, table: str) -> int:
         with translated():
-            (count,) = self._db.execute(f"SELECT count(*) FROM {table}").fetchone()
+            (count,) = self.db.execute(f"SELECT count(*) FROM {table}").fetchone()
         return int(count)
 
     def people(self) -> dict[UserKey, PersonRecord]:
         with translated(), rows.reading():
-            return {UserKey(k): rows.read_person(b) for k, b in self._db.execute("SELECT key, body FROM person")}
+            return {UserKey(k): rows.read_person(b) for k, b in self.db.execute("SELECT key, body FROM person")}
 
     def purged(self) -> list[tuple[str, int]]:
         """(tenant, newest number of feedback that was purged)."""
         with translated():
-            return self._db.execute("SELECT tenant, seq FROM feedback_purged").fetchall()
+            return self.db.execute("SELECT tenant, seq FROM feedback_purged").fetchall()
 
     def rows(self, table: str, node: int) -> Iterator[Row]:
         """Of one of KINDS. `node`: whose the accounts are to be. Raises StoreError, StoreMismatch."""
         query, turned = _ROWS[table]
         with translated(), rows.reading():
-            for found in self._db.execute(query):
+            for found in self.db.execute(query):
                 yield (node, *turned(*found)) if table == "account" else turned(*found)
 
     def slots(self) -> Iterator[bytes]:
         with translated():
-            yield from (body for (body,) in self._db.execute("SELECT body FROM slot"))
+            yield from (body for (body,) in self.db.execute("SELECT body FROM slot"))
 
 
 @contextmanager
@@ -89,8 +91,9 @@ def locked(path: Path) -> Iterator[Source]:
         os.close(held)
 
 
-def figures(path: Path, now: float) -> Figures:
-    """Also of a file in use. Raises StoreError, StoreMismatch."""
+@contextmanager
+def as_it_is(path: Path) -> Iterator[tuple[Source, bool]]:
+    """A file, also one in use; whether it is. Raises StoreError, StoreMismatch."""
     database = _that_exists(path)
     try:
         held: int | None = lock(database)
@@ -100,20 +103,34 @@ def figures(path: Path, now: float) -> Figures:
         if held is not None:
             _give_lock_away(database)
         with opened(database, alone=held is not None) as source:
-            counted = {table: source.count(table) for table in KINDS}
-            dead = {table: source.count(f"{table} WHERE body = x''") for table in WITH_TOMBSTONES}
-            with rows.reading():
-                oldest = longest_wait(source.slots(), now)
-            epoch = source.marks["epoch"]
+            yield source, held is None
     finally:
         if held is not None:
             os.close(held)
+
+
+def figures(path: Path, now: float) -> Figures:
+    """Also of a file in use. Raises StoreError, StoreMismatch."""
+    with as_it_is(path) as (source, is_in_use):
+        counted = {table: source.count(table) for table in KINDS}
+        dead = {table: source.count(f"{table} WHERE body = x''") for table in WITH_TOMBSTONES}
+        with rows.reading():
+            oldest = longest_wait(source.slots(), now)
+        epoch = source.marks["epoch"]
+    database = Path(os.path.realpath(path))
     size = sum(os.stat(f"{database}{end}").st_size for end in ("", LOG) if os.path.exists(f"{database}{end}"))
     living = {table: count - dead.get(table, 0) for table, count in counted.items()}
     return Figures(
         "sqlite", sqlite3.sqlite_version, VERSION, size, epoch, {**living, "tombstone": sum(dead.values())}, oldest,
-        in_use=held is None,
+        in_use=is_in_use,
     )  # fmt: skip
+
+
+@contextmanager
+def evidence(path: Path) -> Iterator[Evidence]:
+    """Of a file, also of one in use, as of one instant. Raises StoreError, StoreMismatch, also in the block."""
+    with as_it_is(path) as (source, _), translated():
+        yield SqliteEvidence(source.db)
 
 
 def _that_exists(path: Path) -> Path:
@@ -173,7 +190,8 @@ NOBODY: Final = 0
 """The number under which there is no node."""
 _ROWS: Final[dict[str, tuple[str, Callable[..., Row]]]] = {
     **{table: (f"SELECT key, body FROM {table}", lambda *found: found) for table in ("person", "slot")},
-    **{table: (f"SELECT key, at, body FROM {table}", _timed) for table in ("request", "act")},
+    **{table: (f"SELECT key, at, body FROM {table}", _timed) for table in ("request", "act", "visits_erased")},
+    "link": ("SELECT key, at, kind, digest, chained FROM link", link_row),
     "receipt": ("SELECT key, at, body FROM receipt", _receipt),
     "device": ("SELECT key, revision, at, user, body FROM device", _device),
     "rest": ("SELECT key, revision, at, user, body FROM rest", _changing),

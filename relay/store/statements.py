@@ -39,7 +39,7 @@ PUT: Final = {
         ),
         *(
             (table, "substr(?1, o + 1 + k, 8), substr(?1, o + 9 + k, n - k - 8)", "ON CONFLICT (key) DO NOTHING")
-            for table in ("feedback", "bypass", "bypass_recipients", "act", "visit")
+            for table in ("feedback", "bypass", "bypass_recipients", "act", "visit", "visits_erased")
         ),
         *(
             (
@@ -48,6 +48,12 @@ PUT: Final = {
                 "ON CONFLICT (key) DO UPDATE SET at = excluded.at, body = excluded.body",
             )
             for table in ("request", "receipt", "pass")
+        ),
+        (
+            "link",
+            "substr(?1, o + 1 + k, 8), substr(?1, o + 9 + k, 2), substr(?1, o + 11 + k, 32), "
+            "substr(?1, o + 43 + k, 32)",
+            "",  # a number that is given twice is a failure
         ),
     )
 }
@@ -59,7 +65,15 @@ DELETE_VISITS: Final = _CUT + (
     "DELETE FROM visit WHERE key IN (SELECT visit.key FROM row JOIN visit "
     "ON visit.key > substr(?1, o + 1, k) AND visit.key < substr(?1, o + 1 + k, n - k))"
 )
-"""Rows are the bounds of somebody's keys."""
+VISITS_OF: Final = _CUT + (
+    "SELECT visit.key, visit.at, visit.body FROM row JOIN visit "
+    "ON visit.key > substr(?1, o + 1, k) AND visit.key < substr(?1, o + 1 + k, n - k) ORDER BY visit.key"
+)
+"""Rows of both are the bounds of somebody's keys."""
+LINKS_WITH: Final = _CUT + (
+    "SELECT link.key, at, kind, digest, chained FROM row JOIN link ON digest = substr(?1, o + 1, k) ORDER BY link.key"
+)
+"""Rows are digests."""
 MARKS: Final = (
     "UPDATE meta SET value = max(value, CASE name WHEN 'generation' THEN ?1 WHEN 'revision' THEN ?2 ELSE ?3 END) "
     "WHERE name IN ('generation', 'revision', 'feedback')"

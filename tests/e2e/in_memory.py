@@ -60,7 +60,7 @@ class Line:
 @asynccontextmanager
 async def relay_in_memory(config: Config, clock: Clock, apns: FakeApns) -> AsyncIterator[tuple[MemoryListener, Line]]:
     """All parts of a node, running as `Relay.run` has them, but for the doors' addresses."""
-    store = SqliteStore(config.store.file)
+    store = SqliteStore(config.store.file, config.store.masters.notary())
     try:
         async with trio.open_nursery() as nursery:
             listener, line = MemoryListener(), Line(apns, nursery)

@@ -88,8 +88,8 @@ def test_a_node_on_it_is_one(tmp_path: Path) -> None:
 
 def test_every_command_it_shows_is_there() -> None:
     """By what stands at the beginning of an indented line."""
-    found = re.findall(r"^    (?:FEIERABEND_KEY=\S+ )?feierabend ((?:store |key )?[a-z]+)", README, re.MULTILINE)
-    assert {"store migrate", "store copy", "store stats", "serve", "resume"} <= set(found)
+    found = re.findall(r"^    (?:FEIERABEND_KEY=\S+ )?feierabend ((?:store |key |audit )?[a-z]+)", README, re.MULTILINE)
+    assert {"store migrate", "store copy", "store stats", "audit head", "audit verify", "serve", "resume"} <= set(found)
     for words in map(str.split, found):
         command: click.Command = main
         for word in words:

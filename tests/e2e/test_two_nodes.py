@@ -14,9 +14,16 @@ import pytest
 import trio
 
 from bench.postgres import Cluster, cluster, emptied
+from relay.auditing import Tally, verify
+from relay.clock import WallClock
+from relay.config_file import read
+from relay.core.chain import Notary
+from relay.store.postgres_chain import begin
+from relay.store.postgres_connection import connect
+from relay.store.postgres_evidence import evidence
 from relay.store.postgres_migrating import migrate
 from tests.e2e.client import Client, NoAnswer, NotSent, client
-from tests.e2e.installation import Installation, install, post, register, set_rest
+from tests.e2e.installation import MASTER, TENANT, Installation, install, post, register, set_rest
 from tests.e2e.nodes import Node, node
 from tests.e2e.phones import Sightings, fake_apns, token
 from tests.e2e.processes import PATIENCE, Child
@@ -60,6 +67,8 @@ class Pair:
 async def pair(folder: Path, server: Cluster) -> AsyncIterator[Pair]:
     emptied(server.url)
     installation = install(folder)
+    with connect(server.url, None, "test") as db:
+        begin(db, Notary(MASTER))
     async with fake_apns(folder) as apns:
         installation.configure(apns.port, apns.credentials, posts_seen=True)
         nodes = (node(installation, "one", server.url), node(installation, "two", server.url))
@@ -111,13 +120,24 @@ async def test_it_does_not_matter_which_node_is_asked(tmp_path: Path, server: Cl
             while (totals := (await second.ask("GET", f"/v1/alarms/{receipt}")).json())["handed_over"] < MANY:  # noqa: ASYNC110
                 await trio.sleep(0.05)
         assert totals == {"recipients": MANY, "handed_over": MANY, "no_device": 0, "failing": 0, "pending": 0}
+        for n, each in enumerate(two.clients):
+            alarm = {**everybody, "users": USERS[:1]}
+            assert (await each.ask("POST", "/v1/events", alarm, {"idempotency-key": f"node-{n}"})).status == 202
+            await two.woken(USERS[0], 3 + n)
+        assert audited(two) == {"": Tally(links=1), TENANT: Tally(links=3, found=3)}
         listed: dict[str, object] = {"users": {user: {"devices": {}} for user in USERS}}
         answer = await second.ask("PUT", "/v1/devices", listed)
         assert answer.json() == {"created": 0, "refreshed": 0, "deleted": MANY}
         for n, user in enumerate(USERS):
             assert (await two.clients[n % 2].ask("DELETE", f"/v1/users/{user}")).status == 204
             assert (await two.clients[1 - n % 2].ask("DELETE", f"/v1/users/{user}")).status == 404
-        assert max(map(len, two.sightings.by_token.values())) == 2
+        assert sorted(map(len, two.sightings.by_token.values()))[-2:] == [2, 4]
+
+
+def audited(two: Pair) -> dict[str, Tally]:
+    """Under the key of the configuration that the nodes have."""
+    with evidence(two.server.url, None) as found:
+        return verify(found, read(two.nodes[0].config).store.masters.notary(), WallClock().now())
 
 
 async def test_a_token_that_moves_to_somebody_of_another_node_is_told_to_the_backend(

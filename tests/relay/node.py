@@ -95,7 +95,7 @@ class Node:
 
     def open(self) -> None:
         """As the service does it."""
-        self.store = SqliteStore(self.config.store.file)
+        self.store = SqliteStore(self.config.store.file, self.config.store.masters.notary())
         erase_again(Household(self.config.store.masters, self.config.tenants), self.store, self.now)
         self.household = Household(self.config.store.masters, self.config.tenants)
         self._epoch = self.household.fill(self.store.load())

@@ -84,7 +84,7 @@ async def _running(
         )  # fmt: skip
         (folder / "feierabend.toml").write_text(configuration(installation))
         config = read(folder / "feierabend.toml")
-        store = SqliteStore(config.store.file)
+        store = SqliteStore(config.store.file, config.store.masters.notary())
         try:
             relay = Relay(config, store, clock)
             async with trio.open_nursery() as serving:

@@ -164,7 +164,7 @@ class Stage:
         path.write_text(configuration(self._installation(destinations)))
         errands = Errands()
         config = read(path)
-        store = SqliteStore(config.store.file)
+        store = SqliteStore(config.store.file, config.store.masters.notary())
         try:
             relay = Relay(config, store, clock, Seams(errands.executor(), post=errands.post, rng=self._rng))
             stop = trio.Event()

@@ -12,12 +12,15 @@ from typing import Any
 import pytest
 import trio
 
+from relay.auditing import counted, verify
 from relay.backing_up import back_up
 from relay.config import Config, MasterKeys
+from relay.core.chain import Notary
 from relay.core.events import HOUR
 from relay.restoring import restore
 from relay.store.schema import VERSION
 from relay.store.sqlite import SqliteStore
+from relay.store.sqlite_source import evidence
 from tests.relay.node import config_of, running
 from tests.relay.store.files.telling import MASTER, NOON, TENANTS, told
 from tests.relay.store.test_sqlite import sql
@@ -63,6 +66,18 @@ def test_an_upgraded_file_holds_what_its_own_program_read_in_it(version: int, tm
     assert sql(path, "PRAGMA user_version") == [(VERSION,)]
     assert sql(path, "PRAGMA integrity_check") == [("ok",)]
     assert json.loads(json.dumps(told(path))) == expected(version), "and again"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_an_old_file_has_on_record_is_older_than_the_chain(version: int, tmp_path: Path) -> None:
+    path, notary = old(version, tmp_path), Notary(MASTER)
+    SqliteStore(path, notary).close()
+    with evidence(path) as found:
+        tallies = verify(found, notary, NOON + HOUR)
+    assert counted(tallies) == 0
+    written = [*expected(version)["bypasses"], *expected(version)["acts"], *expected(version)["visits"]]
+    assert sum(tally.older for tally in tallies.values()) == len(written)
+    assert sum(tally.links for tally in tallies.values()) == 1
 
 
 @pytest.mark.parametrize("version", VERSIONS)

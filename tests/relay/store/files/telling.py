@@ -24,7 +24,7 @@ NOON = 1_795_521_600.0
 """2026-11-24, 12:00 UTC, a Tuesday: when everything begins."""
 TENANTS = ("city", "county")
 USERS = ("anna", "bert", "carl", "dora", "erik", "fritz", "nobody")
-SECRETS = (("link", "a link"), ("token", "a token"), ("support", "12345678"))
+SECRETS = (("link", "a link"), ("token", "a token"), ("support", "12345678"), ("session", "a session"))
 """Of passes: (kind, secret); each is erik's."""
 Told = dict[str, Any]
 
