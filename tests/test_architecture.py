@@ -47,6 +47,7 @@ RANKS = {
     "relay.ops": 4,
     "relay.config": 4,
     "relay.backing_up": 5,
+    "relay.config_pages": 4,
     "relay.config_store": 5,
     "relay.config_web": 5,
     "relay.config_file": 6,
@@ -104,6 +105,7 @@ CAGES = {
     },
     "hypercorn": {"schedules/web/server.py", "schedules/web/__main__.py"},
     "jinja2": {"schedules/web/texts.py"},
+    "markdown_it": {"schedules/web/prose.py"},
     "babel": {"schedules/web/texts.py", "schedules/web/catalogue.py"},
     "aioapns": {"relay/core/envelope.py"},
     "jwt": {
