@@ -186,6 +186,10 @@ def code(made: Exhibit, window: Visitor) -> None:
 
 VIEWS: Final[Mapping[str, tuple[str, Show]]] = {
     "login": ("/login", public("/login")),
+    "imprint": ("/imprint", public("/imprint")),
+    "privacy": ("/privacy", public("/privacy")),
+    "accessibility": ("/accessibility", public("/accessibility")),
+    "rest-explained": ("/rest", public("/rest")),
     "link": ("/link/{secret}", link),
     "link-refused": ("/link/{secret}", link_refused),
     "login-refused": ("/login/callback", login_refused),
