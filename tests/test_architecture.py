@@ -40,6 +40,7 @@ RANKS = {
     "relay.post_office": 4,
     "relay.sharing": 7,
     "relay.trial_facts": 3,
+    "relay.trace_facts": 3,
     "relay.config_reader": 3,
     "relay.cold_http": 3,
     "relay.admissions": 7,
