@@ -2,7 +2,8 @@
 
 A record of when somebody's phone rang is nearly a record of where that person was. So there is none (L3), unless that
 person orders it, and then it is this: in memory only, at the node that has the person; for 24 hours; the last `MOST`
-entries; shown to nobody else. It is gone at its end, when it is switched off, with the person, and with the process.
+entries; shown to nobody else. It is gone when it is switched off, with the person, and with the process; and at its end
+(from then on nothing is noted or shown; the memory is free with the next commit, or within the hour).
 
 It is written where a commit is applied (tracing.py), and where the gate defers once more what was due (fanout.py). For
 people without a trace that costs a look at an empty dictionary for each commit, and at one attribute of a person whom
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, Final
 
 from relay.core.devices import Device
 from relay.core.errors import TooManyTraces
-from relay.core.events import DAY
+from relay.core.events import DAY, NEVER
 from relay.core.private import UserKey
 
 if TYPE_CHECKING:
@@ -110,9 +111,12 @@ class Trace:
     lost: int = 0
     """Entries that had to go for newer ones."""
 
+    def is_on(self, now: float) -> bool:
+        return self.since <= now < self.until
+
     def note(self, entry: Entry) -> None:
         """More of what has come last is one entry with it, as of the newest."""
-        if not self.since <= entry.at < self.until:
+        if not self.is_on(entry.at):
             return
         last = self.entries[-1] if self.entries else None
         if last is not None and _is_more(entry, last):
@@ -122,12 +126,12 @@ class Trace:
             self.lost += 1
         self.entries.append(entry)
 
-    def deferred(self, name: str, now: float, until: float, why: Why = Why.REST) -> None:
-        """What is due must wait longer; infinite: without a known end."""
-        if math.isinf(until):
+    def deferred(self, name: str, now: float, until: float) -> None:
+        """What is due must wait for the end of a rest; infinite: of one without a known end."""
+        if until == NEVER:
             self.note(Entry(now, What.DEFERRED, (name,), Why.ENDLESS_REST))
         else:
-            self.note(Entry(now, What.DEFERRED, (name,), why, until=until))
+            self.note(Entry(now, What.DEFERRED, (name,), Why.REST, until=until))
 
 
 def _is_more(entry: Entry, last: Entry) -> bool:
@@ -161,7 +165,7 @@ class Traces:
     def of(self, person: Person, now: float) -> Trace | None:
         """None: there is none, or not any more. A clock that was set back before it began ends it: it notes nothing."""
         self.forget(now)
-        if person.trace is not None and now < person.trace.since:
+        if person.trace is not None and not person.trace.is_on(now):
             self.end(person.key)
         return person.trace
 
@@ -172,7 +176,7 @@ class Traces:
             person.trace = None
 
     def forget(self, now: float) -> None:
-        """Drop what is over."""
+        """Drop what is over; what a clock that was set back has brought out of order, when it is asked for."""
         while self.open:
             first = next(iter(self.open.values()))
             if first.trace is not None and now < first.trace.until:

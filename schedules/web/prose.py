@@ -31,6 +31,7 @@ class _Reader(MarkdownIt):
         self.disable("image")
 
     def validateLink(self, url: str) -> bool:
+        """Asked by the library for every address, after its entities are resolved."""
         return _LEADS.match(url) is not None
 
 

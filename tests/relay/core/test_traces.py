@@ -58,6 +58,11 @@ def test_a_clock_that_was_set_back_before_it_began_ends_it() -> None:
     kept, anna = Traces(), person()
     kept.begin(anna, NOON)
     assert kept.of(anna, NOON - 1) is None
+    bert = person(1)
+    kept.begin(anna, NOON)
+    kept.begin(bert, NOON - 3600)
+    assert kept.of(bert, NOON + LIFE - 3600) is None, "though the one before it goes on"
+    assert kept.of(anna, NOON + LIFE - 3600) is not None
 
 
 def test_the_oldest_entries_go_and_are_counted() -> None:
