@@ -7,7 +7,7 @@ entries; shown to nobody else. It is gone when it is switched off, with the pers
 
 It is written where a commit is applied (tracing.py), and where the gate defers once more what was due (fanout.py). For
 people without a trace that costs a look at an empty dictionary for each commit, and at one attribute of a person whom
-the gate has just deferred.
+the gate has just deferred: some ten nanoseconds each.
 
 Rejected: noting for all and showing to who asks (it would be that record), a table (a disk forgets badly), and telling
 it from the books (they know totals, not whose).

@@ -20,13 +20,13 @@ async def show(visit: Visit) -> Response:
 
 async def _page(visit: Visit, *, busy: float | None = None) -> Response:
     """`busy`: a trace could not be begun; seconds until one may end."""
-    piercing = await visit.relay.piercing(visit.secret)
+    piercing, trace = await visit.relay.piercing(visit.secret), await visit.relay.trace(visit.secret)
     response = visit.render(
         "waking.html",
         200 if busy is None else 429,
         classes=[(class_name(visit, each.event_class), _rests(visit, each), each) for each in piercing],
         bypasses=[(class_name(visit, each.event_class), each) for each in await visit.relay.bypasses(visit.secret)],
-        trace=(trace := await visit.relay.trace(visit.secret)),
+        trace=trace,
         days=_by_day(visit, trace),
         busy=None if busy is None else max(1, ceil(busy / 3600)),
     )
