@@ -33,6 +33,7 @@ def read_config(path: Path) -> Any:  # noqa: ANN401 (the type is imported lazily
 
 def web_warnings(config: Any) -> Iterator[str]:  # noqa: ANN401 (the type is imported lazily)
     """What works, and is perhaps not meant, of the officers' door."""
+    from relay.config_pages import warnings
     from relay.config_web import LOCAL
     from relay.doors.keys import Scope
 
@@ -47,6 +48,7 @@ def web_warnings(config: Any) -> Iterator[str]:  # noqa: ANN401 (the type is imp
     for index, provider in enumerate(web.oidc):
         if provider.issuer.startswith("http://"):
             yield f"web.oidc[{index}].issuer: is plain HTTP; only for trying it on this machine"
+    yield from warnings(web.pages)
     vouched = {provider.tenant for provider in web.oidc}
     for index, tenant in enumerate(config.tenants):
         has_links = any(Scope.REST in key.scopes for key in tenant.keys)

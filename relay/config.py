@@ -68,6 +68,7 @@ listed at once, each with its path and a sentence.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -254,6 +255,8 @@ class WebConfig:
     """Networks; what others say in `X-Forwarded-For` is not heard."""
     login_attempts: int
     """Failed ones of one client in ten minutes."""
+    pages: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """The operator's own texts, page → language → Markdown (relay/config_pages.py)."""
 
 
 @dataclass(frozen=True, slots=True)

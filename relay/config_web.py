@@ -19,6 +19,9 @@
     scopes = ["openid"]
     ca_file = "ca.pem"                           # who vouches for its certificate; the system's trust store
 
+    [web.pages]                                  # what everybody may read there: config_pages.py
+    imprint = {de = "impressum.md", en = "imprint.md"}
+
 Without the table there is no such process. What it is told is not read here but made here (`document`): it goes to the
 process on its standard input, for a client's secret stands in it, and arguments and environments can be read by others.
 """
@@ -33,6 +36,7 @@ from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 from relay.config import Address, OidcConfig, WebConfig
+from relay.config_pages import pages
 from relay.config_reader import Table, a_path, read_certificates, read_secret, strings, text, whole
 
 LISTEN: Final = ("127.0.0.1:8081",)
@@ -60,13 +64,14 @@ def web(table: Table, folder: Path, listen: tuple[Address, ...], tenants: Sequen
     proxies = table.get("trusted_proxies", networks, PROXIES)
     attempts = table.get("login_attempts", whole(1, MOST_ATTEMPTS), ATTEMPTS)
     oidc = tuple(_oidc(item, folder, tenant, tenants) for item in table.tables("oidc"))
+    own_pages = pages(table.table("pages"), folder)
     table.done()
     named = [provider.name for provider in oidc if provider.name]
     for name in sorted({name for name in named if named.count(name) > 1}):
         table.fault("oidc", f"has {name} twice; two buttons would say the same")
     return WebConfig(
         listen=listen, base_url=base_url or "", oidc=oidc, socket=socket,
-        trusted_proxies=proxies, login_attempts=attempts,
+        trusted_proxies=proxies, login_attempts=attempts, pages=own_pages,
     )  # fmt: skip
 
 
@@ -121,6 +126,7 @@ def document(web: WebConfig, grace_seconds: float) -> Mapping[str, object]:
         "grace_seconds": grace_seconds,
         "trusted_proxies": list(web.trusted_proxies),
         "login_attempts": web.login_attempts,
+        "pages": {name: dict(texts) for name, texts in web.pages.items()},
     }
 
 

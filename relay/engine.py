@@ -47,10 +47,12 @@ from relay.doors.port import (
     RestFacts,
     RestKept,
     Told,
+    TraceFacts,
     TrialFacts,
 )
 from relay.journal import Journal
 from relay.neighbours import Neighbours
+from relay.trace_facts import needs_bypasses, trace_facts
 from relay.trial_facts import trial_facts
 
 MOST_BYPASSES: Final = 200
@@ -275,6 +277,22 @@ class RelayEngine(Admissions):
         person = self._person(officer.tenant, officer.user)
         return trial_facts(person, trial, self._records[person.tenant.name], self._lanes, now)
 
+    # --- what wakes the own devices, for a day
+
+    def begin_trace(self, officer: Officer, now: float) -> None:
+        self._people.traces.begin(self._person(officer.tenant, officer.user), now)
+
+    def end_trace(self, officer: Officer) -> None:
+        self._people.traces.end(self._person(officer.tenant, officer.user).key)
+
+    async def trace(self, officer: Officer, now: float) -> TraceFacts | None:
+        person = self._person(officer.tenant, officer.user)
+        trace = self._people.traces.of(person, now)
+        if trace is None:
+            return None
+        bypasses = await self.bypasses(person.tenant, person.key) if needs_bypasses(trace) else ()
+        return trace_facts(person, trace, self._records[person.tenant.name], bypasses)
+
     def condition(self, tenant: Tenant, user: UserKey, now: float) -> Condition:
         self._at_home(user)
         person = self._people.by_key.get(user)
@@ -318,6 +336,7 @@ class RelayEngine(Admissions):
     async def delete_own(self, tenant: Tenant, user: UserKey, if_match: IfMatch) -> None:
         await self._journal.edit(tenant, lambda draft: editing.delete_own(draft, tenant, user, if_match), about=user)
         self._people.trials.drop(user)
+        self._people.traces.end(user)
 
     def wakes(self, tenant: Tenant, user: UserKey, now: float) -> Mapping[str, str]:
         self._at_home(user)

@@ -23,7 +23,7 @@ from typing import Any, Final, Protocol, TypeVar
 import trio
 
 from relay.clock import Clock
-from relay.core import accepting, fetching, settling
+from relay.core import accepting, fetching, settling, tracing
 from relay.core.abroad import Abroad
 from relay.core.batch import Batch, Bypass, Feedback, Fetched
 from relay.core.draft import Draft
@@ -379,6 +379,8 @@ class Journal:
         self._commits += 1
         self._failures = 0
         self._healthy = True
+        if self.people.traces.open:
+            tracing.saw(draft, accepted, settlements, expired)
         touched = draft.apply()
         if self.people.trials.open:
             self.people.trials.saw(accepted, settlements, draft.now)

@@ -40,6 +40,7 @@ RANKS = {
     "relay.post_office": 4,
     "relay.sharing": 7,
     "relay.trial_facts": 3,
+    "relay.trace_facts": 3,
     "relay.config_reader": 3,
     "relay.cold_http": 3,
     "relay.admissions": 7,
@@ -48,6 +49,7 @@ RANKS = {
     "relay.config": 4,
     "relay.auditing": 4,
     "relay.backing_up": 5,
+    "relay.config_pages": 4,
     "relay.config_store": 5,
     "relay.config_web": 5,
     "relay.config_file": 6,
@@ -108,6 +110,7 @@ CAGES = {
     },
     "hypercorn": {"schedules/web/server.py", "schedules/web/__main__.py"},
     "jinja2": {"schedules/web/texts.py"},
+    "markdown_it": {"schedules/web/prose.py"},
     "babel": {"schedules/web/texts.py", "schedules/web/catalogue.py"},
     "aioapns": {"relay/core/envelope.py"},
     "jwt": {

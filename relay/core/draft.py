@@ -285,6 +285,7 @@ class Draft:
             if before is not None:
                 before.leave()
                 self.people.trials.drop(key)
+                self.people.traces.end(key)
             if person is not None:
                 by_key[key] = person
 

@@ -130,6 +130,14 @@ class TooOften(RelayError):
         self.retry_after = retry_after
 
 
+class TooManyTraces(RelayError):
+    """As many people as may have a trace at a time have one. `retry_after` in whole seconds."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("as many others have this on as is possible at a time")
+        self.retry_after = retry_after
+
+
 class CannotListen(RelayError):
     """An address of the configuration cannot be listened on."""
 

@@ -79,6 +79,8 @@ def ask(person: Person, name: str, slot: Slot, now: float, table: RestTable | No
         slot.due_at = decision.until
         if not slot.tried:
             slot.reachable_at = decision.until
+        if person.trace is not None:
+            person.trace.deferred(name, now, decision.until)
         return decision.until
     if not slot.tried:
         slot.tried = True

@@ -24,6 +24,7 @@ from relay.core.passes import Passes
 from relay.core.private import DeviceKey, ReceiptKey, TokenHash, UserKey
 from relay.core.slots import Slot
 from relay.core.tenants import Tenant
+from relay.core.traces import Trace, Traces
 from relay.core.trials import Trials
 
 REQUEST_LIFE: Final = 86400.0
@@ -37,7 +38,7 @@ class Person:
 
     __slots__ = (
         "active_until", "devices", "flights", "frozen", "gone", "hold", "key", "left_generation", "phones", "rest",
-        "sealed_id", "slots", "table", "tenant", "wake_at", "wakes",
+        "sealed_id", "slots", "table", "tenant", "trace", "wake_at", "wakes",
     )  # fmt: skip
 
     def __init__(self, tenant: Tenant, key: UserKey, sealed_id: bytes) -> None:
@@ -65,6 +66,8 @@ class Person:
         """Deleted: a verdict that comes later, or an expiry, books nothing."""
         self.frozen = False
         """Another node is about to have this person: nothing begins any more."""
+        self.trace: Trace | None = None
+        """What wakes this person's devices, where that was asked for; in `People.traces` too."""
         self.wake_at = NEVER
         """Instant for which the person stands in the due heap."""
 
@@ -102,7 +105,7 @@ class People:
 
     __slots__ = (
         "books", "by_key", "bypasses", "feedback_seq", "generation", "halts", "node", "owned", "passes", "receipts",
-        "remembered", "revision", "tenants", "tokens", "trials",
+        "remembered", "revision", "tenants", "tokens", "traces", "trials",
     )  # fmt: skip
 
     def __init__(self, tenants: dict[str, Tenant]) -> None:
@@ -117,6 +120,7 @@ class People:
         self.receipts: dict[ReceiptKey, Receipt] = {}
         self.passes = Passes()
         self.trials = Trials()
+        self.traces = Traces()
         self.books = Books()
         self.bypasses: dict[tuple[str, str, str], deque[float]] = {}
         """Instants of piercing events per (tenant, class, role), for their rate; the last 1,000."""
@@ -150,6 +154,7 @@ class People:
                     del self.tokens[device.token_hash]
             self.passes.update(dict.fromkeys(self.passes.of(person.key)))
             self.trials.drop(person.key)
+            self.traces.end(person.key)
             person.leave()
 
     def halt(self, changed: Mapping[int, Halt | None]) -> None:
@@ -170,10 +175,11 @@ class People:
     def forget(self, now: float) -> None:
         """Drop remembered requests and receipts older than a day, and expired passes, as the store's purge does.
 
-        And what became of trials an hour ago.
+        And what became of trials an hour ago, and traces that are over.
         """
         self.passes.forget(now)
         self.trials.forget(now)
+        self.traces.forget(now)
         self.remembered = {key: known for key, known in self.remembered.items() if known.at > now - REQUEST_LIFE}
         self.receipts = {key: receipt for key, receipt in self.receipts.items() if receipt.at > now - REQUEST_LIFE}
 

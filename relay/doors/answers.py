@@ -134,6 +134,37 @@ class Tested(msgspec.Struct):
     devices: list[TestedDevice]
 
 
+class By(msgspec.Struct):
+    role: str
+    reason: str
+
+
+class Traced(msgspec.Struct):
+    """`what`: handed_over, deferred, merged, failed, cancelled, expired. `by`: of what may go out in rest."""
+
+    at: float
+    what: str
+    why: str
+    classes: list[str]
+    device: str | None
+    provider: str | None
+    notices: int
+    until: float | None
+    reason: str
+    by: list[By]
+    sentence: Said
+
+
+class Trace(msgspec.Struct):
+    """The newest entry first, `most` of them; `lost`: older ones that had to go. Null: it is not on."""
+
+    since: float | None
+    until: float | None
+    most: int
+    lost: int
+    entries: list[Traced]
+
+
 class Code(msgspec.Struct):
     code: str
     expires_in: int

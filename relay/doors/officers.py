@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from relay.doors import acts, explain, me, own, preview, rest, sessions, testing
+from relay.doors import acts, explain, me, own, preview, rest, sessions, testing, tracing
 from relay.doors.keys import Who
 from relay.doors.router import Handle, Route
 from relay.doors.turns import Turns
@@ -70,6 +70,14 @@ def _own(in_turn: Turns) -> tuple[Route, ...]:
         Route((*_ME, b"devices"), {b"GET": (Who.OFFICER, me.get_devices)}),
         Route((*_ME, b"devices", b"{}"), {b"PUT": (Who.OFFICER, acts.put_device)}, ids=("device",)),
         Route((*_ME, b"test"), {b"POST": (Who.OFFICER, testing.post_test), b"GET": (Who.OFFICER, testing.get_test)}),
+        Route(
+            (*_ME, b"trace"),
+            {
+                b"GET": (Who.OFFICER, tracing.get_trace),
+                b"PUT": (Who.OFFICER, tracing.put_trace),
+                b"DELETE": (Who.OFFICER, tracing.delete_trace),
+            },
+        ),
         Route((*_ME, b"classes"), {b"GET": (Who.OFFICER, own.get_classes)}),
         Route((*_ME, b"bypasses"), {b"GET": (Who.OFFICER, me.get_bypasses)}),
         Route((*_ME, b"explain"), {b"GET": (Who.OFFICER, explain.get_my_explain)}),

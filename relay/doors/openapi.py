@@ -37,6 +37,7 @@ from relay.doors.answers import (
     TestTaken,
     Token,
     Totals,
+    Trace,
     Version,
     Visits,
     Woken,
@@ -87,6 +88,7 @@ _NONE_MATCH: Final = {"If-None-Match": "Versions the client has"}
 _KEYED: Final = {"Idempotency-Key": "1 to 255 visible ASCII characters; needed for classes that pierce rest"}
 _CODE: Final = {"Support-Code": "Read out by the officer"}
 _ME_REST, _USER_REST = "/v1/me/rest", "/v1/users/{user}/rest"
+_ME_TRACE: Final = "/v1/me/trace"
 
 _ACT: Final = (404, 409, 412)
 _ON_CALL: Final = f"{_ME_REST}/on-call"
@@ -178,6 +180,9 @@ OPERATIONS: Final = (
     Operation("DELETE", "/v1/me/sessions", Who.OFFICER, "All others end", {204: None}),
     Operation("POST", "/v1/me/test", Who.OFFICER, "Wake my phones now", {202: TestTaken}, refusals=(404,)),
     Operation("GET", "/v1/me/test", Who.OFFICER, "What became of it", {200: Tested}, refusals=(404,)),
+    Operation("GET", _ME_TRACE, Who.OFFICER, "What woke my devices, and why", {200: Trace}, refusals=(404,)),
+    Operation("PUT", _ME_TRACE, Who.OFFICER, "Note that for a day, in memory", {200: Trace}, refusals=(404,)),
+    Operation("DELETE", _ME_TRACE, Who.OFFICER, "No more, and forget it", {204: None}, refusals=(404,)),
     Operation("GET", "/v1/me/devices", Who.OFFICER, "My devices", {200: MyDevices}),
     Operation("GET", "/v1/me/bypasses", Who.OFFICER, "What pierced my rest", {200: Bypasses}),
     Operation("GET", "/v1/me/explain", Who.OFFICER, "Why my phone does not ring", {200: Anything}, refusals=(404,)),

@@ -22,6 +22,7 @@ from relay.core.passes import Look, PassKind, Visit
 from relay.core.private import DeviceKey, PassKey, Private, ReceiptKey, UserKey
 from relay.core.receipts import Totals
 from relay.core.tenants import Tenant
+from relay.core.traces import What, Why
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +145,33 @@ class TrialFacts:
     at: float
     devices: Sequence[DeviceTrial]
     """As they were then, the one registered longest ago first; without those that have left for another reason."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class TraceEntry:
+    """One thing that happened about an officer's own wakeups, as core/traces.py has it; the device by its own id."""
+
+    at: float
+    what: What
+    classes: Sequence[str]
+    why: Why | None
+    device: Private | None
+    platform: Platform | None
+    notices: int
+    until: float | None
+    reason: str
+    by: Sequence[tuple[str, str]]
+    """Who was behind what may go out in rest: role and reason."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class TraceFacts:
+    since: float
+    until: float
+    lost: int
+    """Entries that had to go for newer ones."""
+    entries: Sequence[TraceEntry]
+    """The newest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,6 +396,15 @@ class Engine(Protocol):
 
     def trial(self, officer: Officer, now: float) -> TrialFacts:
         """What became of the last test. Raises NotFound when there was none within the hour."""
+
+    def begin_trace(self, officer: Officer, now: float) -> None:
+        """Note for a day what wakes the officer's devices; one that is on goes on. Raises TooManyTraces, NotFound."""
+
+    def end_trace(self, officer: Officer) -> None:
+        """What was noted is gone. Raises NotFound."""
+
+    async def trace(self, officer: Officer, now: float) -> TraceFacts | None:
+        """None: there is none now. Raises NotFound, Unavailable."""
 
     def condition(self, tenant: Tenant, user: UserKey, now: float) -> Condition:
         """Of somebody's devices and what they need. Who is not known has no devices, like who has only a rest."""

@@ -25,6 +25,7 @@ from relay.core.errors import (
     RelayError,
     TooLarge,
     TooManyRecipients,
+    TooManyTraces,
     TooOften,
     Unavailable,
     Unconfirmed,
@@ -57,6 +58,7 @@ TYPES: Final[dict[str, tuple[int, str]]] = {
     "idempotency": (422, "The Idempotency-Key was used with another body"),
     "overloaded": (429, "Too many requests are waiting"),
     "too-often": (429, "This was asked for too often"),
+    "too-many-traces": (429, "As many others have this on as is possible at a time"),
     "head-too-large": (431, "The request head is too large"),
     "internal": (500, "Something went wrong here"),
     "unavailable": (503, "The relay cannot take requests now"),
@@ -135,6 +137,8 @@ def of(error: RelayError) -> Response | None:
             return problem("overloaded", str(error), headers=((b"retry-after", b"%d" % error.retry_after),))
         case TooOften():
             return problem("too-often", headers=((b"retry-after", b"%d" % error.retry_after),))
+        case TooManyTraces():
+            return problem("too-many-traces", headers=((b"retry-after", b"%d" % error.retry_after),))
         case Unavailable():
             return problem("unavailable", str(error), headers=((b"retry-after", b"%d" % error.retry_after),))
     return None

@@ -37,7 +37,7 @@ _NO_APP: Final = Text(
     "The app {app} is not set up here any more. Install the current app and sign in there.",
     "Die App {app} ist hier nicht mehr eingerichtet. Installieren Sie die aktuelle App und melden Sie sich dort an.",
 )
-_DEAD: Final = Text(
+DEAD: Final = Text(
     "{provider} does not know this phone any more; it was removed here. Open the app on it.",
     "{provider} kennt dieses Telefon nicht mehr; es wurde hier entfernt. Öffnen Sie dort die App.",
 )
@@ -49,16 +49,16 @@ _HALT: Final = Text(
     "Held back by the operators of this service. Nothing to do; they let it go within ten minutes, or it is given up.",
     "Vom Betrieb dieses Dienstes zurückgehalten. Nichts zu tun; nach zehn Minuten wird es aufgegeben.",
 )
-_LATER: Final = Text(
+LATER: Final = Text(
     "{provider} did not take it now ({reason}). Nothing to do; it is tried again.",
     "{provider} hat es gerade nicht angenommen ({reason}). Nichts zu tun; es wird erneut versucht.",
 )
-_LATER_AT: Final = Text(
+LATER_AT: Final = Text(
     "{provider} did not take it now ({reason}). Nothing to do; it is tried again {at}.",
     "{provider} hat es gerade nicht angenommen ({reason}). Nichts zu tun; es wird erneut versucht, {at}.",
 )
-_FAILING: Final[Mapping[TrialWhy, Text]] = {
-    TrialWhy.LATER: _LATER,
+FAILING: Final[Mapping[TrialWhy, Text]] = {
+    TrialWhy.LATER: LATER,
     TrialWhy.REFUSED: Text(
         "{provider} does not take it ({reason}). Please tell the help desk.",
         "{provider} nimmt es nicht an ({reason}). Bitte melden Sie es der technischen Hilfe.",
@@ -84,7 +84,7 @@ _STATES: Final[Mapping[TrialState, Text]] = {
     TrialState.HANDED_OVER: _HANDED_OVER,
     TrialState.PENDING: _PENDING,
     TrialState.NO_APP: _NO_APP,
-    TrialState.DEAD: _DEAD,
+    TrialState.DEAD: DEAD,
     TrialState.PC: _PC,
 }
 
@@ -122,9 +122,9 @@ def said(trial: DeviceTrial, now: float) -> Text:
     """What became of it, and what to do."""
     form, at = _STATES.get(trial.state, _PENDING), trial.at
     if trial.state is TrialState.FAILING:
-        form, at = _FAILING[trial.why], trial.retry_at
-        if form is _LATER and at is not None:
-            form = _LATER_AT
+        form, at = FAILING[trial.why], trial.retry_at
+        if form is LATER and at is not None:
+            form = LATER_AT
     elif trial.why is TrialWhy.HALT:
         form = _HALT
     words = {"provider": PROVIDERS.get(trial.platform, ""), "app": trial.app, "reason": trial.reason}

@@ -13,6 +13,7 @@ itself, with the evaluator the relay uses. Nothing here imports `relay`; the rel
     texts.py      catalogues and templates; dates.py: dates in each convention
     port.py       what is asked of the relay; relay_client.py: by HTTP
     logins.py     what all logins share; oidc*.py: accounts of the organisation; under_way.py: one that has begun
+    legal.py      pages for everybody, the operator's or ours (pages/); prose.py: Markdown
     limits.py     how often somebody may try to sign in; client_address.py: who that is
     views/        one module a group of pages; views/saving.py: the way of every edit into the document
 

@@ -23,6 +23,8 @@ from schedules.web.port import (
     Piercing,
     Secret,
     Support,
+    Trace,
+    Traced,
     WakeTest,
 )
 
@@ -118,6 +120,20 @@ def tested(answer: Any) -> WakeTest:  # noqa: ANN401
         answer["at"],
         tuple(DeviceTest(each["device"], each["state"], _text(each["sentence"])) for each in answer["devices"]),
     )
+
+
+@_shaped
+def trace(answer: Any) -> Trace | None:  # noqa: ANN401
+    if answer["since"] is None:
+        return None
+    entries = tuple(
+        Traced(
+            each["at"], each["what"], each["why"], tuple(each["classes"]), each["device"], each["notices"],
+            _text(each["sentence"]),
+        )
+        for each in answer["entries"]
+    )  # fmt: skip
+    return Trace(answer["since"], answer["until"], answer["most"], answer["lost"], entries)
 
 
 @_shaped

@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from schedules.web import assets, failures, forms, problems, sessions, texts
+from schedules.web import assets, failures, forms, legal, problems, sessions, texts
 from schedules.web.guard import LARGEST, App, Guard, TooLarge
 from schedules.web.logins import logins
 from schedules.web.memory import Memory
@@ -25,11 +25,12 @@ from schedules.web.port import Relay, RelayFault, SignedOut
 from schedules.web.sessions import Sender
 from schedules.web.settings import Settings
 from schedules.web.views import account, devices, login, overview, presets, preview, rhythm, rules, swap, waking
+from schedules.web.views import legal as legal_pages
 from schedules.web.visit import Door, Page, Visit
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
-_GROUPS: Final = (login, overview, preview, devices, waking, rules, rhythm, presets, swap, account)
+_GROUPS: Final = (login, overview, preview, devices, waking, rules, rhythm, presets, swap, account, legal_pages)
 PAGES: Final[tuple[Page, ...]] = tuple(page for group in _GROUPS for page in group.PAGES)
 """All there is, but files."""
 
@@ -43,7 +44,8 @@ def application(
 ) -> App:
     """The whole door. `clock`: UTC seconds; `tell`: an event for operators."""
     shared = logins(settings, providers)
-    door = Door(settings, relay, texts.load(), assets.Assets(), Memory(), clock, tell, shared)
+    pages = legal.load(settings.pages)
+    door = Door(settings, relay, texts.load(), assets.Assets(), Memory(), clock, tell, shared, pages)
     routes: list[BaseRoute] = [
         Route("/", _to_language),
         Route("/static/{version}/{name}", door.assets.answer),

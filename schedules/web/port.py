@@ -166,6 +166,34 @@ class WakeTest:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
+class Traced:
+    """One thing that happened about the own wakeups. `what` is handed_over, deferred, merged, failed, cancelled, or
+    expired."""
+
+    at: float
+    what: str
+    why: str
+    classes: tuple[str, ...]
+    device: str | None
+    notices: int
+    sentence: Text
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Trace:
+    """What woke the own devices since an instant; it ends by itself."""
+
+    since: float
+    until: float
+    most: int
+    """Entries that are kept."""
+    lost: int
+    """Older ones that had to go."""
+    entries: tuple[Traced, ...]
+    """The newest first."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class OpenSession:
     """A session of the page, or a token of the app."""
 
@@ -263,6 +291,15 @@ class Relay(Protocol):
 
     async def tested(self, session: Secret) -> WakeTest | None:
         """None: none in the last hour."""
+
+    async def trace(self, session: Secret) -> Trace | None:
+        """None: it is not on."""
+
+    async def begin_trace(self, session: Secret) -> None:
+        """Note for a day what wakes the own devices. Raises Busy where too many others have it on."""
+
+    async def end_trace(self, session: Secret) -> None:
+        """What was noted is gone."""
 
     async def support(self, session: Secret) -> Support: ...
 

@@ -44,6 +44,7 @@ from schedules.web.port import (
     Secret,
     SignedOut,
     Support,
+    Trace,
     WakeTest,
 )
 
@@ -150,6 +151,15 @@ class RelayClient:
             return answers.tested(await self._json(session, "GET", "/v1/me/test"))
         except Missing:
             return None
+
+    async def trace(self, session: Secret) -> Trace | None:
+        return answers.trace(await self._json(session, "GET", "/v1/me/trace"))
+
+    async def begin_trace(self, session: Secret) -> None:
+        await self._ask(session, "PUT", "/v1/me/trace")
+
+    async def end_trace(self, session: Secret) -> None:
+        await self._ask(session, "DELETE", "/v1/me/trace")
 
     # support, export, the end
 

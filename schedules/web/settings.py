@@ -10,13 +10,16 @@ the configuration file; here only the shape is checked, and what this process ha
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import msgspec
 
 from schedules.web.client_address import LOOPBACK, networks
+from schedules.web.legal import NAMES
 from schedules.web.oidc_metadata import is_allowed
+from schedules.web.texts import LANGUAGES
 
 
 class BadSettings(ValueError):
@@ -59,6 +62,8 @@ class Settings:
     login_attempts: int = 30
     """Failed ones of one address in ten minutes (limits.py)."""
     login_attempts_together: int = 6_000
+    pages: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """The operator's own texts: name → language → Markdown (legal.py)."""
 
     @property
     def host(self) -> str:
@@ -89,6 +94,8 @@ def read(text: bytes) -> Settings:
         raise BadSettings(f"trusted_proxies: {error}") from None
     if settings.login_attempts < 1 or settings.login_attempts_together < settings.login_attempts:
         raise BadSettings("login_attempts must be 1 or more, and login_attempts_together not less than that")
+    if any(name not in NAMES or texts.keys() - LANGUAGES.keys() for name, texts in settings.pages.items()):
+        raise BadSettings(f"pages must be some of {', '.join(NAMES)}, in {', '.join(LANGUAGES)}")
     for index, provider in enumerate(settings.oidc):
         _check(provider, f"oidc[{index}]")
     return settings

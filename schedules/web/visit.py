@@ -21,6 +21,7 @@ from schedules.web import sessions
 from schedules.web.assets import Assets
 from schedules.web.dates import Dates
 from schedules.web.forms import Form
+from schedules.web.legal import Legal
 from schedules.web.logins import Logins
 from schedules.web.memory import Memory, Step
 from schedules.web.port import Changed, Document, Rejected, Relay, Secret, SignedOut
@@ -47,6 +48,7 @@ class Door:
     tell: Callable[[Mapping[str, object]], None]
     """An event for operators, as one line; of nobody's."""
     logins: Logins
+    legal: Legal
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -55,8 +55,13 @@ def test_the_configuration_is_one(tmp_path: Path) -> None:
     (tmp_path / "service-account.json").write_text(json.dumps(account))
     (tmp_path / "oidc-secret").write_text("secret\n")
     (tmp_path / "oidc-secret").chmod(0o600)
+    for name in ("impressum", "imprint", "datenschutz", "privacy", "barrierefreiheit"):
+        (tmp_path / f"{name}.md").write_text(f"# {name}\n")
     config = read(tmp_path / "feierabend.toml")
     assert config.web is not None
+    assert {name: [*texts] for name, texts in config.web.pages.items()} == {
+        "imprint": ["de", "en"], "privacy": ["de", "en"], "accessibility": ["de"],
+    }  # fmt: skip
     assert [provider.name for provider in config.web.oidc] == ["Dienstkonto"]
     (tenant,) = config.tenants
     assert [app.name for app in tenant.apps] == ["ios", "android"]

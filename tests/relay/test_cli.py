@@ -81,6 +81,7 @@ def folder(tmp_path: Path, provider_files: Path) -> Path:
     """A folder with every file a configuration names."""
     for file in provider_files.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "said.md").write_text("Said by the operator.")
     master = tmp_path / "master"
     master.touch(0o600)
     master.write_text(MASTER)
@@ -102,7 +103,11 @@ def configured(
     return path
 
 
-WEB = '[web]\nbase_url = "https://localhost"\nlisten = ["127.0.0.1:8081"]\n'
+NO_PAGES = '[web]\nbase_url = "https://localhost"\nlisten = ["127.0.0.1:8081"]\n'
+PAGES = "[web.pages]\n" + "".join(
+    f'{name} = {{de = "said.md", en = "said.md"}}\n' for name in ("imprint", "privacy", "accessibility")
+)
+WEB = NO_PAGES + PAGES
 REST = '"\nscopes = ["rest"]\n'
 OIDC = '[[web.oidc]]\nissuer = "https://localhost:8082"\nclient_id = "c"\n'
 
@@ -125,6 +130,7 @@ def test_check_says_nothing_more_about_a_good_configuration(folder: Path, other_
         ("", "[::]:9090", '"dispatch"', "ops.listen: [::]:9090 is not loopback"),
         ("", "127.0.0.1:0", "", "tenants[0].classes: alarm has no roles or reasons"),
         (WEB, "127.0.0.1:0", '"dispatch"', "tenants[0]: nobody of it can sign in"),
+        (WEB.replace("imprint", "rest", 1) + OIDC, "127.0.0.1:0", '"dispatch"', "web.pages.imprint: is not given"),
         (WEB + OIDC.replace("s:", ":"), "127.0.0.1:0", '"dispatch"', "web.oidc[0].issuer: is plain HTTP"),
         (WEB.replace("https", "http") + OIDC, "127.0.0.1:0", '"dispatch"', "web.base_url: is plain HTTP"),
         (WEB.replace("127.0.0.1", "0.0.0.0") + OIDC, "127.0.0.1:0", '"dispatch"', "web.listen: 0.0.0.0:8081 is not"),

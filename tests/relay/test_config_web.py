@@ -30,6 +30,8 @@ def folder(tmp_path: Path) -> Path:
     for name, text in (("master", MASTER), ("secret", f"{SECRET}\n"), ("open", SECRET)):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o644 if name == "open" else 0o600)
+    for name, text in (("impressum.md", "# Impressum\n"), ("imprint.md", "# Imprint\n")):
+        (tmp_path / name).write_text(text)
     trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
     return tmp_path
 
@@ -97,6 +99,7 @@ def test_the_example_in_the_documentation_becomes_what_the_process_is_told(folde
         "grace_seconds": 2.5,
         "trusted_proxies": ["127.0.0.0/8", "::1"],
         "login_attempts": 30,
+        "pages": {"imprint": {"de": "# Impressum\n", "en": "# Imprint\n"}},
     }  # fmt: skip
 
 
@@ -136,7 +139,7 @@ def test_an_origin_is_taken_as_browsers_write_it(folder: Path, given: str, taken
         ({"base_url": "http://ruhe.example.org"}, "web.base_url", HTTPS),
         ({"base_url": "http://localhost.example.org"}, "web.base_url", HTTPS),
         ({"base_url": "https://a", "url": 1}, "web.url",
-         "is not known here; known are base_url, listen, login_attempts, oidc, tenant, trusted_proxies"),
+         "is not known here; known are base_url, listen, login_attempts, oidc, pages, tenant, trusted_proxies"),
         ({"base_url": "https://a", "trusted_proxies": ["10.0.0.1/8"]}, "web.trusted_proxies", NETWORKS),
         ({"base_url": "https://a", "trusted_proxies": ["proxy"]}, "web.trusted_proxies", NETWORKS),
         ({"base_url": "https://a", "trusted_proxies": "::1"}, "web.trusted_proxies", "must be a list of texts"),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from typing import Any
 
 import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relay.doors.http1 import Request
 from tests.relay.nodes import Node, Nodes, nodes
 from tests.relay.world import virtual
 
@@ -29,6 +32,37 @@ async def test_it_does_not_matter_which_node_is_asked() -> None:
         await n.judge_receipts()
         await n.finish()
         assert set(n.statuses) <= {200, 201, 202}
+
+
+@virtual
+async def test_a_trace_is_with_the_node_that_has_its_person_and_any_node_tells_of_it() -> None:
+    """Role and reason too, of an alarm that another node has taken."""
+    async with nodes(2, *USERS) as n:
+        one, other = n.living
+        anna = n.of(other)[0]
+        link = await n.ask(one, "POST", f"/v1/users/{anna}/link", key="settings")
+        assert link is not None
+        token = await n.ask(one, "POST", "/v1/me/token", {"link": json.loads(link.body)["link"]})
+        assert token is not None
+        headers = {b"authorization": b"Bearer " + json.loads(token.body)["token"].encode()}
+
+        async def asked(method: bytes, status: int = 200) -> Any:  # noqa: ANN401 (JSON)
+            answer = await one.answer(lambda relay: relay.door, Request(method, b"/v1/me/trace", headers, b""))
+            assert answer is not None
+            assert answer.status == status, answer.body
+            return json.loads(answer.body) if answer.body else None
+
+        await asked(b"PUT")
+        await n.alarm(one, anna)
+        await n.pass_time(2)
+        (entry,) = (await asked(b"GET"))["entries"]
+        assert (entry["what"], entry["by"]) == ("handed_over", [{"role": "dispatch", "reason": "incident"}])
+        assert [len(node.relay.people.traces.open) for node in (one, other) if node.relay is not None] == [0, 1]
+        await other.drain()
+        await n.pass_time(5)
+        assert (await asked(b"GET"))["since"] is None, "it does not move along"
+        await asked(b"DELETE", 204)
+        await n.finish()
 
 
 # --- random histories

@@ -105,6 +105,10 @@ class Exhibit:
         """As if in another window."""
         trio.from_thread.run(self._world.rest, user, document, trio_token=self.token)
 
+    def post(self, user: str, event_class: str = "message") -> None:
+        """Something new for them; an alarm rings."""
+        trio.from_thread.run(partial(self._world.post, user, event_class=event_class), trio_token=self.token)
+
     def sign_out(self, session: Secret) -> None:
         trio.from_thread.run(self._asked.sign_out, session, trio_token=self.token)
 

@@ -40,6 +40,9 @@ user_claim = "personnel_number"
 acr_values = ["loa3"]
 amr = ["otp"]
 """
+PAGES: Final = '[web.pages]\nrest.de = "ruhe.md"\n'
+AGREED: Final = "# Unsere Ruhe\n\n## Vereinbart\n\nElf Stunden. Fragen: <mailto:rat@example.org>, <b>nicht</b> uns.\n"
+"""What the operator says of rest, in German only."""
 FORM: Final = {"content-type": "application/x-www-form-urlencoded", "sec-fetch-site": "same-origin"}
 
 
@@ -147,7 +150,8 @@ class Premises:
     async def _serve(self) -> None:
         house = self.installation = install(self._folder)
         async with fake_apns(self._folder / "apple") as apple, fake_fcm(self._folder / "google") as google:
-            house.configure_web(apple, google, self.port, self.url, OIDC.format(issuer=self.issuer))
+            (self._folder / "ruhe.md").write_text(AGREED)
+            house.configure_web(apple, google, self.port, self.url, OIDC.format(issuer=self.issuer) + PAGES)
             self.sightings = Sightings(apple.journal, google.journal)
             async with (
                 house.serving() as relay,

@@ -184,8 +184,25 @@ def code(made: Exhibit, window: Visitor) -> None:
     expect(window.page.locator(".code")).to_be_visible()
 
 
+def traced(made: Exhibit, window: Visitor) -> None:
+    user = sign_in(made, window, NIGHTS)
+    window.go("/waking")
+    window.press("Show what woke my devices")
+    made.post(user)
+    made.post(user)
+    made.post(user, "alarm")
+    window.go("/devices")
+    window.press("Wake my devices now")
+    window.go("/waking")
+    expect(window.page.locator("#trace time").last).to_be_visible()
+
+
 VIEWS: Final[Mapping[str, tuple[str, Show]]] = {
     "login": ("/login", public("/login")),
+    "imprint": ("/imprint", public("/imprint")),
+    "privacy": ("/privacy", public("/privacy")),
+    "accessibility": ("/accessibility", public("/accessibility")),
+    "rest-explained": ("/rest", public("/rest")),
     "link": ("/link/{secret}", link),
     "link-refused": ("/link/{secret}", link_refused),
     "login-refused": ("/login/callback", login_refused),
@@ -227,6 +244,7 @@ VIEWS: Final[Mapping[str, tuple[str, Show]]] = {
     "devices": ("/devices", at("/devices")),
     "devices-tested": ("/devices", tested),
     "waking": ("/waking", at("/waking")),
+    "waking-traced": ("/waking", traced),
     "account": ("/account", at("/account")),
     "account-code": ("/account/code", code),
     "delete": ("/delete", at("/delete")),

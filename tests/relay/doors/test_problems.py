@@ -17,6 +17,7 @@ from relay.core.errors import (
     Refused,
     RelayError,
     TooManyRecipients,
+    TooManyTraces,
     TooOften,
     Unavailable,
     VersionConflict,
@@ -30,7 +31,8 @@ TYPES = {
     "not-found": 404, "method-not-allowed": 405,
     "confirmation": 409, "endless": 409, "unreadable": 409, "device-limit": 409, "cursor-expired": 410, "version": 412,
     "too-large": 413, "media-type": 415, "validation": 422, "idempotency": 422,
-    "overloaded": 429, "too-often": 429, "head-too-large": 431, "internal": 500, "unavailable": 503,
+    "overloaded": 429, "too-often": 429, "too-many-traces": 429, "head-too-large": 431, "internal": 500,
+    "unavailable": 503,
 }  # fmt: skip
 """What clients program against. A type that is renamed or moved to another status breaks them."""
 
@@ -45,6 +47,7 @@ ERRORS: list[tuple[RelayError, str, dict[bytes, bytes]]] = [
     (DeviceLimitReached(3), "device-limit", {}),
     (Overloaded(4), "overloaded", {b"retry-after": b"4"}),
     (TooOften(6), "too-often", {b"retry-after": b"6"}),
+    (TooManyTraces(7), "too-many-traces", {b"retry-after": b"7"}),
     (Unavailable(5), "unavailable", {b"retry-after": b"5"}),
 ]
 

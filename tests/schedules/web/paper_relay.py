@@ -32,6 +32,7 @@ from schedules.web.port import (
     Secret,
     SignedOut,
     Support,
+    Trace,
     WakeTest,
 )
 
@@ -54,6 +55,9 @@ class PaperRelay:
     piercing_: tuple[Piercing, ...] = ()
     support_: Support = field(default_factory=lambda: Support(None, ()))
     tested_: WakeTest | None = None
+    trace_: Trace | None = None
+    has_room: bool = True
+    """For another trace."""
     tests: int = 0
     """Left before it is too often."""
     good: set[str] = field(default_factory=set)
@@ -201,6 +205,20 @@ class PaperRelay:
     async def tested(self, session: Secret) -> WakeTest | None:
         self._ask(session, "tested")
         return self.tested_
+
+    async def trace(self, session: Secret) -> Trace | None:
+        self._ask(session, "trace")
+        return self.trace_
+
+    async def begin_trace(self, session: Secret) -> None:
+        self._ask(session, "begin_trace")
+        if not self.has_room:
+            raise Busy(7_000.0)
+        self.trace_ = self.trace_ or Trace(self.now, self.now + 86_400, 200, 0, ())
+
+    async def end_trace(self, session: Secret) -> None:
+        self._ask(session, "end_trace")
+        self.trace_ = None
 
     async def support(self, session: Secret) -> Support:
         self._ask(session, "support")

@@ -104,7 +104,7 @@ async def test_an_act_after_the_end_of_the_session_leads_back_to_its_button() ->
         relay.good.clear()
         page = await made.send("/en/delete", [("csrf", sessions.csrf(secret)), ("version", "")])
         assert (page.status, page.forms) == (401, [])
-        assert page.links[-2:-1] == [("Sign in", "/en/login?next=%2Fdelete")]
+        assert ("Sign in", "/en/login?next=%2Fdelete") in page.links
 
 
 def test_whatever_is_done_without_a_draft_has_a_page_for_its_button() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from starlette.requests import Request
 
 from schedules import compile_table, parse
-from schedules.web import assets, choices, texts
+from schedules.web import assets, choices, legal, texts
 from schedules.web.logins import logins
 from schedules.web.memory import Memory
 from schedules.web.port import Document
@@ -33,7 +33,7 @@ def visit(document: Document, now: float, language: str = "de") -> Visit:
     plan = Plan(document, 1, rules, compile_table(rules, now))
     door = Door(
         SETTINGS, PaperRelay(now), texts.load(), assets.Assets(), Memory(), lambda: now, lambda event: None,
-        logins(SETTINGS, ()),
+        logins(SETTINGS, ()), legal.load({}),
     )  # fmt: skip
     request = Request({"type": "http", "method": "GET", "path": f"/{language}/", "headers": []})
     return Visit(door, request, language, now, read=plan)

@@ -72,6 +72,8 @@ Ask = Callable[[RelayClient], Awaitable[object]]
         (lambda c: c.reachable(ANNA, None, 7), "POST", "/v1/me/rest/reachable", {}, '"7"'),
         (lambda c: c.wake(ANNA, "a/b c", Wake.NEVER, 7), "PUT", "/v1/me/devices/a%2Fb%20c", {"wake": "never"}, '"7"'),
         (lambda c: c.test(ANNA), "POST", "/v1/me/test", None, None),
+        (lambda c: c.begin_trace(ANNA), "PUT", "/v1/me/trace", None, None),
+        (lambda c: c.end_trace(ANNA), "DELETE", "/v1/me/trace", None, None),
         (lambda c: c.sign_out(ANNA), "DELETE", "/v1/me/token", None, None),
         (lambda c: c.end_others(ANNA), "DELETE", "/v1/me/sessions", None, None),
         (lambda c: c.delete_everything(ANNA), "DELETE", "/v1/me", None, None),
@@ -157,7 +159,7 @@ async def test_a_shape_of_another_version_is_no_answer(body: Any) -> None:  # no
         lambda c: c.waiting(ANNA), lambda c: c.devices(ANNA), lambda c: c.piercing(ANNA), lambda c: c.bypasses(ANNA),
         lambda c: c.sessions(ANNA), lambda c: c.support(ANNA), lambda c: c.new_code(ANNA), lambda c: c.tested(ANNA),
         lambda c: c.effect(ANNA, {}), lambda c: c.save(ANNA, {}, None), lambda c: c.snooze(ANNA, 1.0, None),
-        lambda c: c.redeem(Secret("x")),
+        lambda c: c.redeem(Secret("x")), lambda c: c.trace(ANNA),
     ]  # fmt: skip
     for ask in asks:
         with pytest.raises(Away):

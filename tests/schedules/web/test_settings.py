@@ -25,11 +25,13 @@ def test_what_the_relay_says_is_understood(tmp_path: Path) -> None:
     web = WebConfig(
         listen=(Address("127.0.0.1", 8081), Address("::1", 8081)), base_url="https://ruhe.example",
         oidc=(provider,), socket=tmp_path / "s", trusted_proxies=("10.0.0.0/8",), login_attempts=7,
+        pages={"imprint": {"de": "# Impressum"}},
     )  # fmt: skip
     found = read(json.dumps(document(web, 2.5)).encode())
     assert found == Settings(
         socket=str(tmp_path / "s"), listen=("127.0.0.1:8081", "[::1]:8081"), base_url="https://ruhe.example",
         grace_seconds=2.5, trusted_proxies=("10.0.0.0/8",), login_attempts=7,
+        pages={"imprint": {"de": "# Impressum"}},
         oidc=(
             Provider(
                 tenant="city", name="Konto", issuer="https://id.example", client_id="f", client_secret="geheim",
@@ -52,6 +54,9 @@ def test_what_is_not_said_has_a_default() -> None:
     [
         ({"trusted_proxies": ["10.0.0.1/8"]}, "trusted_proxies"),
         ({"login_attempts": 0}, "login_attempts"),
+        ({"pages": {"terms": {"de": "x"}}}, "pages"),
+        ({"pages": {"imprint": {"fr": "x"}}}, "pages"),
+        ({"pages": {"imprint": "x"}}, "pages"),
         ({"login_attempts": 7, "login_attempts_together": 6}, "login_attempts_together"),
         ({"login_attempts": "7"}, "login_attempts"),
         ({"base_url": "http://ruhe.example"}, "base_url"),

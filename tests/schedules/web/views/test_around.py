@@ -12,7 +12,7 @@ import trio.testing
 
 from schedules import Wake
 from schedules.errors import Text
-from schedules.web.port import Device, DeviceTest, Look, Missing, Piercing, Secret, Support, WakeTest
+from schedules.web.port import Device, DeviceTest, Look, Missing, Piercing, Secret, Support, Traced, WakeTest
 from schedules.web.views import devices
 from tests.schedules.web.browser import Browser, browser
 from tests.schedules.web.paper_relay import PaperRelay
@@ -150,6 +150,36 @@ async def test_who_may_wake_is_told_in_words() -> None:
         assert "drill nur in diesen Ruhezeiten: moon" in page.text
         relay.piercing_ = ()
         assert "Niemand. Alles wartet" in (await anna.go("/de/waking")).text
+
+
+async def test_what_woke_the_devices_is_shown_for_a_day_and_ends_with_one_tap() -> None:
+    relay = PaperRelay(EVENING)
+    async with opened(relay) as anna:
+        assert "Sonst wird nichts davon notiert" in (await anna.go("/de/waking")).text
+        page = await anna.press("Zeigen, was meine Geräte weckt 24 Stunden ab jetzt, dann endet es von selbst")
+        assert "Notiert seit Mi 25.11. 21:40, bis Do 26.11. 21:40." in page.text
+        assert "Seitdem ist nichts geschehen." in page.text
+        assert relay.trace_ is not None
+        handed = Traced(EVENING, "handed_over", "rest", ("alarm", "drill"), "Tab & <let>", 0, Text("Given.", "Fort."))
+        deferred = Traced(EVENING - 80_000, "deferred", "rest", ("message",), None, 3, Text("Waits.", "Wartet."))
+        relay.trace_ = replace(relay.trace_, lost=7, entries=(handed, deferred))
+        page = await anna.go("/de/waking")
+        assert "heute, Mi 25.11. 21:40 Alarm, drill Tab & <let> Fort." in page.text
+        assert "Di 24.11. 23:26 Hinweise 3 Stück Wartet." in page.text
+        assert "Aufgehoben sind die letzten 200 Einträge; 7 ältere mussten weichen." in page.text
+        assert "<let>" not in page.html
+        assert "Given." in (await anna.go("/en/waking")).text
+        await anna.press("Switch off and forget it")
+        assert relay.trace_ is None
+
+
+async def test_where_too_many_others_have_it_on_that_is_said() -> None:
+    relay = PaperRelay(EVENING, has_room=False)
+    async with opened(relay) as anna:
+        await anna.go("/en/waking")
+        page = await anna.press("Show what woke my devices for 24 hours from now, then it ends by itself")
+        assert page.status == 429
+        assert "Too many others have this on at the moment. Please try again in 2 hours, or earlier." in page.text
 
 
 # --- the preview
