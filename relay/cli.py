@@ -12,7 +12,7 @@ from typing import IO, Any, NoReturn
 import click
 
 from relay import cli_backup, cli_operate, cli_store
-from relay.cli_config import CONFIG, read_config, web_warnings
+from relay.cli_config import CONFIG, proxies, read_config, web_warnings
 
 WALL_TIME = click.DateTime(["%Y-%m-%dT%H:%M"])
 KEY_VARIABLE = "FEIERABEND_KEY"
@@ -83,7 +83,7 @@ def check(config_path: Path) -> None:
     config = read_config(config_path)
     click.echo(f"time zone data {TZDATA}, {len(config.tenants)} tenants")
     lines, warnings = cli_store.checked(config)
-    for line in lines:
+    for line in [*lines, *proxies(config)]:
         click.echo(line)
     warnings += _warnings(config)
     for warning in warnings:

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from relay.clock import Clock
+from relay.wire import ConnectionLost
 
 SCOPE: Final = "https://www.googleapis.com/auth/firebase.messaging"
 GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -40,7 +41,7 @@ EXCHANGE: Final = 20.0
 
 log = structlog.get_logger()
 PostForm = Callable[[str, dict[str, str]], Awaitable[tuple[int, bytes]]]
-"""(uri, form) → (status, body). Raises OSError when there is no answer."""
+"""(uri, form) → (status, body). Raises OSError, ConnectionLost when there is no answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +151,8 @@ class AccessToken:
                 status, body = await self._post(account.token_uri, form)
             except OSError as error:
                 reason = type(error).__name__
+            except ConnectionLost as error:
+                reason = error.reason
             else:
                 if status == 200 and self.take(body, now):
                     return True

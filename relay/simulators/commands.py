@@ -1,4 +1,4 @@
-"""`feierabend fake apns`, `fake fcm` and `fake sink`: the simulators as processes of their own.
+"""`feierabend fake apns`, `fake fcm`, `fake sink` and `fake proxy`: the simulators as processes of their own.
 
 The first line on standard output says where one listens, the last one what it saw; both are JSON. SIGTERM ends it.
 """
@@ -27,6 +27,7 @@ from relay.simulators.oauth import Account, FakeOauth, account_file
 from relay.simulators.oauth_server import OauthServer
 from relay.simulators.processes import Beside, Serve, listen, running, say
 from relay.simulators.provider_token import TeamKey
+from relay.simulators.proxy_command import proxy
 from relay.simulators.sink import Sink
 from relay.simulators.stamps import Stamps
 
@@ -75,6 +76,9 @@ def _inject(table: Sequence[knobs.Knob]) -> Callable[[Decorated], Decorated]:
 @click.group()
 def fake() -> None:
     """Simulated providers, for development and measurement."""
+
+
+fake.add_command(proxy)
 
 
 @fake.command()
