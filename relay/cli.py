@@ -11,7 +11,7 @@ from typing import IO, Any, NoReturn
 
 import click
 
-from relay import cli_backup, cli_operate, cli_store
+from relay import cli_backup, cli_doctor, cli_operate, cli_store
 from relay.cli_config import CONFIG, proxies, read_config, web_warnings
 
 WALL_TIME = click.DateTime(["%Y-%m-%dT%H:%M"])
@@ -110,6 +110,7 @@ def init(folder: Path, *, systemd: bool) -> None:
 for command in (cli_operate.hold, cli_operate.resume, cli_operate.holds, cli_backup.backup, cli_backup.restore):
     main.add_command(command)
 main.add_command(cli_store.store)
+main.add_command(cli_doctor.doctor)
 
 
 @main.group()

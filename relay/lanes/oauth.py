@@ -156,7 +156,7 @@ class AccessToken:
             else:
                 if status == 200 and self.take(body, now):
                     return True
-                reason = _reason(status, body)
+                reason = refusal(status, body)
         log.warning("token_exchange_failed", project=account.project_id, reason=reason)
         return False
 
@@ -199,7 +199,8 @@ def _signing_key(pem: str) -> RSAPrivateKey:
     return key
 
 
-def _reason(status: int, body: bytes) -> str:
+def refusal(status: int, body: bytes) -> str:
+    """Google's own word for why there is no token, or "status_NNN"."""
     try:
         word = json.loads(body)["error"]
     except (ValueError, TypeError, KeyError):

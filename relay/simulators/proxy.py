@@ -22,7 +22,7 @@ LARGEST_HEAD: Final = 8_192
 READ: Final = 65_536
 ESTABLISHED: Final = b"HTTP/1.1 200 Connection established\r\n\r\n"
 GARBAGE: Final = b"220 mail.example ESMTP\r\n"
-_LINE: Final = re.compile(r"CONNECT (\S+) HTTP/1\.1")
+_LINE: Final = re.compile(r"CONNECT (\S+) HTTP/1\.([01])")
 _TARGET: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})")
 _BROKEN: Final = (OSError, trio.BrokenResourceError, trio.ClosedResourceError)
 
@@ -162,7 +162,8 @@ def read(head: bytes) -> tuple[str, dict[str, str], str]:
         return "", fields, "no_connect"
     if not _TARGET.fullmatch(request[1]):
         return "", fields, "bad_target"
-    return request[1], fields, "" if fields.get("host") == request[1] else "another_host"
+    host = fields.get("host", request[1] if request[2] == "0" else "")  # HTTP/1.0 needs none
+    return request[1], fields, "" if host == request[1] else "another_host"
 
 
 def refusal(status: int) -> bytes:
