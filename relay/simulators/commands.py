@@ -236,8 +236,17 @@ async def _run_fcm(
 @click.option("--dead-every", default=1000, show_default=True, help="Every n-th request is answered 410; 0: none.")
 @click.option("--echo-ids", is_flag=True, help="Repeat each request's apns-id, for clients that need it; slower.")
 @click.option("--stamps", type=click.Path(dir_okay=False, path_type=Path), help="One line per request: token, instant.")
+@click.option("--latency-ms", default=0.0, show_default=True, help="Time to an answer.")
 def sink(
-    host: str, port: int, credentials: Path, streams: int, dead_every: int, *, echo_ids: bool, stamps: Path | None
+    host: str,
+    port: int,
+    credentials: Path,
+    streams: int,
+    dead_every: int,
+    *,
+    echo_ids: bool,
+    stamps: Path | None,
+    latency_ms: float,
 ) -> None:
     """Answers everything at once; for load."""
     authority = Authority(_loopback(host), "localhost")
@@ -245,7 +254,9 @@ def sink(
         kept = None
         if stamps is not None:
             kept = Stamps(opened.enter_context(stamps.open("wb", buffering=0)), time.monotonic_ns)
-        service = Sink(time.time, dead_every=dead_every, streams=streams, echo_ids=echo_ids, stamps=kept)
+        service = Sink(
+            time.time, dead_every=dead_every, streams=streams, echo_ids=echo_ids, stamps=kept, latency=latency_ms / 1000
+        )
 
         def totals() -> dict[str, object]:
             seen = service.totals
