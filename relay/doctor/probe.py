@@ -44,6 +44,10 @@ ADDRESSES: Final = 3
 """Most that are tried."""
 
 
+_SILENT: Final = {"proxy": Blame.PROXY, "settings": Blame.PROVIDER, "answer": Blame.PROVIDER}
+"""Step → where to look when nothing comes; else at the network."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Tag:
     """In the place of a flight: kept by the provider for no time at all."""
@@ -114,8 +118,7 @@ class Probe:
             with trio.move_on_after(PATIENCE) as scope:
                 yield
             if scope.cancelled_caught:
-                blame = Blame.PROXY if name == "proxy" else Blame.NETWORK
-                raise Failed(blame, f"nothing has come for {PATIENCE:g} s")
+                raise Failed(_SILENT.get(name, Blame.NETWORK), f"nothing has come for {PATIENCE:g} s")
         except Failed as failed:
             self._tell(Step(name, "failed", failed.says))
             raise

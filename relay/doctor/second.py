@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ from relay.wire import Answer
 
 PATIENCE: Final = 25.0
 """Seconds for the library's process, its start included."""
+_DETOURS: Final = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
+"""Variables by which a library would go another way than we do."""
 LIBRARIES: Final = {"apns": "aioapns", "fcm": "pyfcm"}
 
 Ask = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, object]]]
@@ -44,10 +47,12 @@ class Second:
 async def in_a_process(question: Mapping[str, Any]) -> Mapping[str, object]:
     """Ask library.py. Tells `failed` when it comes to no end, or ends otherwise than it should."""
     command = [sys.executable, "-m", "relay.doctor.library"]
+    env = {name: value for name, value in os.environ.items() if name.lower() not in _DETOURS}
     with trio.move_on_after(PATIENCE):
         done = await trio.run_process(
-            command, stdin=json.dumps(question).encode(), capture_stdout=True, capture_stderr=True, check=False
-        )
+            command, stdin=json.dumps(question).encode(), capture_stdout=True, capture_stderr=True, check=False,
+            env=env,
+        )  # fmt: skip
         try:
             told = json.loads(done.stdout.splitlines()[-1])
         except (ValueError, IndexError):

@@ -1,11 +1,16 @@
 """Whose fault it is, from what our wire and the vendor's library were answered. Pure.
 
-ours              the library's        what follows
-good              whatever             all is well; a difference is told, and is the library's
-bad answer        the same             credentials, topic, token, clock: the operator's to mend
-no answer         none either          network, proxy, TLS: likewise
-bad or none       another answer       our wire is to blame
-bad or none       could not be asked   what ours says, on its own
+    ours               the library's        what follows
+    good               whatever             all is well; a difference is told, and is the library's
+    bad answer         the same             credentials, topic, token: the operator's to mend
+    bad answer         another              our wire is to blame
+    none, after TLS    an answer            likewise
+    none               none either          network, proxy, TLS, provider: the operator's, or patience
+    none, before that  an answer            network, proxy, TLS all the same: the library trusts others, or goes elsewhere
+    bad or none        could not be asked   what ours says, on its own
+
+A clock that is wrong is the exception: our provider token is up to 39 minutes old, so that a running relay may show the
+same one, and the library's may be fresh; one can be called expired and the other not.
 """
 
 from __future__ import annotations
@@ -36,11 +41,9 @@ def conclude(ours: Examined, second: Second, *, is_made_up: bool) -> Conclusion:
     """`is_made_up`: the device token was no real one, so that nobody expects it to be known."""
     reading = ours.reading
     if reading is None:
-        blame, says = ours.blame, ours.says
-        if second.reading is not None:
-            return _differ(f"came to no answer ({says})", second)
-        also = f" {second.name} has no answer either ({second.failed})." if second.is_asked else _alone(second)
-        return Conclusion(blame, f"{_sentence(says)}{also}", OURS if blame is Blame.WIRE else MEND)
+        if second.reading is not None and ours.blame in (Blame.WIRE, Blame.PROVIDER):
+            return _differ(f"came to no answer ({ours.says})", second)
+        return Conclusion(ours.blame, f"{ours.says}.{_beside(ours, second)}", MEND)
     if reading.is_good and (is_made_up or reading.status == 200):
         what = "the request is taken" if reading.status == 200 else f"only the made-up device is unknown ({reading})"
         return Conclusion(Blame.NOBODY, f"All is well: {what}.{_beside(ours, second)}", WELL)
@@ -48,7 +51,7 @@ def conclude(ours: Examined, second: Second, *, is_made_up: bool) -> Conclusion:
     if second.reading not in (None, reading) and not reading.is_good and blame is not Blame.CLOCK:
         return _differ(f"was answered {reading}", second)
     code = OURS if blame is Blame.WIRE and second.reading is None else MEND
-    return Conclusion(blame, f"{reading}: {_sentence(says)}{_beside(ours, second)}", code)
+    return Conclusion(blame, f"{reading}: {says}.{_beside(ours, second)}", code)
 
 
 def _differ(what: str, second: Second) -> Conclusion:
@@ -57,16 +60,11 @@ def _differ(what: str, second: Second) -> Conclusion:
 
 
 def _beside(ours: Examined, second: Second) -> str:
+    """What the library has to say to that."""
+    if not second.is_asked:
+        return f" There is no second opinion of {second.name}: {second.failed}."
     if second.reading is None:
-        return _alone(second)
+        return f" {second.name} came to no answer{'' if ours.reading else ' either'} ({second.failed})."
     if second.reading == ours.reading:
         return f" {second.name} is answered the same."
     return f" {second.name} was answered otherwise: {second.reading}."
-
-
-def _alone(second: Second) -> str:
-    return f" There is no second opinion of {second.name}: {second.failed}."
-
-
-def _sentence(says: str) -> str:
-    return f"{says}."

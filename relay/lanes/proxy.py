@@ -9,6 +9,8 @@ or Google say; the lane's back-off is the same.
 
 The head of its answer is bounded in size and time, and read strictly: a gate that answers CONNECT with something else
 would be handed our ClientHello. What follows the head belongs to TLS, which refuses what is none of the provider's.
+What the proxy has taken the kernel takes for delivered: what a proxy holds back may arrive later than the gate allowed.
+
 Credentials are Basic (RFC 7617), in clear to the proxy; TLS to the proxy itself, Digest and Negotiate are not spoken.
 """
 
