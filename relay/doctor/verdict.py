@@ -6,7 +6,7 @@
     bad answer         another              our wire is to blame
     none, after TLS    an answer            likewise
     none               none either          network, proxy, TLS, provider: the operator's, or patience
-    none, before that  an answer            network, proxy, TLS all the same: the library trusts others, or goes elsewhere
+    none, before that  an answer            network, proxy, TLS: the library trusts others, or goes elsewhere
     bad or none        could not be asked   what ours says, on its own
 
 A clock that is wrong is the exception: our provider token is up to 39 minutes old, so that a running relay may show the
