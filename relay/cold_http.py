@@ -6,15 +6,17 @@ configuration says, and through the proxy that it names.
 
 from __future__ import annotations
 
+import math
 import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NoReturn
 
 import httpx
+import trio
 
 from relay.lanes.oauth import PostForm
-from relay.lanes.proxy import Proxy, verdict
+from relay.lanes.proxy import ANSWER, Proxy, verdict
 from relay.wire import ConnectionLost
 
 KEPT: Final = 20
@@ -34,18 +36,24 @@ def form_poster(
         """(status, body). Raises OSError, ConnectionLost when there is no answer."""
         way = None if proxy is None else httpx.Proxy(f"http://{proxy.authority}", auth=proxy.login)
         has_tunnel = proxy is None
+        until_tunnel = trio.CancelScope(deadline=math.inf if has_tunnel else trio.current_time() + ANSWER)
 
         async def trace(event: str, _: object) -> None:
             nonlocal has_tunnel
-            has_tunnel |= event.endswith("start_tls.started")
+            if event.endswith("start_tls.started"):
+                has_tunnel, until_tunnel.deadline = True, math.inf
 
+        response: httpx.Response | None = None
         try:
             async with httpx.AsyncClient(verify=context, trust_env=False, timeout=None, proxy=way) as client:
-                response = await client.post(uri, data=form, extensions={"trace": trace})
+                with until_tunnel:
+                    response = await client.post(uri, data=form, extensions={"trace": trace})
         except httpx.HTTPError as error:
             if proxy is not None and not has_tunnel:
                 _blame(error, proxy)
             raise OSError(type(error).__name__) from None
+        if response is None:
+            raise ConnectionLost("proxy_silent")
         if "date" in response.headers:
             dated(response.headers["date"])
         return response.status_code, response.content

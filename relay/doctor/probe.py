@@ -20,7 +20,7 @@ import trio
 from relay import trust
 from relay.clock import Clock
 from relay.config import AnyAppConfig, FcmAppConfig
-from relay.config_reader import key_id_of, read_provider_key, read_service_account
+from relay.config_reader import key_id_of
 from relay.core.life import NOW_OR_NEVER
 from relay.core.verdicts import Action
 from relay.doctor import words
@@ -126,17 +126,10 @@ class Probe:
     # --- before the wire
 
     async def _credentials(self) -> str:
-        """They were read with the configuration; a file that has changed since is what a running relay would take."""
+        """They were read, and found to be keys, with the configuration just now."""
         app = self._app
-        try:
-            if isinstance(app, FcmAppConfig):
-                if app.account_file is not None:
-                    read_service_account(app.account_file)
-                return f"the account {app.account.client_email} of the project {app.account.project_id}"
-            if app.key_file is not None:
-                read_provider_key(app.key_file)
-        except (OSError, ValueError) as error:
-            raise Failed(Blame.CREDENTIALS, f"the file {error}") from None
+        if isinstance(app, FcmAppConfig):
+            return f"the account {app.account.client_email} of the project {app.account.project_id}"
         named = key_id_of(app.key_file) if app.key_file else None
         doubt = f"; but the file is named after the key {named}" if named not in (None, app.key_id) else ""
         return f"the key {app.key_id} of the team {app.team_id} for {app.topic}, {app.environment}{doubt}"

@@ -19,10 +19,11 @@ import pytest
 import structlog
 import trio
 
-from relay import serving
+from relay import cold_http, serving
 from relay.clock import WallClock
 from relay.config_file import read
 from relay.doors.keys import new_key
+from relay.lanes.proxy import Proxy
 from relay.simulators.apns import FakeApns
 from relay.simulators.certificates import Authority, account_key, provider_key
 from relay.simulators.commands import ACCOUNT, ACCOUNT_KEY_ID, KEY_ID, PROJECT, TEAM_ID, TOPIC
@@ -30,9 +31,10 @@ from relay.simulators.fcm import FakeFcm
 from relay.simulators.oauth import Account, FakeOauth, account_file
 from relay.simulators.oauth_server import OauthServer
 from relay.simulators.provider_token import TeamKey
-from relay.simulators.proxy import FakeProxy, Faults
+from relay.simulators.proxy import FakeProxy, Fault, Faults, open_on_loopback
+from relay.wire import ConnectionLost
 from tests.e2e.client import client
-from tests.e2e.processes import PATIENCE, running
+from tests.e2e.processes import PATIENCE, free_port, running
 
 pytestmark = pytest.mark.sockets
 
@@ -182,6 +184,27 @@ async def test_what_the_proxy_refuses_is_called_so_for_both_and_for_the_token(
     assert {line["reason"] for line in failed} == {word}
     assert {line["event"] for line in failed} == {"connect_failed", "token_exchange_failed"}
     assert "s3cret" not in str(lines)
+
+
+FAULTS = {
+    "proxy_silent": Faults(fault=Fault.SILENCE),
+    "proxy_speaks_no_http": Faults(fault=Fault.GARBAGE),
+    "proxy_status_504": Faults(status=504),
+}
+
+
+@pytest.mark.parametrize("word", [*FAULTS, "proxy_unreachable"])
+async def test_a_token_that_the_proxy_keeps_from_us_is_its_fault(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cold_http, "ANSWER", 0.2)
+    async with trio.open_nursery() as nursery:
+        fake = FakeProxy(open_on_loopback)
+        fake.faults = FAULTS.get(word, Faults())
+        port = free_port() if word == "proxy_unreachable" else await listen(nursery, fake.serve_stream)
+        post = cold_http.form_poster(None, proxy=Proxy(LOOPBACK, port))
+        with trio.fail_after(PATIENCE), pytest.raises(ConnectionLost) as lost:
+            await post("https://oauth2.googleapis.com/token", {})
+        assert lost.value.reason == word
+        nursery.cancel_scope.cancel()
 
 
 @pytest.mark.processes
