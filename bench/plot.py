@@ -43,6 +43,8 @@ def svg(title: str, x_label: str, y_label: str, panels: Sequence[Panel]) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
         f'font-family="system-ui, sans-serif" font-size="11" fill="{INK}">',
         f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
+        f'<clipPath id="panel"><rect x="{LEFT - 3}" y="{TOP - 3}" width="{WIDTH + 6}" height="{HEIGHT + 6}"/>'
+        "</clipPath>",
         _text(LEFT, 20, title, size=14),
         f'<text transform="translate(14 {TOP + HEIGHT / 2}) rotate(-90)" text-anchor="middle">{escape(y_label)}</text>',
         _text(LEFT + WIDTH * len(panels) / 2, TOP + HEIGHT + 34, x_label, anchor="middle"),
@@ -64,9 +66,9 @@ class _Axis:
         self._begin, self._end = begin, end
 
     def at(self, value: float) -> float:
-        """What lies beyond the axis lies at its end."""
+        """What lies beyond the axis lies outside the panel, which is clipped there."""
         part = (math.log10(value) - self._low) / (self._high - self._low)
-        return round(self._begin + min(max(part, 0.0), 1.0) * (self._end - self._begin), 1)
+        return round(self._begin + part * (self._end - self._begin), 1)
 
     @property
     def ticks(self) -> list[float]:
@@ -82,13 +84,14 @@ def _panel(panel: Panel, across: _Axis, up: _Axis, *, has_scale: bool) -> str:
         parts.append(_line([(LEFT, up.at(tick)), (LEFT + WIDTH, up.at(tick))], FAINT))
         if has_scale:
             parts.append(_text(LEFT - 6, up.at(tick) + 4, f"{tick:,.0f}", anchor="end"))
+    parts.append('<g clip-path="url(#panel)">')
     for number, curve in enumerate(panel.curves):
         colour = COLOURS[number % len(COLOURS)]
         seen = [(across.at(x), up.at(y)) for x, y, _ in curve.points if x > 0 and y > 0]
         could = [(across.at(x), up.at(limit)) for x, _, limit in curve.points if x > 0 and limit]
         parts += [_line(could, colour, "4 3"), _line(seen, colour)]
         parts += [f'<circle cx="{x}" cy="{y}" r="2.5" fill="{colour}"/>' for x, y in seen]
-    return "".join(parts)
+    return "".join([*parts, "</g>"])
 
 
 def _legend(names: Sequence[str], y: float) -> str:
