@@ -17,6 +17,7 @@ NOT_SCRIPTS = {
     "mixes",
     "mixture",
     "officers",
+    "plot",
     "postgres",
     "report",
     "running",

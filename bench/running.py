@@ -59,6 +59,7 @@ def refuse_unless_simulators(providers: Sequence[Mapping[str, str]]) -> None:
     """Exits with 2, and says which address is in the way."""
     addresses = {(p["app"], p[name]) for p in providers for name in ("address", "token_address") if name in p}
     doubts = [(app, address, found) for app, address in sorted(addresses) if (found := trio.run(_doubt, address))]
+    doubts += [(p["app"], p["proxy"], "is a proxy, and may lead anywhere") for p in providers if "proxy" in p]
     if doubts:
         listed = "".join(f"\n  app {app}: {address} {found}" for app, address, found in doubts)
         refuse(f"this relay does not send to simulators only; nothing was done{listed}")

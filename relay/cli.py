@@ -11,8 +11,8 @@ from typing import IO, Any, NoReturn
 
 import click
 
-from relay import cli_audit, cli_backup, cli_operate, cli_store
-from relay.cli_config import CONFIG, read_config, web_warnings
+from relay import cli_audit, cli_backup, cli_doctor, cli_operate, cli_store
+from relay.cli_config import CONFIG, proxies, read_config, web_warnings
 
 WALL_TIME = click.DateTime(["%Y-%m-%dT%H:%M"])
 KEY_VARIABLE = "FEIERABEND_KEY"
@@ -83,7 +83,7 @@ def check(config_path: Path) -> None:
     config = read_config(config_path)
     click.echo(f"time zone data {TZDATA}, {len(config.tenants)} tenants")
     lines, warnings = cli_store.checked(config)
-    for line in lines:
+    for line in [*lines, *proxies(config)]:
         click.echo(line)
     warnings += _warnings(config)
     for warning in warnings:
@@ -111,6 +111,7 @@ for command in (cli_operate.hold, cli_operate.resume, cli_operate.holds, cli_bac
     main.add_command(command)
 main.add_command(cli_store.store)
 main.add_command(cli_audit.audit)
+main.add_command(cli_doctor.doctor)
 
 
 @main.group()

@@ -31,6 +31,14 @@ def read_config(path: Path) -> Any:  # noqa: ANN401 (the type is imported lazily
         sys.exit(2)
 
 
+def proxies(config: Any) -> Iterator[str]:  # noqa: ANN401 (the type is imported lazily)
+    """Through which proxies Apple and Google are reached; nothing where they are reached directly."""
+    apps = [app for tenant in config.tenants for app in tenant.apps]
+    for way in dict.fromkeys(app.proxy for app in apps if app.proxy is not None):
+        named = ", ".join(app.name for app in apps if app.proxy == way)
+        yield f"proxy {way.address}, {'with' if way.credentials else 'without'} credentials: {named}"
+
+
 def web_warnings(config: Any) -> Iterator[str]:  # noqa: ANN401 (the type is imported lazily)
     """What works, and is perhaps not meant, of the officers' door."""
     from relay.config_pages import warnings

@@ -12,6 +12,10 @@
     listen = ["127.0.0.1:9090"]
     socket = "feierabend.db.sock"     # for `feierabend hold`; beside the database if not given
 
+    [proxy]                           # the way to Apple and Google, if there is no other: relay/config_proxy.py
+    url = "http://proxy.example:3128"
+    credentials_file = "proxy-credentials"
+
     [shutdown]
     grace_seconds = 10
 
@@ -39,6 +43,7 @@
     environment = "production"        # or "sandbox"
     connections = 2                   # opened at the start; of several one is kept for alarms
     most_connections = 8              # as many as the queue and Apple's answer times ask for
+    proxy = false                     # or a table like [proxy], in the place of that
 
     [[tenants.apps]]
     name = "android"
@@ -61,9 +66,9 @@
     recipients = 25000
     rate_per_hour = 60
 
-Paths are relative to the file. The files of keys and service accounts are looked at once a minute; to rotate a key of
-Apple's, leave out `key_id` and point the link that is `key_file` to another AuthKey_<key id>.p8. Everything wrong is
-listed at once, each with its path and a sentence.
+Paths are relative to the file. The files of keys, service accounts and proxies' credentials are looked at once a
+minute; to rotate a key of Apple's, leave out `key_id` and point the link that is `key_file` to another
+AuthKey_<key id>.p8. Everything wrong is listed at once, each with its path and a sentence.
 """
 
 from __future__ import annotations
@@ -151,6 +156,16 @@ class NodesConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class ProxyConfig:
+    """An HTTP proxy. `credentials`: `user:password`, or None when it asks for none."""
+
+    address: Address
+    credentials: str | None = field(default=None, repr=False)
+    credentials_file: Path | None = None
+    """Looked at again once a minute; None: they never change."""
+
+
+@dataclass(frozen=True, slots=True)
 class DoorConfig:
     listen: tuple[Address, ...]
     max_connections: int
@@ -184,6 +199,8 @@ class AppConfig:
     """Not more than `connections` when it is less."""
     key_id_is_fixed: bool = True
     """False: the name of the key file says the id, and may say another one day."""
+    proxy: ProxyConfig | None = None
+    """None: Apple is reached without."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,6 +220,8 @@ class FcmAppConfig:
     """Not more than `connections` when it is less."""
     rate_per_minute: int = FCM_RATE
     """Most messages of the project in any minute."""
+    proxy: ProxyConfig | None = None
+    """None: Google is reached without."""
 
 
 AnyAppConfig = AppConfig | FcmAppConfig

@@ -25,9 +25,12 @@ from relay.config import (
     FcmAppConfig,
     KeyConfig,
     NodesConfig,
+    ProxyConfig,
     TenantConfig,
     WebConfig,
 )
+from relay.config_proxy import of_app as read_proxy_of_app
+from relay.config_proxy import proxy as read_proxy
 from relay.config_reader import (
     Table,
     a_path,
@@ -101,7 +104,8 @@ def _config(root: Table, folder: Path, name: str) -> Config | None:
     shutdown = root.table("shutdown")
     grace = shutdown.get("grace_seconds", number(0, 3600), 10.0)
     shutdown.done()
-    tenants = [_tenant(table, folder) for table in root.tables("tenants", least=1)]
+    proxy = read_proxy(root.table("proxy"), folder) if root.has("proxy") else None
+    tenants = [_tenant(table, folder, proxy) for table in root.tables("tenants", least=1)]
     named = tuple(tenant for tenant in tenants if tenant)
     _across(root, named)
     control = folder / socket if socket else None
@@ -155,7 +159,8 @@ def _across(root: Table, tenants: tuple[TenantConfig, ...]) -> None:
         root.fault("tenants.apps", f"has two different keys that are both called {name}")
 
 
-def _tenant(table: Table, folder: Path) -> TenantConfig | None:
+def _tenant(table: Table, folder: Path, proxy: ProxyConfig | None) -> TenantConfig | None:
+    """`proxy`: of apps that say nothing else."""
     name = table.get("name", text(r"[a-z0-9][a-z0-9_-]{0,39}"), None)
     tenant = TenantConfig(
         name=name or "",
@@ -164,7 +169,7 @@ def _tenant(table: Table, folder: Path) -> TenantConfig | None:
         evict=table.get("device_overflow", choice("evict", "refuse"), "evict") == "evict",
         jitter_seconds=table.get("jitter_seconds", number(0, 3600), 300.0),
         keys=tuple(key for item in table.tables("keys") if (key := _key(item)) is not None),
-        apps=tuple(app for item in table.tables("apps") if (app := _app(item, folder)) is not None),
+        apps=tuple(app for item in table.tables("apps") if (app := _app(item, folder, proxy)) is not None),
         classes=_classes(table),
     )
     table.done()
@@ -193,7 +198,7 @@ def _where(app: AnyAppConfig) -> str:
     return f"{app.topic} at {app.endpoint or app.environment}"
 
 
-def _app(table: Table, folder: Path) -> AnyAppConfig | None:
+def _app(table: Table, folder: Path, proxy: ProxyConfig | None) -> AnyAppConfig | None:
     read = _APPS[table.get("provider", choice(*_APPS), "apns")]
     name = table.get("name", text(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"), None)
     endpoint = table.get("endpoint", an_address, None, required=False)
@@ -202,8 +207,9 @@ def _app(table: Table, folder: Path) -> AnyAppConfig | None:
     if endpoint and endpoint[1] == 0:
         table.fault("endpoint", "must name a port")
     app = read(table, folder, name or "", Address(*endpoint) if endpoint else None, ca_path)
+    way = read_proxy_of_app(table, folder, proxy)
     table.done()
-    return app if name else None
+    return replace(app, proxy=way) if app and name else None
 
 
 def _apns_app(

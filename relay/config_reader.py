@@ -247,6 +247,14 @@ def read_password(path: Path) -> str:
     return line
 
 
+def read_credentials(path: Path) -> str:
+    """`user:password`: the first line of a file that others cannot read. A user holds no colon (RFC 7617)."""
+    line = read_password(path)
+    if not line.partition(":")[0] or ":" not in line or not line.isprintable():
+        raise ValueError("must begin with a line like user:password")
+    return line
+
+
 def _read_private(path: Path) -> bytes:
     """Raises ValueError when others could read it too."""
     content = path.read_bytes()

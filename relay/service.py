@@ -13,7 +13,6 @@ is lost by that. The ops port opens first, closes last.
 
 from __future__ import annotations
 
-import ssl
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -28,7 +27,6 @@ import trio
 
 from relay import trust, unix
 from relay.clock import Clock
-from relay.cold_http import form_poster
 from relay.config import Address, AnyAppConfig, AppConfig, Config, FcmAppConfig
 from relay.config_reader import key_id_of, read_provider_key, read_service_account
 from relay.config_web import document
@@ -52,7 +50,6 @@ from relay.doors.sessions import for_the_web
 from relay.doors.turns import Turns
 from relay.engine import RelayEngine
 from relay.journal import Executor, Journal, in_thread
-from relay.lanes import apns, fcm
 from relay.lanes.apns import Apns
 from relay.lanes.credentials import ProviderTokens
 from relay.lanes.dialer import Connect, Dialer, Resolve, no_lookup
@@ -73,12 +70,10 @@ from relay.ops.metrics import Sources
 from relay.sharing import Shared, Sharing
 from relay.store.port import Store
 from relay.trust import Trust
+from relay.ways import HTTPS, Ways, address_of
 from relay.web import COMMAND, Web
-from relay.wire import connect as connect_tls
-from relay.wire import resolve as look_up
 from schedules import TZDATA, parse, pointwise
 
-HTTPS: Final = 443
 DOORS: Final = 0.4
 """Part of the grace period after which a door does not wait for its clients any more."""
 WEB: Final = 0.3
@@ -113,7 +108,7 @@ class Seams:
     executor: Executor | None = None
     """None: a thread of its own."""
     connect: Callable[[AnyAppConfig], Connect] | None = None
-    """None: TLS over TCP."""
+    """None: TLS over TCP, or through a proxy (relay/ways.py)."""
     resolve: Resolve | None = None
     """None: the resolver of the machine; with another `connect` none, and what is connected to is the host's name."""
     post: Callable[[FcmAppConfig], PostForm] | None = None
@@ -217,22 +212,22 @@ class Relay:
 
     def _add_lanes(self, rng: Random, seams: Seams) -> None:
         """A lane for each app, with its credentials: one provider token per team, one access token per app."""
-        tokens = ProviderTokens()
-        connect = seams.connect or _connect_tls
-        resolve = seams.resolve or (no_lookup if seams.connect else look_up)
+        tokens, ways = ProviderTokens(), Ways()
+        connect = seams.connect or ways.connect
         for tenant in self._config.tenants:
             for app in tenant.apps:
                 access: AccessToken | None = None
                 quota: Quota | None = None
                 skew = Skew(app.name)
                 if isinstance(app, FcmAppConfig):
-                    access = AccessToken(app.account, self._post(app, seams, skew), self._clock, rng)
+                    post = seams.post(app) if seams.post is not None else ways.post(app, self._dated(skew))
+                    access = AccessToken(app.account, post, self._clock, rng)
                     quota = Quota(app.rate_per_minute)
                     self._quotas.append(quota)
-                    provider: Provider = Fcm(app.account.project_id, access, *_address(app))
+                    provider: Provider = Fcm(app.account.project_id, access, *address_of(app))
                 else:
                     token = tokens.of(app.team_id, app.key_id, app.key)
-                    provider = Apns(app.topic, token, *_address(app))
+                    provider = Apns(app.topic, token, *address_of(app))
                 lane = Lane(
                     app.name,
                     provider,
@@ -246,6 +241,7 @@ class Relay:
                     self.sample,
                     self._holds,
                 )
+                resolve = seams.resolve or (no_lookup if seams.connect else ways.resolve(app))
                 dialer = Dialer(app.name, connect(app), resolve)
                 self.pool.add(tenant.name, lane, dialer, app.connections, app.most_connections)
                 if access is not None:
@@ -253,11 +249,11 @@ class Relay:
                 watched = _watched(app, lane, tokens, access, self._clock)
                 if watched is not None:
                     self.pool.keep(watched.run)
+        for credentials in ways.watched(self._clock):
+            self.pool.keep(credentials.run)
 
-    def _post(self, app: FcmAppConfig, seams: Seams, skew: Skew) -> PostForm:
-        if seams.post is not None:
-            return seams.post(app)
-        return form_poster(app.ca_file, lambda date: skew.heard(date, self._clock.now()))
+    def _dated(self, skew: Skew) -> Callable[[str], None]:
+        return lambda date: skew.heard(date, self._clock.now())
 
     def share(self, nodes: int) -> None:
         """So many send with the same credentials."""
@@ -393,23 +389,19 @@ def _api_keys(config: Config, tenants: dict[str, Tenant]) -> list[ApiKey]:
     return [ApiKey(key.id, key.digest, key.scopes, tenants[t.name]) for t in config.tenants for key in t.keys]
 
 
-def _address(app: AnyAppConfig) -> tuple[str, int]:
-    """Where an app's provider is: at the usual host, or where the configuration says."""
-    if app.endpoint is not None:
-        return app.endpoint.host, app.endpoint.port
-    return (fcm.HOST if isinstance(app, FcmAppConfig) else apns.HOSTS[app.environment]), HTTPS
-
-
 def _destination(tenant: str, app: AnyAppConfig) -> Destination:
-    address = str(Address(*_address(app)))
+    address = str(Address(*address_of(app)))
+    proxy = None if app.proxy is None else str(app.proxy.address)
     if not isinstance(app, FcmAppConfig):
-        return Destination(tenant=tenant, app=app.name, provider="apns", address=address)
+        return Destination(tenant=tenant, app=app.name, provider="apns", address=address, proxy=proxy)
     try:
         tokens = urlsplit(app.account.token_uri)
         token_address = str(Address(tokens.hostname or "", tokens.port or HTTPS))
     except ValueError:  # it will be told when a token is fetched
         token_address = ""
-    return Destination(tenant=tenant, app=app.name, provider="fcm", address=address, token_address=token_address)
+    return Destination(
+        tenant=tenant, app=app.name, provider="fcm", address=address, token_address=token_address, proxy=proxy
+    )
 
 
 def _watched(
@@ -445,20 +437,6 @@ def _read_account(app: FcmAppConfig, path: Path) -> ServiceAccount:
     """An app's account; where tokens come from stays as configured. Raises ValueError, OSError."""
     account = read_service_account(path)
     return replace(account, token_uri=app.account.token_uri) if app.token_uri_is_overridden else account
-
-
-def _connect_tls(app: AnyAppConfig) -> Connect:
-    """How to reach an app's provider: the system's trust store, or the file named for a simulator."""
-    context = ssl.create_default_context(cafile=str(app.ca_file) if app.ca_file else None)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["h2"])
-
-    host, _ = _address(app)
-
-    async def connect(address: str, port: int) -> trio.abc.Stream:
-        return await connect_tls(host, port, context, address)
-
-    return connect
 
 
 def _tasks() -> int:

@@ -12,10 +12,9 @@ from typing import Final
 
 from relay.core import verdicts
 from relay.core.envelope import APNS_BODY, APNS_PATH, APNS_VARYING, apns_constant
-from relay.core.flight import Flight
 from relay.core.life import TICK, apns_expiration
 from relay.lanes.credentials import ProviderToken
-from relay.lanes.provider import Judgement
+from relay.lanes.provider import Judgement, Limited
 from relay.wire import Answer, Request, Template
 
 HOSTS: Final = {"production": "api.push.apple.com", "sandbox": "api.sandbox.push.apple.com"}
@@ -49,7 +48,7 @@ class Apns:
     def credential(self, now: float) -> bytes:
         return self.token.bearer(now)
 
-    def request(self, flight: Flight, token: str, now: float) -> Request:
+    def request(self, flight: Limited, token: str, now: float) -> Request:
         if now != self._at:
             self._turn_to(now)
         varying = self._by_life.get(flight.life)

@@ -18,10 +18,9 @@ from typing import Any, Final
 from pyfcm import FCMNotification
 
 from relay.core import verdicts
-from relay.core.flight import Flight
 from relay.core.life import LADDER, NOW_OR_NEVER
 from relay.lanes.oauth import AccessToken
-from relay.lanes.provider import Judgement
+from relay.lanes.provider import Judgement, Limited
 from relay.wire import Answer, Request, Template
 
 HOST: Final = "fcm.googleapis.com"
@@ -36,12 +35,15 @@ _PLACEHOLDER: Final = "TOKEN"
 class Fcm:
     """Provider of one Firebase project. `host`/`port` are overridden for simulators and tests only."""
 
-    def __init__(self, project: str, token: AccessToken, host: str = HOST, port: int = PORT) -> None:
+    def __init__(
+        self, project: str, token: AccessToken, host: str = HOST, port: int = PORT, *, dry_run: bool = False
+    ) -> None:
+        """`dry_run`: messages are checked and go to no phone (`validate_only`); for the doctor."""
         self.host = host
         self.port = port
         self._project = project
         self._token = token
-        self._messages = messages()
+        self._messages = messages(dry_run=dry_run)
         self._lengths: dict[tuple[bytes, int], tuple[bytes, ...]] = {}
 
     def is_ready(self, now: float) -> bool:
@@ -63,7 +65,7 @@ class Fcm:
             (b"authorization", b"content-length"),
         )
 
-    def request(self, flight: Flight, token: str, now: float) -> Request:
+    def request(self, flight: Limited, token: str, now: float) -> Request:
         prefix, suffix = self._messages[flight.life]
         body = prefix + token.encode() + suffix
         key = (self._token.bearer(now), len(body))
@@ -86,13 +88,16 @@ class Fcm:
         return "" if self._token.refused(now) else "credentials_refused"
 
 
-def messages() -> dict[int, tuple[bytes, bytes]]:
+def messages(*, dry_run: bool = False) -> dict[int, tuple[bytes, bytes]]:
     """Life step → (what comes before the token, what comes after it)."""
     builder: Any = FCMNotification(credentials=object())  # never used: only the builder is
     built: dict[int, tuple[bytes, bytes]] = {}
     for step in (NOW_OR_NEVER, *LADDER):
         message: bytes = builder.parse_payload(
-            fcm_token=_PLACEHOLDER, data_payload={"w": ""}, android_config={"priority": "HIGH", "ttl": f"{step}s"}
+            fcm_token=_PLACEHOLDER,
+            data_payload={"w": ""},
+            android_config={"priority": "HIGH", "ttl": f"{step}s"},
+            dry_run=dry_run,
         )
         prefix, _, suffix = message.partition(_PLACEHOLDER.encode())
         built[step] = (prefix, suffix)

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from relay.clock import Clock
+from relay.wire import ConnectionLost
 
 SCOPE: Final = "https://www.googleapis.com/auth/firebase.messaging"
 GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -40,7 +41,7 @@ EXCHANGE: Final = 20.0
 
 log = structlog.get_logger()
 PostForm = Callable[[str, dict[str, str]], Awaitable[tuple[int, bytes]]]
-"""(uri, form) → (status, body). Raises OSError when there is no answer."""
+"""(uri, form) → (status, body). Raises OSError, ConnectionLost when there is no answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +151,12 @@ class AccessToken:
                 status, body = await self._post(account.token_uri, form)
             except OSError as error:
                 reason = type(error).__name__
+            except ConnectionLost as error:
+                reason = error.reason
             else:
                 if status == 200 and self.take(body, now):
                     return True
-                reason = _reason(status, body)
+                reason = refusal(status, body)
         log.warning("token_exchange_failed", project=account.project_id, reason=reason)
         return False
 
@@ -196,7 +199,8 @@ def _signing_key(pem: str) -> RSAPrivateKey:
     return key
 
 
-def _reason(status: int, body: bytes) -> str:
+def refusal(status: int, body: bytes) -> str:
+    """Google's own word for why there is no token, or "status_NNN"."""
     try:
         word = json.loads(body)["error"]
     except (ValueError, TypeError, KeyError):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from relay.core.flight import Flight
 from relay.core.verdicts import Verdict
 from relay.wire import Answer, Request, Template
 
@@ -19,6 +18,14 @@ class Judgement:
     """UTC seconds, when the provider says since when a token is invalid."""
     wait: float = 0.0
     """Least seconds until a next attempt, as the provider asks; 0 when it does not."""
+
+
+class Limited(Protocol):
+    """What a request is made for: a flight, or a probe."""
+
+    @property
+    def life(self) -> int:
+        """A step of the ladder."""
 
 
 class Provider(Protocol):
@@ -38,7 +45,7 @@ class Provider(Protocol):
     def credential(self, now: float) -> bytes:
         """What requests are authorised with now; a new value when it was renewed."""
 
-    def request(self, flight: Flight, token: str, now: float) -> Request:
+    def request(self, flight: Limited, token: str, now: float) -> Request:
         """One wakeup, carrying the flight as its tag."""
 
     def judge(self, answer: Answer, now: float) -> Judgement:

@@ -18,6 +18,15 @@ TOLERANCE: Final = 60.0
 log = structlog.get_logger()
 
 
+def ahead(date: str, now: float) -> float | None:
+    """Seconds by which our clock is ahead of a date that has just been said; None when it is no date with a zone."""
+    try:
+        said = parsedate_to_datetime(date)
+        return None if said.tzinfo is None else now - said.timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
 class Skew:
     """Of our clock against one app's provider. `app` is for the log."""
 
@@ -30,12 +39,8 @@ class Skew:
 
     def heard(self, date: str, now: float) -> None:
         """An answer that arrived now bears this date; what is no date with a zone says nothing."""
-        try:
-            said = parsedate_to_datetime(date)
-            if said.tzinfo is None:
-                return
-            error = now - said.timestamp()
-        except (ValueError, TypeError, OverflowError):
+        error = ahead(date, now)
+        if error is None:
             return
         if abs(error) <= TOLERANCE:
             if self.error:

@@ -30,10 +30,13 @@ class Destination:
     address: str
     token_address: str | None = None
     """Where access tokens come from."""
+    proxy: str | None = None
+    """Through which both are reached."""
 
     def told(self) -> dict[str, str]:
         named = {"tenant": self.tenant, "app": self.app, "provider": self.provider, "address": self.address}
-        return named if self.token_address is None else {**named, "token_address": self.token_address}
+        more = {"token_address": self.token_address, "proxy": self.proxy}
+        return named | {name: value for name, value in more.items() if value is not None}
 
 
 class Ops:

@@ -1,4 +1,4 @@
-"""`feierabend fake apns`, `fake fcm` and `fake sink`: the simulators as processes of their own.
+"""`feierabend fake apns`, `fake fcm`, `fake sink` and `fake proxy`: the simulators as processes of their own.
 
 The first line on standard output says where one listens, the last one what it saw; both are JSON. SIGTERM ends it.
 """
@@ -27,6 +27,7 @@ from relay.simulators.oauth import Account, FakeOauth, account_file
 from relay.simulators.oauth_server import OauthServer
 from relay.simulators.processes import Beside, Serve, listen, running, say
 from relay.simulators.provider_token import TeamKey
+from relay.simulators.proxy_command import proxy
 from relay.simulators.sink import Sink
 from relay.simulators.stamps import Stamps
 
@@ -75,6 +76,9 @@ def _inject(table: Sequence[knobs.Knob]) -> Callable[[Decorated], Decorated]:
 @click.group()
 def fake() -> None:
     """Simulated providers, for development and measurement."""
+
+
+fake.add_command(proxy)
 
 
 @fake.command()
@@ -232,8 +236,17 @@ async def _run_fcm(
 @click.option("--dead-every", default=1000, show_default=True, help="Every n-th request is answered 410; 0: none.")
 @click.option("--echo-ids", is_flag=True, help="Repeat each request's apns-id, for clients that need it; slower.")
 @click.option("--stamps", type=click.Path(dir_okay=False, path_type=Path), help="One line per request: token, instant.")
+@click.option("--latency-ms", default=0.0, show_default=True, help="Time to an answer.")
 def sink(
-    host: str, port: int, credentials: Path, streams: int, dead_every: int, *, echo_ids: bool, stamps: Path | None
+    host: str,
+    port: int,
+    credentials: Path,
+    streams: int,
+    dead_every: int,
+    *,
+    echo_ids: bool,
+    stamps: Path | None,
+    latency_ms: float,
 ) -> None:
     """Answers everything at once; for load."""
     authority = Authority(_loopback(host), "localhost")
@@ -241,7 +254,9 @@ def sink(
         kept = None
         if stamps is not None:
             kept = Stamps(opened.enter_context(stamps.open("wb", buffering=0)), time.monotonic_ns)
-        service = Sink(time.time, dead_every=dead_every, streams=streams, echo_ids=echo_ids, stamps=kept)
+        service = Sink(
+            time.time, dead_every=dead_every, streams=streams, echo_ids=echo_ids, stamps=kept, latency=latency_ms / 1000
+        )
 
         def totals() -> dict[str, object]:
             seen = service.totals

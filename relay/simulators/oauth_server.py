@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from email.utils import formatdate
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -56,7 +57,8 @@ class OauthServer:
             await trio.sleep(injections.latency())
         finally:
             counts.outstanding -= 1
-        await stream.send_all(http1.head(status, _FIELDS, len(body), keep=request.keep) + body)
+        date = formatdate(self.fake.now() + self.fake.skew, usegmt=True)
+        await stream.send_all(http1.head(status, (*_FIELDS, ("date", date)), len(body), keep=request.keep) + body)
         return True
 
     def _answer(self, request: Request) -> tuple[int, bytes]:

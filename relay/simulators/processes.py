@@ -60,6 +60,20 @@ async def running(credentials: Path, authority: Authority) -> AsyncIterator[tupl
                 nursery.cancel_scope.cancel()
 
 
+async def serving(
+    host: str, port: int, serve: Serve, said: dict[str, object], totals: Callable[[], dict[str, object]]
+) -> None:
+    """Serve without TLS; say in the first line where, and what else is `said`, and in the last one the totals."""
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with trio.open_nursery() as nursery:
+            listeners = await trio.open_tcp_listeners(port, host=host)
+            await nursery.start(trio.serve_listeners, serve, listeners)
+            say({"listening": _address(host, listeners[0]), **said})
+            async for _ in signals:
+                nursery.cancel_scope.cancel()
+    say(totals())
+
+
 async def listen(nursery: trio.Nursery, host: str, port: int, context: ssl.SSLContext, serve: Serve) -> str:
     """Serve in the background; returns the address."""
     listeners = await trio.open_ssl_over_tcp_listeners(port, context, host=host, https_compatible=True)

@@ -4,6 +4,9 @@ Walks frame headers only. A request is complete with the frame that carries END_
 ten bytes; every `dead_every`-th with 410 and Apple's error body, so that verdicts other than 200 are part of the load,
 and their exact number is known. The first answer block begins with 0x20, as a server's must that was told table size 0.
 
+With `latency` all that it says after its greeting comes so many seconds later, in its order: as a provider that is far
+away, and as strong as ever.
+
 With `echo_ids` it reads the request's header block after all and repeats its `apns-id`, as Apple does: some clients
 find the request of an answer by that field. It costs about 30 µs a request. With `stamps` it notes when each request
 has arrived (stamps.py).
@@ -11,6 +14,7 @@ has arrived (stamps.py).
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,11 +49,13 @@ class Sink:
         streams: int = 1000,
         echo_ids: bool = False,
         stamps: Stamps | None = None,
+        latency: float = 0.0,
     ) -> None:
         self.totals = SinkTotals()
         self._now = now
         self._dead_every = dead_every
         self._streams = streams
+        self._latency = latency
         self.echo_ids = echo_ids
         self.stamps = stamps
 
@@ -61,13 +67,44 @@ class Sink:
             self.totals.connections += 1
             connection = SinkConnection(self)
             await stream.send_all(connection.greeting(self._streams))
-            while data := await stream.receive_some(1 << 20):
-                if out := connection.receive(bytes(data)):
-                    await stream.send_all(out)
+            if self._latency:
+                await self._serve_late(stream, connection)
+            else:
+                while data := await stream.receive_some(1 << 20):
+                    if out := connection.receive(bytes(data)):
+                        await stream.send_all(out)
         except (trio.BrokenResourceError, trio.ClosedResourceError, ValueError):
             pass  # the client went away, or speaks something else
         finally:
             await trio.aclose_forcefully(stream)
+
+    async def _serve_late(self, stream: trio.abc.Stream, connection: SinkConnection) -> None:
+        """What waits is bounded by the streams that the client may open."""
+        due, coming = trio.open_memory_channel[tuple[float, bytes]](math.inf)
+        failed: Exception | None = None
+        async with trio.open_nursery() as nursery:
+
+            async def speak() -> None:
+                nonlocal failed
+                try:
+                    async for instant, out in coming:
+                        await trio.sleep_until(instant)
+                        await stream.send_all(out)
+                except trio.BrokenResourceError as error:
+                    failed = error
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(speak)
+            async with due:
+                try:
+                    while data := await stream.receive_some(1 << 20):
+                        if out := connection.receive(bytes(data)):
+                            due.send_nowait((trio.current_time() + self._latency, out))
+                except (trio.BrokenResourceError, ValueError) as error:
+                    failed = error
+                    nursery.cancel_scope.cancel()
+        if failed is not None:
+            raise failed
 
     def answer(self, stream: bytes, more: bytes = b"") -> bytes:
         """The answer to one request; `stream` as four bytes, `more` fields for its header block."""

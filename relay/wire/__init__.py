@@ -8,9 +8,9 @@ from relay.wire.connection import Connection
 from relay.wire.errors import ConnectionLost, ErrorCode, WireError
 from relay.wire.hpack_trust import OriginTrust
 from relay.wire.template import Request, Template
-from relay.wire.transport import Transport, connect, resolve
+from relay.wire.transport import Beneath, Transport, connect, open_tcp, resolve, secure
 
 __all__ = [
-    "Answer", "Connection", "ConnectionLost", "ErrorCode", "GoAway", "OriginTrust", "Received", "Request", "Template",
-    "Transport", "WireError", "connect", "resolve",
+    "Answer", "Beneath", "Connection", "ConnectionLost", "ErrorCode", "GoAway", "OriginTrust", "Received", "Request",
+    "Template", "Transport", "WireError", "connect", "open_tcp", "resolve", "secure",
 ]  # fmt: skip

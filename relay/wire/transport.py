@@ -46,24 +46,33 @@ def always() -> bool:
 class Beneath(trio.abc.Stream):
     """The TCP stream beneath TLS; sends only while `may_leave` says so, and is asked just before the system call."""
 
-    def __init__(self, stream: trio.SocketStream) -> None:
-        self._stream = stream
-        self.socket = stream.socket
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self.transport_stream = stream
+        self._early = b""
         self.may_leave: Callable[[], bool] = always
+
+    def unread(self, data: bytes) -> None:
+        """What was read before its reader came: it is received first."""
+        self._early = data + self._early
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         if not self.may_leave():
             raise trio.BrokenResourceError
-        await self._stream.send_all(data)
+        await self.transport_stream.send_all(data)
 
     async def wait_send_all_might_not_block(self) -> None:
-        await self._stream.wait_send_all_might_not_block()
+        await self.transport_stream.wait_send_all_might_not_block()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        return await self._stream.receive_some(max_bytes)
+        if not self._early:
+            return await self.transport_stream.receive_some(max_bytes)
+        await trio.lowlevel.checkpoint()
+        size = len(self._early) if max_bytes is None else max_bytes
+        given, self._early = self._early[:size], self._early[size:]
+        return given
 
     async def aclose(self) -> None:
-        await self._stream.aclose()
+        await self.transport_stream.aclose()
 
 
 class Transport:
@@ -201,9 +210,19 @@ async def connect(host: str, port: int, context: ssl.SSLContext, address: str = 
 
     `context` must offer "h2". `address`: the one to connect to; without it the host is looked up.
     """
-    tcp = Beneath(await trio.open_tcp_stream(address or host, port))
+    return await secure(await open_tcp(address or host, port), host, context)
+
+
+async def open_tcp(address: str, port: int) -> Beneath:
+    """TCP as it lies beneath TLS. Raises OSError."""
+    stream = await trio.open_tcp_stream(address, port)
     for option, value in _OPTIONS:
-        tcp.socket.setsockopt(socket.IPPROTO_TCP, option, value)
+        stream.socket.setsockopt(socket.IPPROTO_TCP, option, value)
+    return Beneath(stream)
+
+
+async def secure(tcp: Beneath, host: str, context: ssl.SSLContext) -> trio.abc.Stream:
+    """TLS over what leads to a host, HTTP/2 agreed by ALPN. Raises OSError, ConnectionLost; `tcp` is closed then."""
     stream = trio.SSLStream(tcp, context, server_hostname=host, https_compatible=True)
     try:
         await stream.do_handshake()

@@ -114,6 +114,14 @@ def test_one_address_that_is_no_simulator_is_enough_to_refuse(at: str, capsys: p
 
 
 @pytest.mark.sockets
+def test_a_proxy_in_between_is_enough_to_refuse(capsys: pytest.CaptureFixture[str]) -> None:
+    """What answers here may not be what answers there."""
+    with provider(Authority().server_context()) as good, pytest.raises(SystemExit):
+        running.refuse_unless_simulators([{"app": "ios", "address": good, "proxy": "proxy.example:3128"}])
+    assert "app ios: proxy.example:3128 is a proxy" in capsys.readouterr().err
+
+
+@pytest.mark.sockets
 def test_the_deadline_for_somebody_who_says_nothing_is_ours(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import httpx
 import pytest
@@ -77,6 +78,15 @@ def test_backup() -> None:
     assert 0 < figures["ack_p50_ms"] <= figures["ack_p99_ms"] <= figures["ack_most_ms"]
     assert 0 < figures["ack_p50_ms_during"] <= figures["ack_p99_ms_during"] <= figures["ack_most_ms_during"]
     assert figures["restore_s"] > 0
+
+
+def test_curves(tmp_path: Path) -> None:
+    plot = tmp_path / "curves.svg"
+    options = ("--streams", "2", "--connections", "1", "--latency-ms", "50", "--seconds", "0.5", "--plot", str(plot))
+    (point,) = ran("curves", *options)["points"]
+    assert (point["streams"], point["connections"], point["latency_ms"]) == (2, 1, 50)
+    assert 0 < point["per_s"] <= point["little_per_s"] * 1.2 == pytest.approx(48)
+    assert ElementTree.parse(plot).getroot().tag.endswith("svg")
 
 
 def test_force() -> None:

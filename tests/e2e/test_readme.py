@@ -53,8 +53,9 @@ def test_the_configuration_is_one(tmp_path: Path) -> None:
         "client_email": "relay@example-app.iam.gserviceaccount.com", "token_uri": "https://oauth2.googleapis.com/token",
     }  # fmt: skip
     (tmp_path / "service-account.json").write_text(json.dumps(account))
-    (tmp_path / "oidc-secret").write_text("secret\n")
-    (tmp_path / "oidc-secret").chmod(0o600)
+    for name, secret in {"oidc-secret": "secret\n", "proxy-credentials": "relay:secret\n"}.items():
+        (tmp_path / name).touch(0o600)
+        (tmp_path / name).write_text(secret)
     for name in ("impressum", "imprint", "datenschutz", "privacy", "barrierefreiheit"):
         (tmp_path / f"{name}.md").write_text(f"# {name}\n")
     config = read(tmp_path / "feierabend.toml")
@@ -65,6 +66,7 @@ def test_the_configuration_is_one(tmp_path: Path) -> None:
     assert [provider.name for provider in config.web.oidc] == ["Dienstkonto"]
     (tenant,) = config.tenants
     assert [app.name for app in tenant.apps] == ["ios", "android"]
+    assert {str(app.proxy.address) for app in tenant.apps if app.proxy} == {"proxy.example.org:3128"}
 
 
 def test_the_other_store_is_one(tmp_path: Path) -> None:

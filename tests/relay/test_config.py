@@ -237,6 +237,8 @@ def test_the_example_in_the_documentation_is_good(folder: Path) -> None:
     text = text.replace("…", "ab" * 32).replace("/run/keys/master", "keys/master")
     (folder / "AuthKey_FGHIJ67890.p8").write_bytes(PROVIDER)
     (folder / "service-account.json").write_text(json.dumps(ACCOUNT))
+    (folder / "proxy-credentials").touch(0o600)
+    (folder / "proxy-credentials").write_text("relay:s3cret")
     path = folder / "relay.toml"
     path.write_text(text)
     assert read(path).tenants[0].name == "example"
@@ -329,7 +331,7 @@ A_CERTIFICATE = "tenants[0].apps[0].ca_file"
     ("path", "value", "sentence"),
     [
         # unknown keys, at every level
-        ("stores", {}, "is not known here; known are door, nodes, ops, shutdown, store, tenants, web"),
+        ("stores", {}, "is not known here; known are door, nodes, ops, proxy, shutdown, store, tenants, web"),
         ("store.paht", "x", "is not known here; known are key_file, password_file, path, postgresql"),
         ("door.port", 80, "is not known here; known are listen, max_body_bytes, max_connections"),
         ("ops.port", 80, "is not known here; known are listen, socket"),
@@ -340,7 +342,7 @@ A_CERTIFICATE = "tenants[0].apps[0].ca_file"
         ("tenants[0].keys[0].secret", "s", "is not known here; known are id, scopes, sha256"),
         ("tenants[0].apps[0].key", "k",
          "is not known here; known are ca_file, connections, endpoint, environment, key_file, key_id, "
-         "most_connections, name, provider, team_id, topic"),
+         "most_connections, name, provider, proxy, team_id, topic"),
         ("tenants[0].classes[0].prio", 1, "is not known here; known are cancellable, deadline_seconds, life_seconds, "
          "name, pierces, rate_per_hour, reasons, recipients, renew_seconds, roles, scope"),
         # missing

@@ -50,10 +50,11 @@ def made(tmp_path: Path) -> Path:
     (folder / "AuthKey.p8").write_bytes(provider_key()[0])
     (folder / "service-account.json").write_text(account_file(account, PROJECT, private, "https://127.0.0.1:1/token"))
     (folder / "ca.pem").write_bytes(Authority().pem)
-    (folder / "oidc-secret").write_text("s3cret")
+    for name, secret in {"oidc-secret": "s3cret", "proxy-credentials": "relay:s3cret"}.items():
+        (folder / name).write_text(secret)
+        (folder / name).chmod(0o600)
     for name in re.findall(r"[a-z]+\.md", example(folder)):
         (folder / name).write_text("Said by the operator.")
-    (folder / "oidc-secret").chmod(0o600)
     return folder
 
 

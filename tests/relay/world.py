@@ -53,6 +53,7 @@ from relay.doors.keys import Scope
 from relay.journal import Executor, inline
 from relay.lanes.lane import LaneStatistics
 from relay.lanes.oauth import PostForm
+from relay.lanes.proxy import Proxy
 from relay.service import Relay, Seams
 from relay.simulators.apns import FakeApns
 from relay.simulators.certificates import provider_key
@@ -60,6 +61,8 @@ from relay.simulators.journal import Entry
 from relay.simulators.provider_token import TeamKey
 from relay.store.memory import MemoryStore
 from relay.store.port import StoreError
+from relay.ways import address_of
+from relay.wire import Beneath
 
 NOON: Final = datetime(2026, 11, 24, 11, 0, tzinfo=UTC).timestamp()
 """A Tuesday, 12:00 in Berlin."""
@@ -214,11 +217,26 @@ class Network:
         """When each attempt to connect began, by trio's clock."""
         self.most_at_once = 0
         self._in_progress = 0
+        self.proxy: Proxy | None = None
+        """Of the app that was connected last, if it has one."""
         self.lines: list[Line] = []
         """Every connection there was, oldest first."""
 
     def connect(self, app: AnyAppConfig) -> Callable[[str, int], Awaitable[trio.abc.Stream]]:
-        return partial(self._connect, app.name)
+        """Through a proxy where the app has one: `serve` is that proxy then."""
+        reach = partial(self._connect, app.name)
+        if app.proxy is None:
+            return reach
+
+        async def beneath(address: str, port: int) -> Beneath:
+            return Beneath(await reach(address, port))
+
+        async def as_it_is(stream: trio.abc.Stream) -> trio.abc.Stream:
+            return stream
+
+        way = app.proxy
+        self.proxy = Proxy(way.address.host, way.address.port, way.credentials)
+        return self.proxy.connecting(beneath, *address_of(app), as_it_is)
 
     async def resolve(self, host: str, _port: int) -> list[str]:
         return list(self.addresses) or [host]

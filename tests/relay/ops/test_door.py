@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from relay.config import Address
+from relay.config import Address, ProxyConfig
 from relay.core.batch import Batch
 from relay.core.errors import Unavailable
 from relay.store.memory import MemoryStore
@@ -101,7 +101,8 @@ async def test_an_unknown_path_is_not_found(path: str) -> None:
 async def test_it_tells_where_each_app_sends_and_no_more() -> None:
     """Host and port only: no key, no topic, no project."""
     ios, google = app("ios"), android()
-    overridden = replace(app("own", topic="a.b"), endpoint=Address("::1", 8443))
+    way = ProxyConfig(Address("proxy.example", 3128), "relay:s3cret")
+    overridden = replace(app("own", topic="a.b"), endpoint=Address("::1", 8443), proxy=way)
     strange = replace(google, name="strange", account=replace(google.account, token_uri="https://[x/"))
     async with (
         world(tenant(ios, overridden, google, strange), running=False) as w,
@@ -112,7 +113,13 @@ async def test_it_tells_where_each_app_sends_and_no_more() -> None:
     assert answer.json() == {
         "providers": [
             {"tenant": TENANT, "app": "ios", "provider": "apns", "address": "api.push.apple.com:443"},
-            {"tenant": TENANT, "app": "own", "provider": "apns", "address": "[::1]:8443"},
+            {
+                "tenant": TENANT,
+                "app": "own",
+                "provider": "apns",
+                "address": "[::1]:8443",
+                "proxy": "proxy.example:3128",
+            },
             {**at_google, "app": "android", "token_address": "oauth.example:443"},
             {**at_google, "app": "strange", "token_address": ""},
         ]

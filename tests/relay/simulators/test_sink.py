@@ -203,3 +203,34 @@ def test_whatever_a_client_says_after_the_preface_the_sink_goes_on(data: bytes, 
     while out:
         assert len(out) >= 9 + int.from_bytes(out[:3], "big"), "whole frames only"
         out = out[9 + int.from_bytes(out[:3], "big") :]
+
+
+async def test_with_a_latency_every_answer_comes_so_much_later_and_in_order(autojump_clock: MockClock) -> None:
+    async with connected(Sink(lambda: START, latency=0.4)) as client:
+        await client.pump_for(1)
+        began, streams = trio.current_time(), []
+        for _ in range(3):
+            streams.append(client.request(wakeup(), BODY))
+            await client.flush()
+            await client.pump_for(0.1)
+        for number, stream in enumerate(streams):
+            assert (await client.answer(stream)).status == 200
+            assert trio.current_time() - began == pytest.approx(0.4 + 0.1 * number)
+
+
+@pytest.mark.parametrize("sent", [b"GET / HTTP/1.1\r\n\r\n", b""])
+async def test_with_a_latency_too_clients_may_leave_and_speak_something_else(
+    autojump_clock: MockClock, sent: bytes
+) -> None:
+    sink = Sink(lambda: START, latency=0.4)
+    async with connected(sink, started=not sent) as client:
+        if sent:
+            await client.send(sent)
+            await client.pump_for(60)
+            assert client.closed
+        else:
+            client.request(wakeup(), BODY)
+            await client.flush()
+            await trio.aclose_forcefully(client.stream)
+            await trio.sleep(1)
+    assert sink.totals.connections == 1

@@ -604,8 +604,10 @@ async def test_the_kernel_keeps_little_and_not_for_long(authority: trustme.CA) -
         await nursery.start(trio.serve_listeners, partial(echo_once, context), listeners)
         stream = await connect("127.0.0.1", port, client_context(authority))
         assert isinstance(stream, trio.SSLStream)
-        assert isinstance(stream.transport_stream, Beneath)
-        tcp = stream.transport_stream.socket
+        beneath = stream.transport_stream
+        assert isinstance(beneath, Beneath)
+        assert isinstance(beneath.transport_stream, trio.SocketStream)
+        tcp = beneath.transport_stream.socket
         assert tcp.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == 65_536
         assert tcp.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 10_000
         await trio.aclose_forcefully(stream)
