@@ -401,6 +401,10 @@ print("loaded:", *{name.partition(".")[0] for name in sys.modules} & {"trio", "h
 print("ours:", *sorted(name for name in sys.modules if name.startswith(("relay", "schedules"))))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
-    names = ("", ".cli", *(f".cli_{name}" for name in ("audit", "backup", "config", "operate", "store", "telling")))
+    names = (
+        "",
+        ".cli",
+        *(f".cli_{name}" for name in ("audit", "backup", "config", "doctor", "operate", "store", "telling")),
+    )
     ours = " ".join(f"relay{name}" for name in names)
     assert done.stdout.splitlines()[-2:] == ["loaded:", f"ours: {ours}"]
