@@ -6,7 +6,9 @@
     disk         a store with a layer that is not synced
     providers    Apple and Google, the strict fakes
     machine      the relay's processes, one after the other
-    weather      what goes wrong
+    database     what several nodes share
+    node         a machine that is one of them; the load balancer before them
+    weather      what goes wrong; storms: among nodes
     force        what people and their messenger do; backend, asking, caller: by the real door
     rests        plans, and what they mean
     ledger       what the backend knows
