@@ -203,6 +203,8 @@ class NodeStore(MemoryNode):
         has_committed = self._commits > commits
         if has_committed:
             self._trip("synced")
+        elif errand.name == KEEPER and errand.error is None:
+            self._trip("renewed")
         if errand.error is None and not (await self._answers(errand, has_committed) and restarts == server.restarts):
             self.is_outdated = self.is_outdated or has_committed
             # The store forgives itself what else its writer does, and that it cannot tell that it leaves.

@@ -148,6 +148,7 @@ class Judge:
         self._claims[departure] = [
             notice
             for user, device in owners
+            if all(home.get(device) == departure.token for home in user.homes)  # and not the one before or after
             for notice in user.open(departure.called)
             if notice.acked <= departure.called
             and self._is_for(notice, device)

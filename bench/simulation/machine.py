@@ -182,8 +182,11 @@ class Machine:
         after = self._trap[1] - 1
         self._trap = (where, after) if after else None
         if not after:
-            self._trace.fault(f"it dies when something is {where}")
-            self.kill(self._rng.choice((0.5, 3.0, 60.0)))
+            self._sprung(where)
+
+    def _sprung(self, where: str) -> None:
+        self._trace.fault(f"it dies when something is {where}")
+        self.kill(self._rng.choice((0.5, 3.0, 60.0)))
 
 
 class Process:

@@ -72,6 +72,8 @@ class Node(Machine):
         self.copies = False
         """What is sent to other nodes comes a second time, later."""
         self._wanted = trio.Event()
+        self._holds_for = 0.0
+        """Seconds for which a trap stops it, instead of killing it."""
 
     @property
     def inner(self) -> Listener | None:
@@ -210,6 +212,28 @@ class Node(Machine):
             life.is_held = False
             life.store.awake.set()
             scheduling.go_on(life.task)
+
+    async def hold_for(self, seconds: float) -> None:
+        self.hold()
+        await trio.sleep(seconds)
+        self.go_on()
+
+    def set_hold(self, where: str, after: int, seconds: float) -> None:
+        """As `set_trap`, but it goes on after so long. Besides: its lease was `renewed`, and it has not heard."""
+        self.set_trap(where, after)
+        self._holds_for = seconds
+
+    def set_trap(self, where: str, after: int) -> None:
+        super().set_trap(where, after)
+        self._holds_for = 0.0
+
+    def _sprung(self, where: str) -> None:
+        if not self._holds_for:
+            super()._sprung(where)
+            return
+        self._trace.fault(f"{self.name} is stopped when something is {where}")
+        self._calm.disturb(self._holds_for)
+        self._server.nursery.start_soon(self.hold_for, self._holds_for)
 
     def kill(self, down: float) -> None:
         super().kill(down)

@@ -16,13 +16,15 @@ import trio
 from bench.simulation.caller import DOOR
 from bench.simulation.calm import Calm
 from bench.simulation.clock import HOUR
+from bench.simulation.database import WAY
+from bench.simulation.disk import USUAL
 from bench.simulation.judge import Judge
 from bench.simulation.machine import Faults
 from bench.simulation.network import Network
 from bench.simulation.node import NEIGHBOURS, Cluster, Node
 from bench.simulation.providers import ANDROID, IOS, Providers
 from bench.simulation.trace import Trace
-from bench.simulation.weather import COMMON, Weather, suspended
+from bench.simulation.weather import COMMON, Weather, later, suspended
 
 AGREED: Final = 14.0
 """Seconds by which a clock may be wrong, so that two are within half a minute of one another."""
@@ -64,6 +66,8 @@ class NodeWeather(Weather):
             node.copies = False
             node.go_on()
             node.come()
+        for app, fake in self.providers.fakes.items():
+            self.nursery.start_soon(fake.set_streams, self.streams[app])
         self.server.mend()
         self.server.times.set_right()
         super().clear()
@@ -74,15 +78,15 @@ class NodeWeather(Weather):
 
 def held(weather: NodeWeather, _seconds: float) -> None:
     """Stopped from outside, for less than its lease, or for longer; it goes on with whatever it was about to do."""
-    node, seconds = weather.node, weather.rng.choice((0.3, 1.5, 4.0, 4.0, 20.0, 90.0)) * weather.rng.uniform(0.5, 1.5)
-    node.hold()
+    seconds = weather.rng.choice((0.3, 1.5, 4.0, 4.0, 20.0, 90.0)) * weather.rng.uniform(0.5, 1.5)
     weather.calm.disturb(seconds)
-    weather.nursery.start_soon(_after, seconds, node.go_on)
+    weather.nursery.start_soon(weather.node.hold_for, seconds)
 
 
-async def _after(seconds: float, end: Callable[[], None]) -> None:
-    await trio.sleep(seconds)
-    end()
+def held_at(weather: NodeWeather, _seconds: float) -> None:
+    """The same at an instant at which it is instructive, for a little longer than its lease."""
+    where = weather.rng.choice(("written", "synced", "left", "heard", "renewed", "renewed"))
+    weather.node.set_hold(where, weather.rng.choice((1, 1, 2, 4)), weather.rng.choice((3.2, 4.0, 6.0)))
 
 
 def _rolling(weather: NodeWeather, _seconds: float) -> None:
@@ -134,13 +138,13 @@ def cut_off(weather: NodeWeather, _seconds: float) -> Callable[[], None]:
 
 
 def _slow_database(weather: NodeWeather, _seconds: float) -> Callable[[], None]:
-    server, usual = weather.server, (weather.server.way, weather.server.seconds)
+    server = weather.server
     server.seconds = weather.rng.choice(((0.05, 0.5), (0.5, 3.0), (2.0, 12.0)))
     if weather.rng.random() < 0.3:
         server.way = weather.rng.choice(((0.01, 0.2), (0.2, 1.5)))
 
     def end() -> None:
-        server.way, server.seconds = usual
+        server.way, server.seconds = WAY, USUAL
 
     return end
 
@@ -163,7 +167,7 @@ def _restart(weather: NodeWeather, seconds: float) -> Callable[[], None]:
     def end() -> None:
         weather.server.is_refusing = False
 
-    weather.nursery.start_soon(_after, min(seconds, weather.rng.uniform(0.2, 5.0)), end)
+    weather.nursery.start_soon(later, min(seconds, weather.rng.uniform(0.2, 5.0)), end)
     return end
 
 
@@ -187,8 +191,8 @@ def copies(weather: NodeWeather, _seconds: float) -> Callable[[], None]:
 
 
 _OWN: Final[Faults] = (
-    held, held, held, held, _rolling, _rolling, _clock_of_a_node, _clock_of_a_node, _no_database, _no_database,
-    cut_off, cut_off, cut_off, _slow_database, _slow_database, _lost_commits, _lost_commits, _lost_answers,
-    _lost_answers, _restart, _clock_of_the_database, copies,
+    held, held, held_at, held_at, held_at, _rolling, _rolling, _clock_of_a_node, _clock_of_a_node, _no_database,
+    _no_database, cut_off, cut_off, cut_off, _slow_database, _slow_database, _lost_commits, _lost_commits,
+    _lost_answers, _lost_answers, _restart, _clock_of_the_database, copies,
 )  # fmt: skip
 FAULTS: Final[Faults] = (*COMMON, suspended, *_OWN, *_OWN)

@@ -53,6 +53,8 @@ class Weather:
         """The one at which something goes wrong now."""
         self.network = network
         self.providers = providers
+        self.streams = {app: fake.streams for app, fake in providers.fakes.items()}
+        """What they grant where nothing is wrong."""
         self.judge = judge
         self.rng = rng
         self.trace = trace
@@ -77,7 +79,7 @@ class Weather:
         self.calm.disturb(seconds)
         end = fault(self, seconds)
         if end is not None:
-            self.nursery.start_soon(_later, seconds, end)
+            self.nursery.start_soon(later, seconds, end)
 
     def some_lines(self) -> list[Line]:
         lines = self.network.open(self.rng.choice(self.names), *self.rng.sample(self.names, 1))
@@ -125,7 +127,7 @@ class LoneWeather(Weather):
         super().clear()
 
 
-async def _later(seconds: float, end: Callable[[], None]) -> None:
+async def later(seconds: float, end: Callable[[], None]) -> None:
     await trio.sleep(seconds)
     end()
 
@@ -276,8 +278,8 @@ def _closed(weather: Weather, _seconds: float) -> Callable[[], None]:
 
 
 def _few_streams(weather: Weather, _seconds: float) -> Callable[[], None]:
-    fake = weather.providers.fakes[weather.rng.choice((IOS, ANDROID))]
-    usual = fake.streams
+    app = weather.rng.choice((IOS, ANDROID))
+    fake, usual = weather.providers.fakes[app], weather.streams[app]
     weather.nursery.start_soon(fake.set_streams, weather.rng.choice((0, 1, 3)))
     return lambda: weather.nursery.start_soon(fake.set_streams, usual)
 
