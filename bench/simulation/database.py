@@ -9,7 +9,7 @@ what is under way everywhere. What is committed stays.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from math import inf
 from random import Random
@@ -55,6 +55,8 @@ class Server(MemoryDatabase):
         self._moved = moved
         self._lost: dict[tuple[int, int], float] = {}
         """(node, partition) → when it had that last."""
+        self._known_at: dict[int, float] = {}
+        """Partition → when its owner last learned of something posted."""
         self._known: tuple[int, Loaded] | None = None
 
     def restart(self) -> None:
@@ -77,9 +79,14 @@ class Server(MemoryDatabase):
         while any(number <= newest for _, number, _ in self.inbox) or self._is_fetched():  # noqa: ASYNC110
             await trio.sleep(LOOK)
 
-    def is_posted(self, partition: int) -> bool:
-        """Something for its people, that their owner does not know yet."""
-        return any(part == partition for part, _, _ in self.inbox) or self._is_fetched()
+    def was_posted(self, partition: int, since: float) -> bool:
+        """There was something for its people that their owner did not know, at some time since (trio's clock)."""
+        is_posted = any(part == partition for part, _, _ in self.inbox) or self._is_fetched()
+        return is_posted or self._known_at.get(partition, -inf) >= since
+
+    def learned(self, partitions: Iterable[int]) -> None:
+        """Who has fetched what was posted for them knows it."""
+        self._known_at.update(dict.fromkeys(partitions, trio.current_time()))
 
     def _is_fetched(self) -> bool:
         """And is not known to who has fetched it."""
@@ -141,8 +148,8 @@ class NodeStore(MemoryNode):
         self.is_dead = False
         self.is_cut = False
         """The way between this node and the database."""
-        self.is_fetching = False
-        """It has fetched something, and has not heard yet that this is written."""
+        self._fetched: frozenset[int] = frozenset()
+        """Partitions for which it has fetched something, and has not heard yet that this is written."""
         self.awake = trio.Event()
         """Set while its process runs."""
         self.awake.set()
@@ -151,6 +158,10 @@ class NodeStore(MemoryNode):
         self._errand: _Errand | None = None
         self._called = trio.Event()
         self.on_post = self._call
+
+    @property
+    def is_fetching(self) -> bool:
+        return bool(self._fetched)
 
     def die(self) -> None:
         """Its process is no more; what it has asked may still be done."""
@@ -175,7 +186,8 @@ class NodeStore(MemoryNode):
                     self.server.nursery.start_soon(self._carry, errand)
                     await errand.done.wait()
             if name == WRITER:
-                self.is_fetching = False
+                self.server.learned(self._fetched)
+                self._fetched = frozenset()
             if errand.error is not None:
                 raise errand.error
 
@@ -268,6 +280,6 @@ class NodeStore(MemoryNode):
 
     def written(self, batch: Batch) -> None:
         """The database is about to write this."""
-        self.is_fetching = bool(batch.fetched)
+        self._fetched = frozenset(part for part, _ in batch.fetched)
         mark = None if self.is_dead or self._errand is None else self._errand.mark
         self.station.durable(batch, mark)

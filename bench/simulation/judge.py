@@ -81,8 +81,9 @@ class Registry(Protocol):
         """Until when somebody belonged to the relay on a machine (trio's clock): infinite if they still do, and minus
         that if they never did."""
 
-    def is_posted(self, user: User) -> bool:
-        """Whether something may be posted for somebody that whoever has them does not know yet."""
+    def was_posted(self, user: User, since: float) -> bool:
+        """Whether something may have been posted for somebody, at some time since, that whoever has them did not know
+        yet (trio's clock)."""
 
     def may_write(self, station: Station, batch: Batch) -> bool:
         """Whether a batch is about people of that machine only."""
@@ -94,7 +95,7 @@ class Alone:
     def until(self, _station: Station, _user: User) -> float:
         return float("inf")
 
-    def is_posted(self, _user: User) -> bool:
+    def was_posted(self, _user: User, _since: float) -> bool:
         return False
 
     def may_write(self, _station: Station, _batch: Batch) -> bool:
@@ -153,7 +154,7 @@ class Judge:
             if notice.acked <= departure.called
             and self._is_for(notice, device)
             and self._stands_for(notice, device, station.times)
-            and not self._registry.is_posted(user)
+            and not self._registry.was_posted(user, departure.called)
         ]
 
     def _is_entitled(self, station: Station, reasons: list[Notice], called: float) -> bool:

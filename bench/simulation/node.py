@@ -267,8 +267,8 @@ class People:
     def until(self, station: Station, user: User) -> float:
         return self.server.until(station.node, self._part(user))
 
-    def is_posted(self, user: User) -> bool:
-        return self.server.is_posted(self._part(user))
+    def was_posted(self, user: User, since: float) -> bool:
+        return self.server.was_posted(self._part(user), since)
 
     def may_write(self, station: Station, batch: Batch) -> bool:
         users = {user for user, _ in (*batch.slots, *batch.devices.values())} | batch.people.keys() | batch.rests.keys()

@@ -29,9 +29,10 @@ CASES = {
 """Seed → what it found, in the relay or where somebody had planted it."""
 CASES_OF_TWO = {
     2: "a renewal found a tenure over when nobody had looked, and what was held back stayed with its lane",
-    6: "the same",
+    10: "the same",
+    178: "the judge's own: a write that was jammed does not stand for what was fetched meanwhile",
 }
-"""With the fault taken back they fail (test_failing_nodes.py)."""
+"""Of two nodes."""
 ALONE = """
 import sys
 from bench.simulation.run import simulate
