@@ -13,10 +13,13 @@
     rests        plans, and what they mean
     ledger       what the backend knows
     frames       what leaves, read off the wire
+    stations     where the judge looks
     judge        whether the promises were kept; books: added up anew; conduct: what the fakes object to
+    pace         how fast time goes; configuration: of the relays
     trace, run   what happened, and its digest; one seed from beginning to end
 
-Nothing here is shared with what it judges, but the form of a batch and of the configuration. All chance comes from
-generators that are named after their part (`scheduling.chance`), so a change in one part leaves the others' draws
-alone; but any change of the relay or of a part may change what a seed means.
+Nothing here is shared with what it judges, but the form of a batch and of the configuration; and among nodes the
+reference of their database, and how people are spread over its partitions. All chance comes from generators that are
+named after their part (`scheduling.chance`), so a change in one part leaves the others' draws alone; but any change of
+the relay or of a part may change what a seed means.
 """

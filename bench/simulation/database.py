@@ -19,7 +19,7 @@ import trio
 
 from bench.simulation.clock import Times
 from bench.simulation.disk import USUAL, Range
-from bench.simulation.judge import Station
+from bench.simulation.stations import Station
 from relay.core.batch import Batch, Feedback
 from relay.journal import Executor
 from relay.post_office import LOOK_EVERY

@@ -18,7 +18,7 @@ process that is stopped from outside within a write, and goes on, ends that writ
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 import trio
 
@@ -29,6 +29,7 @@ from bench.simulation.conduct import Conduct
 from bench.simulation.frames import Departure
 from bench.simulation.ledger import Answered, Ledger, Notice, User
 from bench.simulation.rests import Plan
+from bench.simulation.stations import Alone, Registry, Station
 from bench.simulation.trace import Trace
 from relay.core.batch import Batch
 
@@ -38,68 +39,6 @@ IN_TIME: Final = 330.0
 """Seconds after which a notice has rung where nothing is in the way: the longest hold, and a bit."""
 LEEWAY: Final = 7200.0
 """Seconds by which a life may seem shorter than it is, to a relay whose clock is set."""
-
-
-class Station:
-    """The judge's at one machine: sees what leaves it, what it hears, and what it writes."""
-
-    def __init__(self, judge: Judge, times: Times, name: str = "") -> None:
-        self.times = times
-        self.name = name
-        self.node = 0
-        """Of several: under which number it writes."""
-        self.held_at = float("-inf")
-        """When its process was last stopped from outside, to go on later."""
-        self.heard: list[Departure] = []
-        """Accepted, and the relay knows; not yet on the disk for sure."""
-        self.forgotten = 0
-        self._judge = judge
-
-    def departed(self, departure: Departure) -> None:
-        self._judge.departed(departure, self)
-
-    def answered(self, departure: Departure, *, accepted: bool) -> None:
-        self._judge.answered(departure, self, accepted=accepted)
-
-    def drafted(self) -> int:
-        return self.forgotten + len(self.heard)
-
-    def durable(self, batch: Batch, mark: int | None) -> None:
-        self._judge.durable(batch, mark, self)
-
-    def crashed(self) -> None:
-        """Its process has ended: what it had only heard may be asked again."""
-        self._judge.conduct.ended()
-        self.forgotten += len(self.heard)
-        self.heard.clear()
-
-
-class Registry(Protocol):
-    """Whose people are whose, by the word of the database."""
-
-    def until(self, station: Station, user: User) -> float:
-        """Until when somebody belonged to the relay on a machine (trio's clock): infinite if they still do, and minus
-        that if they never did."""
-
-    def was_posted(self, user: User, since: float) -> bool:
-        """Whether something may have been posted for somebody, at some time since, that whoever has them did not know
-        yet (trio's clock)."""
-
-    def may_write(self, station: Station, batch: Batch) -> bool:
-        """Whether a batch is about people of that machine only."""
-
-
-class Alone:
-    """One relay has them all."""
-
-    def until(self, _station: Station, _user: User) -> float:
-        return float("inf")
-
-    def was_posted(self, _user: User, _since: float) -> bool:
-        return False
-
-    def may_write(self, _station: Station, _batch: Batch) -> bool:
-        return True
 
 
 class Judge:
@@ -262,6 +201,10 @@ class Judge:
         if count > 0:
             del station.heard[:count]
             station.forgotten += count
+
+    def ended(self) -> None:
+        """The process of a relay has."""
+        self.conduct.ended()
 
     def acknowledged(self) -> None:
         """A 202 has reached the backend."""

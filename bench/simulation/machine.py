@@ -14,9 +14,9 @@ from bench.simulation.clock import Times
 from bench.simulation.database import NodeStore, Server
 from bench.simulation.disk import Disk, Mount
 from bench.simulation.frames import Departure, ProviderTap
-from bench.simulation.judge import Station
 from bench.simulation.network import Listener, Network
 from bench.simulation.providers import Providers
+from bench.simulation.stations import Station
 from bench.simulation.trace import Trace
 from relay.clock import Clock
 from relay.config import AnyAppConfig, Config

@@ -17,11 +17,12 @@ from bench.simulation.caller import Caller
 from bench.simulation.calm import Calm
 from bench.simulation.clock import Times
 from bench.simulation.database import KEEPER, LOADER, READER, NodeStore, Server
-from bench.simulation.judge import Judge, Station
+from bench.simulation.judge import Judge
 from bench.simulation.ledger import User
 from bench.simulation.machine import Machine, Parts, Process
 from bench.simulation.network import Listener, Network
 from bench.simulation.providers import Providers
+from bench.simulation.stations import Station
 from bench.simulation.trace import Trace
 from relay.config import Config
 from relay.core.batch import Batch
@@ -84,10 +85,6 @@ class Node(Machine):
         """As a load balancer sees it."""
         life = self._life
         return life is not None and life.listener.is_open and not life.is_held and not life.stop.is_set()
-
-    @property
-    def is_held(self) -> bool:
-        return self._life is not None and self._life.is_held
 
     @property
     def store(self) -> NodeStore | None:
@@ -254,7 +251,7 @@ class Node(Machine):
             await trio.sleep(1.0)
 
 
-class People:
+class Owners:
     """Whose people are whose, by the word of the database."""
 
     server: Server

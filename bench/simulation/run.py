@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
-from random import Random
 from typing import Final
 
 import structlog
@@ -21,66 +18,26 @@ from bench.simulation.backend import Backend
 from bench.simulation.caller import Caller
 from bench.simulation.calm import Calm
 from bench.simulation.clock import HOUR, Clocks, Times, TrueTime
+from bench.simulation.configuration import SCOPES, SECRET, a_tenant, config_of
 from bench.simulation.database import Server
 from bench.simulation.disk import Disk
 from bench.simulation.force import KINDS, Force
-from bench.simulation.judge import Judge, Registry, Station
+from bench.simulation.judge import Judge
 from bench.simulation.ledger import Answered, Ledger
 from bench.simulation.machine import LoneMachine, Machine, Parts
 from bench.simulation.network import Network
-from bench.simulation.node import Cluster, Node, People
-from bench.simulation.providers import ANDROID, IOS, KEY_ID, TEAM_ID, TOPIC, Providers, account, team_key
+from bench.simulation.node import Cluster, Node, Owners
+from bench.simulation.pace import ALONE, GAP_WEIGHTS, TOGETHER
+from bench.simulation.providers import Providers
 from bench.simulation.scheduling import chance
+from bench.simulation.stations import Registry, Station
 from bench.simulation.storms import NodeWeather
 from bench.simulation.trace import Trace
 from bench.simulation.weather import LoneWeather, Weather
-from relay.config import AppConfig, Config, DoorConfig, FcmAppConfig, KeyConfig, MasterKeys, StoreConfig, TenantConfig
-from relay.core.events import EventClass
-from relay.doors.keys import Scope
+from relay.config import TenantConfig
 
 FIRST_DAY: Final = 1_793_836_800.0
 """5 November 2026, 0:00 UTC; runs begin within the 50 days after it."""
-SECRET: Final = "s" * 43
-SCOPES: Final = {
-    "backend": frozenset({Scope.EVENTS, Scope.ALARMS, Scope.DEVICES, Scope.ADMIN}),
-    "rest": frozenset({Scope.REST}),
-}
-GAP_WEIGHTS: Final = (40, 25, 20, 10, 4)
-"""How often there are so many seconds between two acts (`Pace.gaps`)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How fast time goes. Nodes are busy with one another all the time, so of theirs less can be played."""
-
-    gaps: tuple[tuple[float, float], ...]
-    leaps: float
-    """Share of the acts after which hours are slept through."""
-    crowds: float
-    """Share of the faults into which everybody is told something."""
-    jitter: float
-    """Seconds, at most."""
-    turn: float
-    """Seconds of each step to what is due next."""
-    nap: float
-    """Seconds after a leap of days."""
-    hush: tuple[float, float, float]
-    """Seconds before everything is well again, one of these."""
-    after: Sequence[tuple[float, float]]
-    """Of calm at the end, the longest back-off, and an hour of probes: seconds slept through, and seconds."""
-    quiet: Sequence[tuple[float, float]]
-    """When all is due."""
-
-
-ALONE: Final = Pace(
-    gaps=((0.0, 0.05), (0.05, 3.0), (3.0, 60.0), (60.0, 600.0), (600.0, 3600.0)), leaps=0.01, crowds=0.0,
-    jitter=300.0, turn=30.0, nap=60.0, hush=(1.0, 30.0, 300.0), after=[(0.0, 3000.0)], quiet=[(0.0, 700.0)],
-)  # fmt: skip
-TOGETHER: Final = Pace(
-    gaps=((0.0, 0.05), (0.05, 3.0), (3.0, 12.0), (5.0, 25.0), (20.0, 40.0)), leaps=0.05, crowds=0.4,
-    jitter=5.0, turn=7.0, nap=10.0, hush=(1.0, 10.0, 40.0), after=[(0.0, 75.0), *[(700.0, 10.0)] * 5],
-    quiet=[(400.0, 10.0)] * 2,
-)  # fmt: skip
 NOTICED: Final = 4.0
 """Seconds within which nodes notice that their clocks were moved: a relay looks within thirty."""
 MOST_LEAPS: Final = 40
@@ -146,7 +103,7 @@ class World:
         self._time = TrueTime(self._start)
         self._pace = ALONE if nodes == 1 else TOGETHER
         self._ledger = Ledger(f"u{number}" for number in range(rng.choice((10, 10, 12, 25))))
-        tenant = _tenant(rng)
+        tenant = a_tenant(rng)
         if tenant.jitter_seconds > self._pace.jitter:
             tenant = replace(tenant, jitter_seconds=self._pace.jitter)
         self._jitter = tenant.jitter_seconds
@@ -171,7 +128,7 @@ class World:
         station = Station(self._judge, times)
         disk = Disk(chance(seed, "disk"), station, lambda where: machine.trip(where))
         machine = LoneMachine(
-            _config(tenant), disk, self._network, self._providers, station, self.trace, self._calm,
+            config_of(tenant), disk, self._network, self._providers, station, self.trace, self._calm,
             chance(seed, "machine"), parts,
         )  # fmt: skip
         self.machines: Sequence[Machine] = [machine]
@@ -183,10 +140,10 @@ class World:
         )  # fmt: skip
 
     def _stand_together(self, seed: int, parts: Parts, tenant: TenantConfig, nodes: int) -> None:
-        names, config = [f"node-{number}" for number in range(1, nodes + 1)], _config(tenant)
+        names, config = [f"node-{number}" for number in range(1, nodes + 1)], config_of(tenant)
         times = {name: Times(self._time, chance(seed, f"clock of {name}"), NOTICED) for name in names}
         self._clocks = Clocks(list(times.values()))
-        registry = People(config)
+        registry = Owners(config)
         self._judge = self._a_judge(tenant, registry)
         self._judge.conduct.forgiven.add("token_refreshed_too_often")  # each node has a token of its own
         server = Server(
@@ -332,40 +289,3 @@ class World:
             self._seed, self._force.events, trace.faults, self._judge.departures, hours, trace.digest,
             tuple(trace.failures), tuple(trace.lines),
         )  # fmt: skip
-
-
-# --- the configuration
-
-
-def _tenant(rng: Random) -> TenantConfig:
-    digest = hashlib.sha256(SECRET.encode()).digest()
-    ios = AppConfig(
-        name=IOS, topic=TOPIC, team_id=TEAM_ID, key_id=KEY_ID, key=team_key()[0], environment="production",
-        connections=rng.choice((1, 1, 2)), endpoint=None, ca_file=None,
-    )  # fmt: skip
-    android = FcmAppConfig(
-        name=ANDROID, account=account()[0], connections=1, endpoint=None, token_uri_is_overridden=False, ca_file=None
-    )
-    return TenantConfig(
-        name="city", posts_seen=rng.random() < 0.5, device_limit=3, evict=True,
-        jitter_seconds=rng.choice((0.0, 20.0, 300.0)),
-        keys=tuple(KeyConfig(name, digest, scopes) for name, scopes in SCOPES.items()), apps=(ios, android),
-        classes=tuple(_event_class(name) for name in KINDS),
-    )  # fmt: skip
-
-
-def _event_class(name: str) -> EventClass:
-    kind = KINDS[name]
-    answers = kind.pierces or bool(kind.through)
-    return EventClass(
-        name=name, scope=Scope.ADMIN if kind.renewal else Scope.ALARMS if answers else Scope.EVENTS,
-        pierces=kind.pierces, through=kind.through, cancellable=kind.cancellable, deadline=kind.deadline,
-        renewal=kind.renewal, roles=frozenset({"dispatch"} if answers else ()),
-        reasons=frozenset({"incident"} if answers else ()),
-    )  # fmt: skip
-
-
-def _config(tenant: TenantConfig) -> Config:
-    masters = MasterKeys({1: b"m" * 32}, 1, 1)
-    store = StoreConfig(Path("nowhere.db"), Path("nowhere.key"), masters)
-    return Config(store, DoorConfig((), 100, 2**20), (), 10.0, (tenant,))
