@@ -98,7 +98,7 @@ class Gullible(Relay):
     [
         (Parts(tenure=Eternal, faults=[cut_off]), ["somebody was woken by a node", "somebody was woken in rest"]),
         (Parts(tenure=Silent, faults=[suspended]), ["a notice of the class", "an order was not sent anew"]),
-        (Parts(store=Unfenced, faults=[held]), ["a node has written about somebody whom it does not have"]),
+        (Parts(store=Unfenced, faults=[held, cut_off]), ["a node has written about somebody whom it does not have"]),
         (Parts(relay=Deaf), ["the relay knows another plan than was handed in", "somebody was woken in rest"]),
         (Parts(store=Forgetting), ["the books do not balance"]),
         (Parts(relay=Gullible, faults=[copies]), ["a message between nodes was taken twice"]),
