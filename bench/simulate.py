@@ -6,6 +6,7 @@ silent or reset, a disk that is slow, full or forgets what was not synced, a clo
 through, a process that dies at the worst instants, providers that answer anything or nothing. After each seed I1, I2
 and I4 must hold (simulation/judge.py). A seed that fails is played again, exactly, by `--seed`.
 
+    nodes      relays of each
     seeds      how many were played
     failed     how many broke a promise; `failures` tells which and how
     events     posts of the backend
@@ -13,7 +14,11 @@ and I4 must hold (simulation/judge.py). A seed that fails is played again, exact
     wakeups    requests that left to a provider
     hours      of virtual time
 
-    python -m bench.simulate [--seeds 1000] [--first 1] [--seed N] [--jobs 2] [--json]
+With `--nodes N` it is N relays that share a database, behind a load balancer: processes are renewed, killed, stopped
+and continued; the database is away, slow, started anew, and loses commits or the answers to them; the ways between
+nodes fail; each has a clock of its own.
+
+    python -m bench.simulate [--nodes 1] [--seeds 1000] [--first 1] [--seed N] [--jobs 2] [--json]
 """
 
 from __future__ import annotations
@@ -25,6 +30,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 from bench.report import say, surroundings
 from bench.simulation.run import Result, simulate
@@ -59,40 +65,44 @@ class Sums:
             self.failures[result.seed] = result.failures
 
 
-def play_some(seeds: Sequence[int]) -> list[Result]:
+def play_some(seeds: Sequence[int], nodes: int) -> list[Result]:
     """Without their traces: a failed seed is played again to see one."""
-    return [simulate(seed).without_trace() for seed in seeds]
+    return [simulate(seed, nodes=nodes).without_trace() for seed in seeds]
 
 
-def results(first: int, count: int, jobs: int) -> Iterator[Result]:
+def results(first: int, count: int, jobs: int, nodes: int) -> Iterator[Result]:
     seeds = range(first, first + count)
     pieces = [seeds[at : at + PIECE] for at in range(0, count, PIECE)]
     if jobs == 1:
         for piece in pieces:
-            yield from play_some(piece)
+            yield from play_some(piece, nodes)
         return
     with ProcessPoolExecutor(jobs) as pool:
-        for some in pool.map(play_some, pieces):
+        for some in pool.map(partial(play_some, nodes=nodes), pieces):
             yield from some
 
 
-def play(first: int, count: int, jobs: int) -> Sums:
+def play(first: int, count: int, jobs: int, nodes: int) -> Sums:
     """Play so many seeds, and say how it goes."""
     sums, told_at = Sums(), time.monotonic()
-    for result in results(first, count, jobs):
+    for result in results(first, count, jobs, nodes):
         sums.add(result)
         if result.failures and len(sums.failures) <= SHOWN:
             sys.stderr.write(f"seed {result.seed}: {'; '.join(result.failures)}\n")
-            sys.stderr.write(f"  again: python -m bench.simulate --seed {result.seed}\n")
+            sys.stderr.write(f"  again: python -m bench.simulate{_of(nodes)} --seed {result.seed}\n")
         if time.monotonic() - told_at > QUIET:
             told_at = time.monotonic()
             sys.stderr.write(f"{sums.seeds} of {count} seeds, {len(sums.failures)} failed\n")
     return sums
 
 
-def play_one(seed: int) -> Sums:
+def _of(nodes: int) -> str:
+    return f" --nodes {nodes}" if nodes > 1 else ""
+
+
+def play_one(seed: int, nodes: int) -> Sums:
     """Play one seed; its trace is told when it fails."""
-    sums, result = Sums(), simulate(seed)
+    sums, result = Sums(), simulate(seed, nodes=nodes)
     sums.add(result)
     if result.failures:
         sys.stdout.write("\n".join(result.trace) + "\n")
@@ -112,18 +122,22 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1_000)
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--seed", type=int, help="this one only, with its trace when it fails")
+    parser.add_argument("--nodes", type=int, default=1, help="relays on one database")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="processes")
     parser.add_argument("--json", action="store_true", help="last line: one JSON object")
     options = parser.parse_args()
+    if options.nodes < 1:
+        parser.error("--nodes: at least 1")
     with_fixed_hashes()
     began = time.monotonic()
     if options.seed is not None:
-        sums, first = play_one(options.seed), options.seed
+        sums, first = play_one(options.seed, options.nodes), options.seed
     else:
-        sums, first = play(options.first, options.seeds, options.jobs), options.first
+        sums, first = play(options.first, options.seeds, options.jobs, options.nodes), options.first
     figures: dict[str, object] = {
-        "seeds": sums.seeds, "failed": len(sums.failures), "events": sums.events, "faults": sums.faults,
-        "seconds": round(time.monotonic() - began, 1), "wakeups": sums.wakeups, "hours": round(sums.hours),
+        "nodes": options.nodes, "seeds": sums.seeds, "failed": len(sums.failures), "events": sums.events,
+        "faults": sums.faults, "seconds": round(time.monotonic() - began, 1), "wakeups": sums.wakeups,
+        "hours": round(sums.hours),
         "failures": {str(seed): list(failures) for seed, failures in list(sums.failures.items())[:SHOWN]},
     }  # fmt: skip
     say({**figures, **surroundings(first)}, as_json=options.json)

@@ -40,15 +40,18 @@ class Tenure:
         self._clock = clock
         self.goes_on: Callable[[], None] = _nothing
         """Called when it was over and was renewed after all."""
-        self._until = self._until_by_clock = 0.0
         self._was_over = False
-        self.renewed(trio.current_time(), clock.now())
+        self._count_from(trio.current_time(), clock.now())
 
     def holds(self) -> bool:
         return trio.current_time() < self._until and self._clock.now() < self._until_by_clock
 
     def renewed(self, asked_at: float, clock_then: float) -> None:
         """It was renewed, when that was asked for then."""
+        self.tell()  # it may have been over until now: whatever was held back meanwhile waits for being told
+        self._count_from(asked_at, clock_then)
+
+    def _count_from(self, asked_at: float, clock_then: float) -> None:
         self._until = asked_at + LEASE - MARGIN
         self._until_by_clock = clock_then + LEASE - MARGIN
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import trio
 
 from bench.simulation.caller import Answer, Caller
-from bench.simulation.clock import Times
+from bench.simulation.clock import Clocks
 from bench.simulation.trace import Trace
 
 AGAIN: Final = (0.5, 20.0)
@@ -27,9 +27,9 @@ def _nothing() -> None:
 class Asker:
     """Asks with API keys, by their names."""
 
-    def __init__(self, caller: Caller, times: Times, trace: Trace, rng: Random, keys: Mapping[str, str]) -> None:
+    def __init__(self, caller: Caller, clocks: Clocks, trace: Trace, rng: Random, keys: Mapping[str, str]) -> None:
         self._caller = caller
-        self._times = times
+        self._clocks = clocks
         self._trace = trace
         self._rng = rng
         self._keys = keys
@@ -50,7 +50,7 @@ class Asker:
         if once is not None:
             headers["Idempotency-Key"] = once
         body = b"" if content is None else json.dumps(content).encode()
-        wait, began, attempts = AGAIN[0], self._times.true(), 0
+        wait, began, attempts = AGAIN[0], self._clocks.true(), 0
         self.open += 1
         try:
             while True:
@@ -61,7 +61,7 @@ class Asker:
                     if answer.status >= 500:
                         self._trace.fail(f"a request was answered {answer.status}", f"{method} {target}")
                     return answer, attempts
-                if once is None or self._times.true() - began > REMEMBERED:
+                if once is None or self._clocks.true() - began > REMEMBERED:
                     repeats()
                 await trio.sleep(wait * (0.5 + self._rng.random() / 2))
                 wait = AGAIN[0] if self.hurries else min(wait * 2, AGAIN[1])

@@ -8,7 +8,7 @@ each kind is in doubt. An event is repeated with its Idempotency-Key if it has o
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import count
 from random import Random
 from typing import Any
@@ -17,7 +17,7 @@ from urllib.parse import quote
 import trio
 
 from bench.simulation.asking import Asker
-from bench.simulation.clock import Times
+from bench.simulation.clock import Clocks
 from bench.simulation.judge import Judge
 from bench.simulation.ledger import Answered, Ledger, Notice, User
 from bench.simulation.rests import REACHABLE, Kind, Plan
@@ -31,13 +31,17 @@ class Backend:
     """Who asks."""
 
     def __init__(
-        self, asker: Asker, ledger: Ledger, judge: Judge, times: Times, trace: Trace, rng: Random,
-        nursery: trio.Nursery,
+        self, asker: Asker, ledger: Ledger, judge: Judge, clocks: Clocks, trace: Trace, rng: Random,
+        nursery: trio.Nursery, delivered: Callable[[], Awaitable[None]] | None = None,
     ) -> None:  # fmt: skip
+        """`delivered`: return when what nodes have posted for one another until now has reached them. None: there is
+        one, and what is answered holds.
+        """
+        self._delivered = delivered
         self._asker = asker
         self._ledger = ledger
         self._judge = judge
-        self._times = times
+        self._clocks = clocks
         self._trace = trace
         self._rng = rng
         self._nursery = nursery
@@ -62,8 +66,8 @@ class Backend:
         if ttl is not None:
             content["ttl"] = ttl
         if dated:
-            content["at"] = self._times.true()
-        notices = [self._ledger.post(user, kind, self._times.true(), ttl, device) for user in users]
+            content["at"] = self._clocks.true()
+        notices = [self._ledger.post(user, kind, self._clocks.true(), ttl, device) for user in users]
         once = f"n{next(self._numbers)}" if named or kind.pierces or kind.through else None
         sure = [self._has_phone(notice) for notice in notices]
         named_as = f"{kind.name} {notices[0].number} for {','.join(user.name for user in users)}"
@@ -125,13 +129,19 @@ class Backend:
         if active_for is not None:
             user.reads_until = trio.current_time() + active_for
         self._asker.expect(answer, 202)
+        await self._delivery()
         later = [n for n in user.notices if n.kind.cancellable and n not in before]
         self._ledger.end(later, "read", surely=False)
         self._ledger.end([n for n in sure if self._was_known(n)], "read")
 
+    async def _delivery(self) -> None:
+        """What a node has taken for people of another is in force when that has fetched it."""
+        if self._delivered is not None:
+            await self._delivered()
+
     def _was_known(self, notice: Notice) -> bool:
         """No clock stood otherwise since it was posted: what counts as older is older."""
-        return self._times.set_at < notice.posted and not self._times.error
+        return self._clocks.set_at < notice.posted and self._clocks.are_right
 
     async def confirm(self, user: User) -> None:
         """All devices of a user have obeyed."""
@@ -141,6 +151,7 @@ class Backend:
         self._trace.say(f"{user.name} confirms")
         answer, _ = await self._asker.insist("POST", "/v1/confirmed", {"user": user.name})
         self._asker.expect(answer, 202)
+        await self._delivery()
         self._ledger.end([n for n in user.notices if n.kind.renewal and n not in before], "confirmed", surely=False)
         self._ledger.end([n for n in sure if self._was_known(n)], "confirmed")
 
@@ -193,6 +204,8 @@ class Backend:
             target = f"/v1/users/{quote(user.name)}/devices/{quote(device)}"
             answer, _ = await self._asker.insist("PUT", target, _device(token))
             self._asker.expect(answer, 200, 201)
+            if len(homes) > 1:
+                await self._delivery()
             self._has(homes)
 
     async def remove(self, user: User, device: str) -> None:
@@ -213,6 +226,7 @@ class Backend:
             self._ledger.may_rest(user, REACHABLE)
             answer, _ = await self._asker.insist("DELETE", f"/v1/users/{quote(user.name)}")
             self._asker.expect(answer, 204, 404)
+            await self._delivery()
             self._ledger.end([n for n in user.notices if n not in before], "deleted", surely=False)
             self._ledger.end(sure, "deleted")
             self._has({user.name: {}})

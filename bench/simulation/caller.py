@@ -34,23 +34,34 @@ class Answer:
 class Caller:
     """Keeps a connection or two for the next request, as backends do."""
 
-    def __init__(self, network: Network, door: Callable[[], Listener | None], rng: Random) -> None:
+    def __init__(
+        self, network: Network, door: Callable[[], Listener | None], rng: Random, *, name: str = DOOR,
+        owner: object = None,
+    ) -> None:  # fmt: skip
+        """`name`: of its lines; `owner`: the process that calls, if it is one of those that can die."""
         self._network = network
         self._door = door
         self._rng = rng
+        self._name = name
+        self._owner = owner
         self._idle: list[Line] = []
 
     async def ask(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer | None:
         """None when there is no answer: nobody there, the connection was lost, or it took too long."""
         line: Line | None = None
         answer: Answer | None = None
-        with trio.move_on_after(PATIENCE):
-            try:
-                line = self._kept() or await self._network.dial(DOOR, self._call)
+        try:
+            with trio.move_on_after(PATIENCE):
+                line = self._kept() or await self._network.dial(self._name, self._call)
+                line.near.owner = self._owner
                 await line.near.send_all(_request(method, target, headers, body))
                 answer = await _answer(line)
-            except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
-                pass
+        except (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
+            pass
+        except trio.Cancelled:
+            if line is not None:
+                line.reset()
+            raise
         if line is not None:
             if answer is not None and answer.headers.get("connection") != "close" and self._rng.random() < KEPT:
                 self._idle.append(line)

@@ -7,7 +7,7 @@ from typing import Final
 
 import trio
 
-from bench.simulation.clock import Times
+from bench.simulation.clock import Clocks
 from bench.simulation.frames import Departure
 from bench.simulation.ledger import Ledger
 from bench.simulation.trace import Trace
@@ -25,9 +25,9 @@ AT_START: Final = {"token_refreshed_too_often"}
 class Conduct:
     """What the relay can know of the refusals that it got."""
 
-    def __init__(self, ledger: Ledger, times: Times, trace: Trace) -> None:
+    def __init__(self, ledger: Ledger, clocks: Clocks, trace: Trace) -> None:
         self._ledger = ledger
-        self._times = times
+        self._clocks = clocks
         self._trace = trace
         self._heard_at: dict[Departure, float] = {}
         self._refusals: dict[str, Departure] = {}
@@ -69,4 +69,4 @@ class Conduct:
             return False
         heard = self._heard_at.get(refusal)
         is_news = self._ledger.has_changed(token, refusal.called)  # perhaps it was registered anew
-        return heard is None or is_news or self._ended >= heard or self._times.set_at >= refusal.called
+        return heard is None or is_news or self._ended >= heard or self._clocks.set_at >= refusal.called

@@ -24,6 +24,7 @@ from relay.core.private import UserKey
 from relay.store.memory import MemoryStore
 from relay.store.port import Changes, FeedbackRange, Loaded, Purged, StoreError, StoreStatistics
 
+Range = tuple[float, float]
 USUAL: Final = (0.0002, 0.004)
 """Seconds of an fsync, least and most."""
 

@@ -11,7 +11,7 @@ from typing import Final
 import trio
 
 from bench.simulation.backend import Backend
-from bench.simulation.clock import Times
+from bench.simulation.clock import Clocks
 from bench.simulation.ledger import Ledger, User
 from bench.simulation.rests import DAY, HOUR, Kind, a_plan
 
@@ -35,10 +35,10 @@ PHONES: Final = ("phone", "tablet")
 class Force:
     """Acts of people and of their messenger, one at a time."""
 
-    def __init__(self, ledger: Ledger, backend: Backend, times: Times, rng: Random) -> None:
+    def __init__(self, ledger: Ledger, backend: Backend, clocks: Clocks, rng: Random) -> None:
         self._ledger = ledger
         self._backend = backend
-        self._times = times
+        self._clocks = clocks
         self._rng = rng
         self._tokens = count(1)
         self.users = list(ledger.users.values())
@@ -126,7 +126,7 @@ class Force:
     async def _plan(self, user: User | None = None) -> None:
         user = user or self._somebody()
         if user.homes[-1]:
-            await self._backend.plan(user, a_plan(self._rng, self._times.true(), PLANNED, PHONES))
+            await self._backend.plan(user, a_plan(self._rng, self._clocks.true(), PLANNED, PHONES))
 
     async def _no_plan(self) -> None:
         await self._backend.plan(self._somebody(), None)

@@ -8,6 +8,11 @@
 
 I2 is asked at every departure, as read off the wire (frames.py). That a device has been woken for a notice counts once
 its answer has reached the relay and a batch drafted after that is on the disk: before, a crash may repeat it.
+
+Of several nodes each wakes those whom it has by the database's word as the write begins, and writes about nobody else;
+only an alarm may come from one that has lost its people since. What was booked by one no other repeats.
+What it had not booked when it was killed, buried, or had handed them over without waiting any longer, the next may. A
+process that is stopped from outside within a write, and goes on, ends that write: nobody could call it back.
 """
 
 from __future__ import annotations
@@ -19,11 +24,12 @@ import trio
 
 from bench.simulation.books import Books
 from bench.simulation.calm import Calm
-from bench.simulation.clock import Times
+from bench.simulation.clock import Clocks, Times
 from bench.simulation.conduct import Conduct
 from bench.simulation.frames import Departure
 from bench.simulation.ledger import Answered, Ledger, Notice, User
 from bench.simulation.rests import Plan
+from bench.simulation.stations import Alone, Registry, Station
 from bench.simulation.trace import Trace
 from relay.core.batch import Batch
 
@@ -39,13 +45,15 @@ class Judge:
     """Is told what leaves, what is answered, and what becomes durable."""
 
     def __init__(
-        self, ledger: Ledger, times: Times, trace: Trace, calm: Calm, news: Callable[[], None], *, echoes: bool
+        self, ledger: Ledger, clocks: Clocks, trace: Trace, calm: Calm, news: Callable[[], None], *, echoes: bool,
+        registry: Registry | None = None,
     ) -> None:  # fmt: skip
-        """`news`: makes the providers tell what they have taken and refused until now."""
+        """`news`: makes the providers tell what they have taken and refused until now. `registry`: None for one."""
         self.books = Books()
-        self.conduct = Conduct(ledger, times, trace)
+        self.conduct = Conduct(ledger, clocks, trace)
         self._ledger = ledger
-        self._times = times
+        self._clocks = clocks
+        self._registry: Registry = registry or Alone()
         self._trace = trace
         self._calm = calm
         self.news = news
@@ -54,44 +62,65 @@ class Judge:
         self._flights: dict[tuple[str, int, int], tuple[Departure, list[Notice]]] = {}
         """(app, connection, stream) → what left, and what it stands for whatever else it does."""
         self._claims: dict[Departure, list[Notice]] = {}
-        self._heard: list[Departure] = []
-        """Accepted, and the relay knows; not yet on the disk for sure."""
-        self._forgotten = 0
         self._left_at: dict[str, float] = {}
         """Token → when the last wakeup for it left."""
         self.departures = 0
 
     # --- the wire
 
-    def departed(self, departure: Departure) -> None:
+    def departed(self, departure: Departure, station: Station) -> None:
         self.departures += 1
         self._left_at[departure.token] = departure.called
         owners = self._ledger.owners(departure.token)
-        wall = self._times.now()
-        of = f"{departure.app} {departure.connection}/{departure.stream}"
-        self._trace.say(f"left {of} for {self._name(owners)} at {wall:.3f}")
-        reasons = [notice for owner in owners for notice in self._reasons(*owner, departure, wall)]
+        of = f"{station.name}{departure.app} {departure.connection}/{departure.stream}"
+        self._trace.say(f"left {of} for {self._name(owners)} at {station.times.now():.3f}")
+        reasons = [notice for owner in owners for notice in self._reasons(*owner, departure, station.times)]
         was_changed = departure.left > departure.called and self._ledger.has_changed(departure.token, departure.called)
-        if departure.left - departure.called > SLOWEST_WRITE:
+        if station.held_at >= departure.called or self._is_late_alarm(station, departure):
+            pass  # it was stopped in the middle of a write, which cannot be called back; or nobody need know better
+        elif departure.left - departure.called > SLOWEST_WRITE:
             self._trace.fail("a wakeup left more than ten seconds after the last look", self._name(owners))
         elif not reasons and not was_changed:
             self._trace.fail(self._what_is_wrong(owners, departure), self._name(owners))
+        elif not was_changed and not self._is_entitled(station, reasons, departure.called):
+            self._trace.fail("somebody was woken by a node that does not have them", self._name(owners))
         self._flights[departure.app, departure.connection, departure.stream] = departure, reasons
         self._claims[departure] = [
             notice
             for user, device in owners
+            if all(home.get(device) == departure.token for home in user.homes)  # and not the one before or after
             for notice in user.open(departure.called)
-            if notice.acked <= departure.called and self._is_for(notice, device) and self._stands_for(notice, device)
+            if notice.acked <= departure.called
+            and self._is_for(notice, device)
+            and self._stands_for(notice, device, station.times)
+            and not self._registry.was_posted(user, departure.called)
         ]
 
-    def _reasons(self, user: User, device: str, departure: Departure, wall: float) -> list[Notice]:
+    def _is_entitled(self, station: Station, reasons: list[Notice], called: float) -> bool:
+        return any(self._registry.until(station, notice.user) >= called for notice in reasons)
+
+    def _is_late_alarm(self, station: Station, departure: Departure) -> bool:
+        """A node that has lost somebody, and perhaps does not know, rings for an alarm that was open then: rather twice
+        than not at all."""
+        for user in self._ledger.holders(departure.token):
+            lost = self._registry.until(station, user)
+            if lost < departure.called and any(
+                notice.kind.pierces
+                and notice.posted <= lost <= notice.over
+                and (notice.kind.renewal or not notice.is_settled(departure.token, lost))
+                for notice in user.notices
+            ):
+                return True
+        return False
+
+    def _reasons(self, user: User, device: str, departure: Departure, times: Times) -> list[Notice]:
         """Notices that may ring this device now."""
         return [
             notice
             for notice in user.open(departure.called)
             if self._is_for(notice, device)
-            and (departure.token not in notice.settled or self._may_repeat(notice))
-            and any(self._may_ring(plan, notice, device, departure, wall) for plan in user.plans)
+            and (not notice.is_settled(departure.token, departure.called) or self._may_repeat(notice))
+            and any(self._may_ring(plan, notice, device, departure, times) for plan in user.plans)
         ]
 
     def _is_for(self, notice: Notice, device: str) -> bool:
@@ -100,16 +129,16 @@ class Judge:
     def _may_repeat(self, notice: Notice) -> bool:
         return notice.kind.renewal > 0 or (self._echoes and notice.kind.cancellable)
 
-    def _may_ring(self, plan: Plan, notice: Notice, device: str, departure: Departure, wall: float) -> bool:
+    def _may_ring(self, plan: Plan, notice: Notice, device: str, departure: Departure, times: Times) -> bool:
         """By the wall clock when the write began; and still when it ended, unless the clock was moved meanwhile."""
-        took = departure.left - departure.called
-        if self._times.set_at >= departure.called and took:
+        wall, took = times.now(), departure.left - departure.called
+        if times.set_at >= departure.called and took:
             return True
         return plan.rings(wall - took, notice.kind, device) and plan.rings(wall, notice.kind, device)
 
-    def _stands_for(self, notice: Notice, device: str) -> bool:
+    def _stands_for(self, notice: Notice, device: str, times: Times) -> bool:
         """Whatever plan holds, the wakeup speaks of this notice too."""
-        return all(plan.rings_surely(self._times.now(), notice.kind, device) for plan in notice.user.plans)
+        return all(plan.rings_surely(times.now(), notice.kind, device) for plan in notice.user.plans)
 
     def _what_is_wrong(self, owners: list[tuple[User, str]], departure: Departure) -> str:
         if not owners:
@@ -117,15 +146,16 @@ class Judge:
         open_notices = [n for user, device in owners for n in user.open(departure.called) if self._is_for(n, device)]
         if not open_notices:
             return "a wakeup left to somebody for whom nothing was pending"
-        if all(departure.token in n.settled and not self._may_repeat(n) for n in open_notices):
+        if all(n.is_settled(departure.token, departure.called) and not self._may_repeat(n) for n in open_notices):
             return "a device was woken again for what was booked"
         return "somebody was woken in rest without a bypass"
 
-    def answered(self, departure: Departure, *, accepted: bool) -> None:
-        self._trace.say(f"heard {departure.app} {departure.connection}/{departure.stream} {accepted}")
+    def answered(self, departure: Departure, station: Station, *, accepted: bool) -> None:
+        of = f"{station.name}{departure.app} {departure.connection}/{departure.stream}"
+        self._trace.say(f"heard {of} {accepted}")
         self.conduct.heard(departure)
         if accepted:
-            self._heard.append(departure)
+            station.heard.append(departure)
 
     # --- the providers
 
@@ -156,27 +186,25 @@ class Judge:
 
     # --- the disk
 
-    def drafted(self) -> int:
-        return self._forgotten + len(self._heard)
-
-    def durable(self, batch: Batch, mark: int | None) -> None:
-        self._trace.say(f"durable {batch.generation} {len(batch.slots)}")
-        wrong = self.books.write(batch)
+    def durable(self, batch: Batch, mark: int | None, station: Station) -> None:
+        self._trace.say(f"durable {station.name}{batch.generation} {len(batch.slots)}")
+        wrong = self.books.write(batch, station.node)
         if wrong is not None:
             self._trace.fail(wrong)
-        count = 0 if mark is None else mark - self._forgotten
-        for departure in self._heard[: max(0, count)]:
+        if not self._registry.may_write(station, batch):
+            self._trace.fail("a node has written about somebody whom it does not have")
+        count = 0 if mark is None else mark - station.forgotten
+        for departure in station.heard[: max(0, count)]:
             for notice in self._claims[departure]:
-                notice.settled.add(departure.token)
+                if self._registry.until(station, notice.user) == float("inf"):
+                    notice.settled.setdefault(departure.token, trio.current_time())
         if count > 0:
-            del self._heard[:count]
-            self._forgotten += count
+            del station.heard[:count]
+            station.forgotten += count
 
-    def crashed(self) -> None:
-        """The relay's process has ended: what it had only heard may be asked again."""
+    def ended(self) -> None:
+        """The process of a relay has."""
         self.conduct.ended()
-        self._forgotten += len(self._heard)
-        self._heard.clear()
 
     def acknowledged(self) -> None:
         """A 202 has reached the backend."""
@@ -190,11 +218,13 @@ class Judge:
 
     async def expect(self, notice: Notice) -> None:
         """Where nothing goes wrong, and its user can be rung all the time, a notice need not wait for the end."""
-        first, wall = trio.current_time(), self._times.now()
+        first, wall = trio.current_time(), self._clocks.now()
         await trio.sleep(IN_TIME)
         self.news()
         user = notice.user
-        if notice.rung or notice.excuses or user.changed >= first or user.reads_until >= first or self._times.error:
+        if notice.rung or notice.excuses or user.changed >= first or user.reads_until >= first:
+            return
+        if not self._clocks.are_right:
             return
         may_ring = any(
             token
@@ -231,7 +261,7 @@ class Judge:
         """All faults are over, and everything is due: what is missing is lost."""
         self.news()
         for notice in self._ledger.notices:
-            if self._times.true() - notice.written >= notice.life - LEEWAY:
+            if self._clocks.true() - notice.written >= notice.life - LEEWAY:
                 notice.excuses.add("over")
             if notice.state is Answered.TAKEN and not notice.rung and not notice.excuses:
                 self._trace.fail(f"a notice of the class {notice.kind.name} was lost", notice.user.name)

@@ -45,8 +45,8 @@ class Notice:
     """Of an order: devices that have it for sure."""
     state: Answered = Answered.UNKNOWN
     acked: float = float("inf")
-    settled: set[str] = field(default_factory=set)
-    """Tokens whose wakeup for it the relay has booked durably: it has no reason to ring them again."""
+    settled: dict[str, float] = field(default_factory=dict)
+    """Token → since when the relay has booked a wakeup of it durably: it has no reason to ring it again."""
     rung: bool = False
     """A provider has accepted a wakeup that stands for it."""
     excuses: set[str] = field(default_factory=set)
@@ -61,6 +61,10 @@ class Notice:
 
     def is_open(self, at: float) -> bool:
         return self.state is not Answered.REFUSED and self.posted <= at < self.over
+
+    def is_settled(self, token: str, at: float) -> bool:
+        """Where a write was looked at before that, and took a while, it was no reason against it."""
+        return self.settled.get(token, at) < at
 
 
 @dataclass(slots=True, eq=False)
@@ -116,7 +120,7 @@ class Ledger:
         user.homes = [dict(home)]
         user.changed = trio.current_time()
         for notice in user.notices:
-            notice.settled -= gone
+            notice.settled = {token: at for token, at in notice.settled.items() if token not in gone}
         self._review(user)
 
     def owners(self, token: str) -> list[tuple[User, str]]:
@@ -126,6 +130,10 @@ class Ledger:
             for user in sorted(self._owners.get(token, ()), key=lambda user: user.name)
             for device in sorted({d for home in user.homes for d, t in home.items() if t == token})
         ]
+
+    def holders(self, token: str) -> list[User]:
+        """Everybody who may have the token, or had it."""
+        return sorted(self._owners.get(token, ()), key=lambda user: user.name)
 
     def has_changed(self, token: str, since: float) -> bool:
         """Something about those who may have the token, or had it."""

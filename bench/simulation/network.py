@@ -136,6 +136,8 @@ class End(trio.abc.HalfCloseableStream):
         self.closed = False
         self.dead = False
         """Its process is no more."""
+        self.owner: object = None
+        """Its process."""
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         await trio.lowlevel.checkpoint_if_cancelled()
@@ -227,13 +229,15 @@ class Line:
 
 
 class Listener(trio.abc.Listener[trio.abc.Stream]):
-    """The relay's door, as far as the network knows."""
+    """A door of a relay, as far as the network knows. `owner`: its process."""
 
-    def __init__(self) -> None:
+    def __init__(self, owner: object = None) -> None:
+        self.owner = owner
         self._calling, self._called = trio.open_memory_channel[trio.abc.Stream](math.inf)
         self.is_open = True
 
-    def call(self, stream: trio.abc.Stream) -> None:
+    def call(self, stream: End) -> None:
+        stream.owner = self.owner
         self._calling.send_nowait(stream)
 
     async def accept(self) -> trio.abc.Stream:
@@ -267,6 +271,13 @@ class Network:
         self.lines = [known for known in self.lines if known.is_open]
         self.lines.append(line)
         return line
+
+    def bury(self, owner: object, *, loses: bool) -> None:
+        """A process is no more."""
+        for line in self.lines:
+            for end in (line.near, line.far):
+                if end.owner is owner:
+                    line.die(end, loses=loses)
 
     def open(self, *names: str) -> list[Line]:
         """The lines of these names that are open."""

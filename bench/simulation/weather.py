@@ -6,17 +6,18 @@ going on at the end of a run is ended by `clear`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any, Final
 
 import trio
 
+from bench.simulation.caller import DOOR
 from bench.simulation.calm import Calm
 from bench.simulation.clock import HOUR, Times
 from bench.simulation.disk import USUAL, Disk
 from bench.simulation.judge import Judge
-from bench.simulation.machine import DOOR, Machine
+from bench.simulation.machine import Faults, Machine
 from bench.simulation.network import FOREVER, Climate, Line, Network
 from bench.simulation.providers import ANDROID, IOS, Providers
 from bench.simulation.trace import Trace
@@ -38,37 +39,50 @@ BAD_ANSWERS: Final[dict[str, tuple[str, ...]]] = {
 
 
 class Weather:
-    """Makes things go wrong."""
+    """Makes things go wrong at a machine that is alone."""
+
+    names: tuple[str, ...] = (IOS, ANDROID, DOOR)
+    """Of lines."""
 
     def __init__(
-        self, machine: Machine, network: Network, disk: Disk, times: Times, providers: Providers, judge: Judge,
-        trace: Trace,
+        self, machines: Sequence[Machine], network: Network, providers: Providers, judge: Judge, trace: Trace,
         calm: Calm, rng: Random, nursery: trio.Nursery,
     ) -> None:  # fmt: skip
-        self.machine = machine
+        self.machines = machines
+        self.machine = machines[0]
+        """The one at which something goes wrong now."""
         self.network = network
-        self.disk = disk
-        self.times = times
         self.providers = providers
+        self.streams = {app: fake.streams for app, fake in providers.fakes.items()}
+        """What they grant where nothing is wrong."""
         self.judge = judge
         self.rng = rng
-        self._trace = trace
+        self.trace = trace
         self.calm = calm
         self.nursery = nursery
 
+    def faults(self) -> Faults:
+        raise NotImplementedError
+
+    @property
+    def times(self) -> Times:
+        return self.machine.times
+
     def strike(self) -> None:
         """Something goes wrong now."""
-        fault = self.rng.choice(FAULTS)
+        if len(self.machines) > 1:
+            self.machine = self.rng.choice(self.machines)
+        fault = self.rng.choice(self.faults())
         seconds = self.rng.choices(LASTING, (4, 4, 2, 1))[0] * self.rng.uniform(0.5, 1.5)
         name = fault.__name__.strip("_")
-        self._trace.fault(f"{name} for {seconds:.1f} s")
+        self.trace.fault(f"{name} for {seconds:.1f} s")
         self.calm.disturb(seconds)
         end = fault(self, seconds)
         if end is not None:
-            self.nursery.start_soon(_later, seconds, end)
+            self.nursery.start_soon(later, seconds, end)
 
     def some_lines(self) -> list[Line]:
-        lines = self.network.open(self.rng.choice((IOS, ANDROID, DOOR)), *self.rng.sample((IOS, ANDROID, DOOR), 1))
+        lines = self.network.open(self.rng.choice(self.names), *self.rng.sample(self.names, 1))
         return [line for line in lines if self.rng.random() < 0.7]
 
     def injections(self) -> tuple[str, Injections[Any]]:
@@ -77,25 +91,43 @@ class Weather:
 
     def clear(self) -> None:
         """Everything works again, and every clock is right."""
-        self.machine.spring_trap()
+        for machine in self.machines:
+            machine.spring_trap()
         for line in self.network.lines:
             line.out.jam(0.0)
         self.network.refusing.clear()
         self.network.swallowing.clear()
         self.network.climate.delay, self.network.climate.cut = Climate().delay, Climate().cut
-        self.disk.seconds, self.disk.failing = USUAL, 0
         self.providers.oauth_is_down = False
         for app, fake in self.providers.fakes.items():
             fake.accepting = True
             _mend(fake.injections)
             if app == ANDROID:
                 self.providers.fcm.is_permitted = True
-        if self.times.error:
-            self.times.step(-self.times.error)
+        for machine in self.machines:
+            machine.times.set_right()
         self.calm.disturb(HOUR)
 
 
-async def _later(seconds: float, end: Callable[[], None]) -> None:
+class LoneWeather(Weather):
+    """With a disk."""
+
+    def __init__(
+        self, machines: Sequence[Machine], network: Network, providers: Providers, judge: Judge, trace: Trace,
+        calm: Calm, rng: Random, nursery: trio.Nursery, disk: Disk,
+    ) -> None:  # fmt: skip
+        super().__init__(machines, network, providers, judge, trace, calm, rng, nursery)
+        self.disk = disk
+
+    def faults(self) -> Faults:
+        return FAULTS
+
+    def clear(self) -> None:
+        self.disk.seconds, self.disk.failing = USUAL, 0
+        super().clear()
+
+
+async def later(seconds: float, end: Callable[[], None]) -> None:
     await trio.sleep(seconds)
     end()
 
@@ -107,20 +139,17 @@ def _mend(faults: Injections[Any]) -> None:
     faults.drop_after = faults.goaway_after = None
 
 
-Fault = Callable[[Weather, float], Callable[[], None] | None]
-"""(weather, seconds) → what ends it."""
-
 # --- the network
 
 
 def _refused(weather: Weather, _seconds: float) -> Callable[[], None]:
-    name = weather.rng.choice((IOS, ANDROID, DOOR))
+    name = weather.rng.choice(weather.names)
     weather.network.refusing.add(name)
     return lambda: weather.network.refusing.discard(name)
 
 
 def _swallowed(weather: Weather, _seconds: float) -> Callable[[], None]:
-    name = weather.rng.choice((IOS, ANDROID, DOOR))
+    name = weather.rng.choice(weather.names)
     weather.network.swallowing.add(name)
     return lambda: weather.network.swallowing.discard(name)
 
@@ -155,11 +184,11 @@ def _slow(weather: Weather, _seconds: float) -> Callable[[], None]:
 # --- the disk
 
 
-def _failing_disk(weather: Weather, _seconds: float) -> None:
+def _failing_disk(weather: LoneWeather, _seconds: float) -> None:
     weather.disk.failing += weather.rng.choice((1, 1, 2, 5, 12))
 
 
-def _slow_disk(weather: Weather, _seconds: float) -> Callable[[], None]:
+def _slow_disk(weather: LoneWeather, _seconds: float) -> Callable[[], None]:
     weather.disk.seconds = weather.rng.choice(((0.05, 0.5), (0.5, 3.0), (2.0, 12.0)))
 
     def end() -> None:
@@ -194,7 +223,7 @@ def _clock(weather: Weather, _seconds: float) -> None:
     weather.calm.disturb(HOUR)
 
 
-def _suspended(weather: Weather, _seconds: float) -> None:
+def suspended(weather: Weather, _seconds: float) -> None:
     """The machine sleeps; its connections may have ended meanwhile."""
     weather.times.suspend(weather.rng.choice((20.0, 300.0, HOUR)) * weather.rng.uniform(0.5, 1.0))
     if weather.rng.random() < 0.5:
@@ -249,8 +278,8 @@ def _closed(weather: Weather, _seconds: float) -> Callable[[], None]:
 
 
 def _few_streams(weather: Weather, _seconds: float) -> Callable[[], None]:
-    fake = weather.providers.fakes[weather.rng.choice((IOS, ANDROID))]
-    usual = fake.streams
+    app = weather.rng.choice((IOS, ANDROID))
+    fake, usual = weather.providers.fakes[app], weather.streams[app]
     weather.nursery.start_soon(fake.set_streams, weather.rng.choice((0, 1, 3)))
     return lambda: weather.nursery.start_soon(fake.set_streams, usual)
 
@@ -290,8 +319,14 @@ def _dead_phones(weather: Weather, _seconds: float) -> None:
                 weather.providers.fcm.registry.unregistered.add(token)
 
 
-FAULTS: Final[tuple[Fault, ...]] = (
+COMMON: Final[Faults] = (
+    _refused, _swallowed, _reset, _reset, _silence, _silence, _jam, _slow, _death, _death, _trap, _trap, _trap, _stop,
+    _bad_answers, _bad_answers, _no_answers, _slow_answers, _drops, _closed, _few_streams, _no_tokens, _not_permitted,
+    _dead_phones,
+)  # fmt: skip
+"""Whatever there is."""
+FAULTS: Final[Faults] = (
     _refused, _swallowed, _reset, _reset, _silence, _silence, _jam, _slow, _failing_disk, _failing_disk, _slow_disk,
-    _death, _death, _trap, _trap, _trap, _stop, _clock, _clock, _suspended, _bad_answers, _bad_answers, _no_answers,
+    _death, _death, _trap, _trap, _trap, _stop, _clock, _clock, suspended, _bad_answers, _bad_answers, _no_answers,
     _slow_answers, _drops, _closed, _few_streams, _no_tokens, _not_permitted, _dead_phones,
 )  # fmt: skip

@@ -19,16 +19,24 @@ from tests.bench.test_scripts import SURROUNDINGS
 
 pytestmark = pytest.mark.processes
 SEEDS = 24
+OF_TWO = 12
+"""Seeds of two nodes: each takes three times as long."""
 CASES = {
     71: "planted: a commit that fails forgets the verdicts that were in it",
     84: "planted: a wakeup that the last look has refused is not thought of again",
     753: "a connection that was made in the instant of the stop said GOAWAY before its preface",
 }
 """Seed → what it found, in the relay or where somebody had planted it."""
+CASES_OF_TWO = {
+    2: "a renewal found a tenure over when nobody had looked, and what was held back stayed with its lane",
+    10: "the same",
+    178: "the judge's own: a write that was jammed does not stand for what was fetched meanwhile",
+}
+"""Of two nodes."""
 ALONE = """
 import sys
 from bench.simulation.run import simulate
-result = simulate(int(sys.argv[1]))
+result = simulate(int(sys.argv[-1]), nodes=int(sys.argv[1]))
 print(result.digest, result.events, result.faults, *result.failures)
 """
 
@@ -53,9 +61,19 @@ def test_dozens_of_seeds_hold() -> None:
     assert figures["seconds"] > 0
 
 
+def test_a_dozen_seeds_of_two_nodes_hold() -> None:
+    figures = simulated("--nodes", "2", "--seeds", str(OF_TWO))
+    assert (figures["nodes"], figures["seeds"], figures["failed"], figures["failures"]) == (2, OF_TWO, 0, {})
+    assert figures["events"] > 10 * OF_TWO
+    assert figures["faults"] > 5 * OF_TWO
+    assert figures["wakeups"] > figures["events"]
+
+
 def test_what_failed_once_holds() -> None:
     for seed in sorted(CASES):
         assert simulated("--seed", str(seed))["failed"] == 0
+    for seed in sorted(case for case in CASES_OF_TWO if case > OF_TWO):
+        assert simulated("--nodes", "2", "--seed", str(seed))["failed"] == 0
 
 
 def told(seed: int, command: Sequence[str]) -> str:
@@ -67,9 +85,10 @@ def told(seed: int, command: Sequence[str]) -> str:
     return ended.stdout
 
 
-def test_a_seed_is_the_same_in_every_process() -> None:
+@pytest.mark.parametrize("nodes", [1, 2])
+def test_a_seed_is_the_same_in_every_process(nodes: int) -> None:
     """Byte by byte of its trace; and another one is another."""
-    alone = [sys.executable, "-c", ALONE]
+    alone = [sys.executable, "-c", ALONE, str(nodes)]
     first = told(7, alone)
     assert first == told(7, alone)
     assert first.split()[0] != told(8, alone).split()[0]

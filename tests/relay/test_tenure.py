@@ -44,6 +44,26 @@ async def test_it_ends_a_margin_before_the_lease_of_the_last_renewal(mock_clock:
     assert len(told) == 1
 
 
+async def test_whoever_was_held_back_between_two_attempts_is_told_that_it_goes_on(mock_clock: MockClock) -> None:
+    """A renewal may take so long, or the clock leap, that it was over when nobody looked."""
+    clock = SetClock()
+    tenure = Tenure(clock)
+    told: list[float] = []
+    tenure.goes_on = lambda: told.append(trio.current_time())
+    tenure.tell()
+    mock_clock.jump(LEASE)
+    tenure.renewed(trio.current_time() - 1.0, clock.now() - 1.0)
+    tenure.tell()
+    assert len(told) == 1
+    clock.ahead = 3600.0
+    tenure.renewed(trio.current_time(), clock.now())
+    tenure.tell()
+    assert len(told) == 2
+    tenure.renewed(trio.current_time(), clock.now())
+    tenure.tell()
+    assert len(told) == 2
+
+
 async def test_an_answer_that_comes_late_counts_from_when_it_was_asked_for(mock_clock: MockClock) -> None:
     """The server may have answered at once, and the process been stopped since."""
     tenure, clock = Tenure(TrioClock(START)), TrioClock(START)
