@@ -80,6 +80,7 @@ def test_backup() -> None:
     assert figures["restore_s"] > 0
 
 
+@pytest.mark.thorough
 def test_curves(tmp_path: Path) -> None:
     plot = tmp_path / "curves.svg"
     options = ("--streams", "2", "--connections", "1", "--latency-ms", "50", "--seconds", "0.5", "--plot", str(plot))
@@ -140,6 +141,7 @@ def test_restart() -> None:
     assert 0 < figures["first_wakeup_s"] <= figures["last_wakeup_s"]
 
 
+@pytest.mark.thorough
 def test_send() -> None:
     """Our lanes beside those who are there in any environment."""
     figures = ran("send", "--runs=1", *FEW, "--apns-nghttpd=0", "--h2load=0", "--h2load-nghttpd=0")
@@ -150,6 +152,7 @@ def test_send() -> None:
         assert figures[ratio] > 0
 
 
+@pytest.mark.thorough
 @pytest.mark.needs("h2load", "nghttpd")
 def test_send_beside_c() -> None:
     counts = ("--apns=300", "--apns-nghttpd=300", "--h2load=500", "--h2load-nghttpd=500")
@@ -159,6 +162,7 @@ def test_send_beside_c() -> None:
     assert figures["apns_ratio_h2load"] >= 0  # to two places
 
 
+@pytest.mark.thorough
 def test_peers_alone() -> None:
     figures = ran(
         "peers",
@@ -237,6 +241,7 @@ def test_soak() -> None:
     assert all("has grown" in told for told in figures["objections"])
 
 
+@pytest.mark.thorough
 def test_fuzz() -> None:
     figures = ran("fuzz", "--seconds", "1")
     assert figures["inputs"] > 0
@@ -254,6 +259,7 @@ def test_rest() -> None:
     assert figures["bytes_per_user"] > 0
 
 
+@pytest.mark.thorough
 def test_year() -> None:
     """Until after the clock change of spring."""
     figures = ran("year", "--users", "12", "--days", "95", "--posts", "6")
@@ -293,7 +299,7 @@ def test_the_list_of_scripts() -> None:
     listed = subprocess.run([sys.executable, "-m", "bench"], capture_output=True, text=True, timeout=60, check=True)
     names = [line.split()[2] for line in listed.stdout.splitlines()]
     scripts = (
-        "backup", "crash", "faults", "force", "fuzz", "ingest", "latency", "overload", "peers", "rest", "restart",
+        "backup", "crash", "curves", "faults", "force", "fuzz", "ingest", "latency", "overload", "peers", "rest", "restart",
         "scale", "send", "simulate", "soak", "store", "web", "year",
     )  # fmt: skip
     assert names == [f"bench.{name}" for name in scripts]

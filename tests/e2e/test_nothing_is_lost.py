@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from bench.crash.shared.shares import SHARES as SHARED
 
 pytestmark = pytest.mark.processes
 
-ROUNDS = sum(SHARES.values())
+EACH_ONCE = tuple(chain.from_iterable(("--only", aim) for aim in SHARES))
 SPOILT = '''
 """A relay that answers before the commit where there is no Idempotency-Key, knows no rest, and forgets the settled."""
 
@@ -77,17 +78,17 @@ def crashed(*options: str, store: str = "sqlite") -> tuple[int, dict[str, Any], 
 
 def test_nothing_acknowledged_is_lost_over_many_kills() -> None:
     """Every acknowledged notice is woken for after it was posted, or booked otherwise, or pending because of a rest."""
-    code, figures, told = crashed("--rounds", str(ROUNDS), "--crowd", "1000")
+    code, figures, told = crashed("--rounds", str(len(SHARES)), "--crowd", "1000", *EACH_ONCE)
     assert (code, figures["faults"]) == (0, 0), told
     for name in ("lost", "forgotten", "in_rest_without_bypass", "duplicates_without_excuse", "repeated", "edits_lost"):
         assert figures[name] == 0
     assert figures["duplicates"] <= figures["duplicates_allowed"]
     assert figures["books_balance"] is True
-    assert figures["acked"] > 1000
-    assert figures["edits"] > 50
+    assert figures["acked"] > 500
+    assert figures["edits"] > 20
     assert figures["kills"] == sum(figures["kills_by_phase"].values())
-    assert figures["kills"] >= ROUNDS + 1 - SHARES["drain"], "a drain may be over before the signal comes"
-    assert figures["kills_aimed"] == {"enlist": 1, **SHARES}
+    assert figures["kills"] >= len(SHARES), "and one more, but a drain may be over before the signal comes"
+    assert figures["kills_aimed"] == {"enlist": 1, **dict.fromkeys(SHARES, 1)}
 
 
 def test_the_judges_can_say_no(tmp_path: Path) -> None:
