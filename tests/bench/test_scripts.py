@@ -299,7 +299,7 @@ def test_the_list_of_scripts() -> None:
     listed = subprocess.run([sys.executable, "-m", "bench"], capture_output=True, text=True, timeout=60, check=True)
     names = [line.split()[2] for line in listed.stdout.splitlines()]
     scripts = (
-        "backup", "crash", "curves", "faults", "force", "fuzz", "ingest", "latency", "overload", "peers", "rest", "restart",
-        "scale", "send", "simulate", "soak", "store", "web", "year",
+        "backup", "crash", "curves", "faults", "force", "fuzz", "ingest", "latency", "overload", "peers", "rest",
+        "restart", "scale", "send", "simulate", "soak", "store", "web", "year",
     )  # fmt: skip
     assert names == [f"bench.{name}" for name in scripts]
