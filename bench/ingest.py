@@ -4,6 +4,9 @@ The relay runs on one core; on the other one are this script, with requests buil
 23,000 users, every other one resting, coalescing on: what is measured is parsing, accepting, the commit with its
 fsync, and the wakeups that follow. Each answer is awaited before the next request of its connection (closed loop).
 
+And a stream: messages of 500 user ids, acknowledged by the commit that holds them. `stream_us` and `batch_us` are the
+relay's own CPU for each event, its wakeups included: where others share the core, that says more than the clock.
+
     python -m bench.ingest [--seconds 10] [--connections 64] [--users 23000] [--store postgres] [--json]
     python -m bench.ingest --url http://127.0.0.1:8080 --key … --ops http://127.0.0.1:9090   # nobody rests there
 """
@@ -19,6 +22,7 @@ import trio
 from bench import door, running, stage
 from bench.report import in_ms, say, surroundings
 from bench.scene import add_store, scene
+from relay.client_stream import Stream
 
 BATCH = 500
 PREBUILT = 20_000
@@ -64,6 +68,25 @@ async def load(
     return len(took) / seconds, took
 
 
+def stream(node: stage.Node, users: int, seconds: float, rng: random.Random) -> tuple[float, float] | None:
+    """(events acknowledged per second, microseconds of the relay's CPU for each); None where there is no such door."""
+    if node.stream is None:
+        return None
+    messages = [[stage.user_id(rng.randrange(users)) for _ in range(BATCH)] for _ in range(1_000)]
+    with Stream(node.stream, node.key) as relay:
+        relay.send(messages[0])
+        relay.flush()
+        began, spent, taken = time.perf_counter(), node.cpu_seconds(), 0
+        while time.perf_counter() < began + seconds:
+            relay.send(messages[taken % len(messages)])
+            taken += 1
+        told = relay.flush()
+        took, events = time.perf_counter() - began, told.accepted + told.unknown
+    cpu = (node.cpu_seconds() or 0.0) - (spent or 0.0)
+    assert events == taken * BATCH
+    return events / took, cpu / events * 1e6
+
+
 def every_other(number: int) -> float | None:
     """Rests, until tomorrow."""
     return time.time() + stage.DAY if number % 2 else None
@@ -86,7 +109,10 @@ def main() -> None:
         address = door.address(node.url)
         trio.run(load, address, one, options.connections, min(2.0, options.seconds))
         single, took = trio.run(load, address, one, options.connections, options.seconds)
+        spent = node.cpu_seconds() or 0.0
         batch, _ = trio.run(load, address, many, 8, options.seconds / 2)
+        batch_cpu = (node.cpu_seconds() or 0.0) - spent
+        streamed = stream(node, options.users, options.seconds / 2, rng)
         rss = node.rss_mb()
     figures: dict[str, object] = {
         "users": options.users,
@@ -95,6 +121,10 @@ def main() -> None:
         "store": options.store if place.is_ours else None,
         "single_per_s": round(single),
         "batch_per_s": round(batch * BATCH),
+        "batch_us": round(batch_cpu / (batch * BATCH * options.seconds / 2) * 1e6, 1) if place.is_ours else None,
+        "stream_per_s": round(streamed[0]) if streamed else None,
+        "stream_us": round(streamed[1], 1) if streamed else None,
+        "stream_to_batch": round(streamed[0] / (batch * BATCH), 1) if streamed else None,
         "p50_ms": in_ms(took, 50),
         "p99_ms": in_ms(took, 99),
         "rss_mb": rss,
