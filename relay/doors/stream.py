@@ -13,9 +13,10 @@ end the stream, after what came before them has been acknowledged.
 Fairness: of each tenant one group stands before the commit at a time, of all together two. The streams of one tenant
 take turns, and tenants do; so however many streams there are, more than half of the waiting room is for requests.
 
-Bounded by: streams (`connections`), recipients of a group (`GROUP`, and one message), of which a stream has one at the
-journal and one that is gathered; messages with keys under way (`KEYED`); 4 MiB of a message that is not complete; what
-the kernel keeps of answers that nobody reads. Whoever does not take an answer for half a minute is disconnected.
+Bounded by: streams (`connections`); people and recipients of a group, and one message more, of which a stream has one
+at the journal and one that is gathered; messages with keys under way (`KEYED`); 4 MiB of a message that is not
+complete; what the kernel keeps of answers that nobody reads. Whoever does not take an answer for half a minute is
+disconnected.
 
 Rejected: an answer for each message (a write each, where the client needs to know how far it is durable); HTTP/2 or
 WebSocket around the messages (frames within frames); refusing when there is too much (the backend would have to keep
@@ -42,7 +43,7 @@ from relay.doors.keys import ApiKey, Keys, Scope
 from relay.doors.port import Engine
 from relay.doors.problems import problem
 from relay.doors.reading import MOST_RECIPIENTS
-from relay.doors.stream_intake import GROUP, Intake, Keyed
+from relay.doors.stream_intake import RECIPIENTS, Intake, Keyed
 from relay.doors.stream_words import Broken, Frames
 
 READ: Final = 65_536
@@ -231,7 +232,7 @@ class _Stream:
             raise Broken(problem("forbidden", f"this needs the scope {Scope.EVENTS}"))
         self._frames.most = words.LONGEST_MESSAGE
         self._reading = trio.CancelScope()  # each is good for one block
-        await self._line.say(words.welcome(MOST_RECIPIENTS, 2 * GROUP))
+        await self._line.say(words.welcome(MOST_RECIPIENTS, 2 * RECIPIENTS))
         return key
 
     # --- events
