@@ -1,6 +1,6 @@
 """Python client for backends that have much to say: a stream of events, acknowledged once they are durable.
 
-    with Stream("127.0.0.1:8090", key) as relay:            # or "unix:/run/feierabend/events.sock"
+    with Stream("127.0.0.1:8082", key) as relay:            # or "unix:/run/feierabend/events.sock"
         relay.send(["u1", "u2", "u2"])                      # three messages for two people
         relay.send([{"user": "u3", "class": "roster"}])     # members as of POST /v1/events
         relay.flush()                                       # returns when all of it is durable

@@ -9,7 +9,7 @@
     listen = ["127.0.0.1:8080"]
 
     [stream]                          # events as streams (README); not there: no such door
-    listen = ["127.0.0.1:8090", "unix:/run/feierabend/events.sock"]
+    listen = ["127.0.0.1:8082", "unix:/run/feierabend/events.sock"]
 
     [ops]                             # health and metrics; keep it on loopback
     listen = ["127.0.0.1:9090"]

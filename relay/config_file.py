@@ -54,7 +54,7 @@ from relay.doors.keys import KEY_ID, Scope
 from relay.lanes.quota import SMALLEST
 from schedules import RestKind
 
-STREAM_LISTEN: Final = "127.0.0.1:8090"
+STREAM_LISTEN: Final = "127.0.0.1:8082"
 UNIX: Final = "unix:"
 """What the path of a Unix socket follows, where else an address stands."""
 EVERYWHERE: Final = ("0.0.0.0", "::")
@@ -118,7 +118,7 @@ def _config(root: Table, folder: Path, name: str) -> Config | None:
         ops_table.fault("socket", "is the one of the officers' door")
     for path in stream.sockets if stream else ():
         if path == control or (web is not None and path == web.socket):
-            root.table("stream").fault("listen", f"has {path}, where the relay itself listens")
+            root.table("stream").fault("listen", "has a socket where the relay itself listens")
     if store is None or None in tenants:
         return None
     nodes = _nodes(root, taken) if store.postgresql is not None or root.has("nodes") else None
@@ -131,7 +131,8 @@ def _stream(table: Table, folder: Path, taken: tuple[Address, ...]) -> StreamCon
     given = table.get("listen", strings(least=1), (STREAM_LISTEN,))
     sockets = [_socket(table, index, value, folder) for index, value in enumerate(given) if value.startswith(UNIX)]
     addresses = _read_addresses(table, [(i, value) for i, value in enumerate(given) if not value.startswith(UNIX)])
-    _unique(table, "listen", [str(path) for path in sockets if path])
+    if len(set(sockets)) < len(sockets):
+        table.fault("listen", "has one socket twice")
     for address in sorted(set(addresses) & set(taken), key=str):
         if address.port:
             table.fault("listen", f"has {address}, which is another door's")

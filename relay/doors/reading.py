@@ -81,7 +81,7 @@ def plain_class(tenant: Tenant, name: str) -> EventClass | None:
 
 def identity(key: ApiKey, value: bytes, body: bytes, path: str) -> Request:
     """What makes a repeated request recognisable. Raises Refused for a value that is no Idempotency-Key."""
-    if len(value) > 255 or not all(0x21 <= byte <= 0x7E for byte in value):
+    if not 0 < len(value) <= 255 or not all(0x21 <= byte <= 0x7E for byte in value):
         raise Refused(Problem(path, "must be 1 to 255 visible ASCII characters"))
     return Request(key.tenant.pseudonyms.request(key.id, value.decode()), sha256(body).digest())
 
