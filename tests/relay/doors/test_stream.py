@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from relay.core.events import Event
 from relay.doors import stream, stream_intake
 from relay.doors.keys import Scope
 from relay.waiting import MAX_WAITING
@@ -355,7 +356,7 @@ async def test_while_the_room_is_full_it_waits_and_http_is_refused(autojump_cloc
         house = streams.house
         north = house.tenants["north"]
         users = [north.pseudonyms.user(user) for user in ["anna", *map(str, range(MAX_WAITING - 2))]]
-        event = stream_intake.Event(north.classes["message"], users, house.clock.now())
+        event = Event(north.classes["message"], users, house.clock.now())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(partial(house.engine.accept, north, [event], None))  # at the store
             await wait_all_tasks_blocked()
