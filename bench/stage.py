@@ -188,6 +188,8 @@ class Node:
     app: str
     pid: int | None = None
     """None: somebody else's."""
+    stream: str | None = None
+    """Where its stream door is; None: not known."""
 
     def metrics(self) -> dict[str, float]:
         """What /metrics tells, by name and labels as they are written there."""
@@ -227,15 +229,17 @@ def node(
     `key_file`: signing key that the provider knows; else one that nobody does. `more`: configuration of other apps.
     `command`: what Python runs; it is told `--config`.
     """
-    door, ops = free_port(), free_port()
+    door, ops, stream = free_port(), free_port(), free_port()
     if key_file is None:
         key_file = folder / "AuthKey.p8"
         key_file.write_bytes(provider_key()[0])
-    configuration = _configuration(folder, database, sink_port, ca_file, door, ops, key_file, more)
+    configuration = _configuration(folder, database, sink_port, ca_file, (door, ops, stream), key_file, more)
     process = subprocess.Popen([sys.executable, *command, "--config", str(configuration)], stderr=subprocess.DEVNULL)
     if cpu is not None:
         os.sched_setaffinity(process.pid, {cpu})
-    found = Node(f"http://127.0.0.1:{door}", f"http://127.0.0.1:{ops}", BACKEND, APP, process.pid)
+    found = Node(
+        f"http://127.0.0.1:{door}", f"http://127.0.0.1:{ops}", BACKEND, APP, process.pid, f"127.0.0.1:{stream}"
+    )
     try:
         _wait_until_ready(found, sends=sends)
         yield found
@@ -255,8 +259,10 @@ def _wait_until_ready(found: Node, *, sends: bool) -> None:
 
 
 def _configuration(
-    folder: Path, database: Place, sink_port: int, ca_file: Path, door: int, ops: int, key_file: Path, more: str
+    folder: Path, database: Place, sink_port: int, ca_file: Path, ports: Sequence[int], key_file: Path, more: str
 ) -> Path:
+    """`ports`: of the door, of operations, of streams."""
+    door, ops, stream = ports
     masters = folder / "master"
     masters.touch(0o600)
     masters.write_text(f"0:{base64.b64encode(MASTER).decode()}\n")
@@ -269,6 +275,8 @@ key_file = "master"
 listen = ["127.0.0.1:{door}"]
 [ops]
 listen = ["127.0.0.1:{ops}"]
+[stream]
+listen = ["127.0.0.1:{stream}"]
 [[tenants]]
 name = "{TENANT}"
 jitter_seconds = 0

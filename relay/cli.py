@@ -12,7 +12,7 @@ from typing import IO, Any, NoReturn
 import click
 
 from relay import cli_audit, cli_backup, cli_doctor, cli_operate, cli_store
-from relay.cli_config import CONFIG, proxies, read_config, web_warnings
+from relay.cli_config import CONFIG, proxies, read_config, stream_warnings, web_warnings
 
 WALL_TIME = click.DateTime(["%Y-%m-%dT%H:%M"])
 KEY_VARIABLE = "FEIERABEND_KEY"
@@ -287,6 +287,7 @@ def _warnings(config: Any) -> Iterator[str]:  # noqa: ANN401 (the type is import
     for address in config.ops:
         if address.host not in ("127.0.0.1", "::1", "localhost"):
             yield f"ops.listen: {address} is not loopback; metrics are for operators only"
+    yield from stream_warnings(config)
     yield from web_warnings(config)
     for i, tenant in enumerate(config.tenants):
         for j, app in enumerate(tenant.apps):

@@ -39,6 +39,15 @@ def proxies(config: Any) -> Iterator[str]:  # noqa: ANN401 (the type is imported
         yield f"proxy {way.address}, {'with' if way.credentials else 'without'} credentials: {named}"
 
 
+def stream_warnings(config: Any) -> Iterator[str]:  # noqa: ANN401 (the type is imported lazily)
+    """What works, and is perhaps not meant, of the stream door."""
+    from relay.config_web import LOCAL
+
+    for address in config.stream.listen if config.stream is not None else ():
+        if address.host not in LOCAL:
+            yield f"stream.listen: {address} is not loopback; keys and ids are in plain sight, put a TLS proxy in front"
+
+
 def web_warnings(config: Any) -> Iterator[str]:  # noqa: ANN401 (the type is imported lazily)
     """What works, and is perhaps not meant, of the officers' door."""
     from relay.config_pages import warnings

@@ -8,6 +8,9 @@
     [door]
     listen = ["127.0.0.1:8080"]
 
+    [stream]                          # events as streams (README); not there: no such door
+    listen = ["127.0.0.1:8082", "unix:/run/feierabend/events.sock"]
+
     [ops]                             # health and metrics; keep it on loopback
     listen = ["127.0.0.1:9090"]
     socket = "feierabend.db.sock"     # for `feierabend hold`; beside the database if not given
@@ -173,6 +176,16 @@ class DoorConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamConfig:
+    """Where events come in as streams; one of the two lists may be empty."""
+
+    listen: tuple[Address, ...]
+    sockets: tuple[Path, ...]
+    """Unix sockets, open to the relay's own user and group."""
+    max_connections: int
+
+
+@dataclass(frozen=True, slots=True)
 class KeyConfig:
     id: str
     digest: bytes = field(repr=False)
@@ -291,3 +304,5 @@ class Config:
     """None: there is no officers' door."""
     nodes: NodesConfig | None = None
     """Where the others ask this node; only with PostgreSQL."""
+    stream: StreamConfig | None = None
+    """None: there is no stream door."""

@@ -26,6 +26,7 @@ from relay.config import (
     KeyConfig,
     NodesConfig,
     ProxyConfig,
+    StreamConfig,
     TenantConfig,
     WebConfig,
 )
@@ -56,6 +57,9 @@ from relay.doors.keys import KEY_ID, Scope
 from relay.lanes.quota import SMALLEST
 from schedules import RestKind
 
+STREAM_LISTEN: Final = "127.0.0.1:8082"
+UNIX: Final = "unix:"
+"""What the path of a Unix socket follows, where else an address stands."""
 EVERYWHERE: Final = ("0.0.0.0", "::")
 """Where one can listen, and nobody be reached."""
 
@@ -111,15 +115,42 @@ def _config(root: Table, folder: Path, name: str) -> Config | None:
     control = folder / socket if socket else None
     beside = (store.path if store else None) or (control.with_suffix("") if control else folder / name)
     control = control or beside.with_name(f"{beside.name}.sock")
-    web = _web(root.table("web"), folder, (*door.listen, *ops), named, beside) if root.has("web") else None
+    stream = _stream(root.table("stream"), folder, (*door.listen, *ops)) if root.has("stream") else None
+    taken = (*door.listen, *ops, *(stream.listen if stream else ()))
+    web = _web(root.table("web"), folder, taken, named, beside) if root.has("web") else None
     if web is not None and control == web.socket:
         ops_table.fault("socket", "is the one of the officers' door")
+    for path in stream.sockets if stream else ():
+        if path == control or (web is not None and path == web.socket):
+            root.table("stream").fault("listen", "has a socket where the relay itself listens")
     if store is None or None in tenants:
         return None
-    nodes = _nodes(root, (*door.listen, *ops)) if store.postgresql is not None or root.has("nodes") else None
+    nodes = _nodes(root, taken) if store.postgresql is not None or root.has("nodes") else None
     if nodes is not None and store.postgresql is None:
         root.table("nodes").fault("listen", "belongs to a store in PostgreSQL; a file has one node")
-    return Config(store, door, ops, grace, named, control, web, nodes)
+    return Config(store, door, ops, grace, named, control, web, nodes, stream)
+
+
+def _stream(table: Table, folder: Path, taken: tuple[Address, ...]) -> StreamConfig:
+    given = table.get("listen", strings(least=1), (STREAM_LISTEN,))
+    sockets = [_socket(table, index, value, folder) for index, value in enumerate(given) if value.startswith(UNIX)]
+    addresses = _read_addresses(table, [(i, value) for i, value in enumerate(given) if not value.startswith(UNIX)])
+    if len(set(sockets)) < len(sockets):
+        table.fault("listen", "has one socket twice")
+    for address in sorted(set(addresses) & set(taken), key=str):
+        if address.port:
+            table.fault("listen", f"has {address}, which is another door's")
+    most = table.get("max_connections", whole(1, 1_000), 32)
+    table.done()
+    return StreamConfig(addresses, tuple(path for path in sockets if path), most)
+
+
+def _socket(table: Table, index: int, value: str, folder: Path) -> Path | None:
+    try:
+        return folder / a_path(value.removeprefix(UNIX))
+    except ValueError:
+        table.fault(f"listen[{index}]", "must be unix: and a path")
+        return None
 
 
 def _nodes(root: Table, taken: tuple[Address, ...]) -> NodesConfig:
@@ -342,9 +373,13 @@ def _class(table: Table, default: EventClass, given: dict[str, Any]) -> EventCla
 
 
 def _addresses(table: Table, default: tuple[str, ...]) -> tuple[Address, ...]:
-    given = table.get("listen", strings(least=1), default)
+    return _read_addresses(table, list(enumerate(table.get("listen", strings(least=1), default))))
+
+
+def _read_addresses(table: Table, given: Iterable[tuple[int, str]]) -> tuple[Address, ...]:
+    """Of values of `listen`, each with its place there."""
     found: list[Address] = []
-    for index, value in enumerate(given):
+    for index, value in given:
         try:
             found.append(Address(*an_address(value)))
         except ValueError as error:

@@ -161,8 +161,11 @@ class Journal:
     async def accept(
         self, tenant: Tenant, events: Sequence[Event], request: Request | None, abroad: Abroad | None = None
     ) -> Accepted:
-        """Take events; return after the commit. Raises IdempotencyMismatch, Moved, Overloaded, Unavailable."""
-        weight = 1 + sum(len(event.users) for event in events)
+        """Take events; return after the commit. Raises IdempotencyMismatch, Moved, Overloaded, Unavailable.
+
+        Who is named several times by an event weighs once: a commit costs by people.
+        """
+        weight = 1 + sum(len(set(event.users)) for event in events)
         urgent = any(event.event_class.is_urgent for event in events)
         if request is not None and len(self.people.remembered) >= MAX_REMEMBERED * (2 if urgent else 1):
             raise Overloaded(retry_after=60)

@@ -37,6 +37,7 @@ from relay.core.flight import Flight
 from relay.core.halts import Halt
 from relay.core.holding import Holds, for_ever
 from relay.core.people import Person
+from relay.core.records import Records
 from relay.core.sampling import Sample
 from relay.core.tenants import Tenant
 from relay.dispatch import Dispatcher
@@ -47,6 +48,7 @@ from relay.doors.listening import CrowdListener
 from relay.doors.port import LaneCondition
 from relay.doors.problems import refusal
 from relay.doors.sessions import for_the_web
+from relay.doors.stream import StreamDoor
 from relay.doors.turns import Turns
 from relay.engine import RelayEngine
 from relay.journal import Executor, Journal, in_thread
@@ -99,6 +101,7 @@ class Bound:
 
     door: tuple[tuple[str, int], ...]
     ops: tuple[tuple[str, int], ...]
+    stream: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,12 +191,15 @@ class Relay:
 
     def _add_doors(self, neighbours: Neighbours | None) -> None:
         """The backends' and the officers' door; with other nodes, one for these too."""
-        config = self._config
+        config, keys = self._config, Keys(_api_keys(self._config, self.tenants))
         door = partial(
-            event_door, Keys(_api_keys(config, self.tenants)), self.engine, self._clock.now,
-            lambda tenant: self._records[tenant.name], parse, _log_failure, turns=Turns(),
+            event_door, keys, self.engine, self._clock.now, self._records_of, parse, _log_failure, turns=Turns(),
             forward=None if neighbours is None else neighbours.forward,
         )  # fmt: skip
+        self.stream: StreamDoor | None = None
+        if config.stream is not None:
+            most = config.stream.max_connections
+            self.stream = StreamDoor(keys, self.engine, self._records_of, self._clock.now, _log_failure, most)
         limits = Limits(body=config.door.max_body, connections=config.door.max_connections)
         self.door = Server(door(), refusal, limits)
         vouched = {provider.tenant for provider in config.web.oidc} if config.web is not None else ()
@@ -201,6 +207,9 @@ class Relay:
         self.web_door = Server(web_router, refusal, Limits(body=WEB_BODY, connections=WEB_CONNECTIONS))
         if self.shared is not None:
             self.shared.open(web_router.here, self.engine, limits, _log_failure)
+
+    def _records_of(self, tenant: Tenant) -> Records:
+        return self._records[tenant.name]
 
     def _sources(self) -> Sources:
         return Sources(
@@ -317,14 +326,17 @@ class Relay:
                     if self._config.web is not None:
                         await doors.start(unix.serve, self.web_door, self._config.web.socket, WEB_CONNECTIONS)
                         doors.start_soon(self._serve_web)
+                    streams = await self._open_stream(doors)
                     self.ops.ready = True
                     log.info("relay_started", tzdata=TZDATA, people=len(self.people.by_key))
-                    task_status.started(Bound(door, ops))
+                    task_status.started(Bound(door, ops, streams))
                     await stop.wait()
                     self.ops.ready = False
                     log.info("drain_began")
                     began, grace = trio.current_time(), self._config.grace_seconds
                     self.door.drain()
+                    if self.stream is not None:
+                        self.stream.drain()
                     if self.shared is not None:
                         core.start_soon(self.shared.retire)
                     if self.web is not None:
@@ -338,6 +350,15 @@ class Relay:
             await self.journal.closed.wait()
             core.cancel_scope.cancel()
         log.info("relay_stopped")
+
+    async def _open_stream(self, nursery: trio.Nursery) -> tuple[tuple[str, int], ...]:
+        """Return where streams come in over TCP."""
+        config = self._config.stream
+        if self.stream is None or config is None:
+            return ()
+        for path in config.sockets:
+            await nursery.start(unix.serve, self.stream, path, config.max_connections, unix.FOR_THE_GROUP)
+        return await listen(nursery, self.stream, config.listen)
 
     async def _serve_web(self) -> None:
         """Its socket outlives the process: what is being answered there asks here."""
@@ -367,7 +388,9 @@ class Relay:
         log.info("purged", records=self._purged)
 
 
-async def listen(nursery: trio.Nursery, server: Server, addresses: Sequence[Address]) -> tuple[tuple[str, int], ...]:
+async def listen(
+    nursery: trio.Nursery, server: unix.Serves, addresses: Sequence[Address]
+) -> tuple[tuple[str, int], ...]:
     """Serve on these addresses; return where that is, once it listens. Raises CannotListen."""
     listeners: list[trio.SocketListener] = []
     for address in addresses:

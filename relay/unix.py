@@ -1,4 +1,4 @@
-"""A Unix socket that only its own user and root can open, wherever it lies; and how a command asks there.
+"""Unix sockets, wherever they lie, which only our own user and root can open; and how a command asks there.
 
 A path in an address has 107 bytes at most; folders are often longer. So the folder is opened, and the socket named by
 the descriptor (Linux: /proc/self/fd). A socket that a killed process left behind is removed: that nobody listens on it
@@ -13,20 +13,27 @@ import json
 import os
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import trio
 
 from relay.core.errors import CannotListen
 
+PRIVATE: Final = 0o600
+FOR_THE_GROUP: Final = 0o660
+"""For who shows a key: whom the relay's group lets in, need not be the relay's user."""
+
 
 class Serves(Protocol):
     async def run(
-        self, listeners: list[trio.SocketListener], *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+        self,
+        listeners: Sequence[trio.abc.Listener[trio.abc.Stream]],
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None: ...
 
 
@@ -41,7 +48,12 @@ def short(path: Path) -> Iterator[str]:
 
 
 async def serve(
-    server: Serves, path: Path, backlog: int = 16, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    server: Serves,
+    path: Path,
+    backlog: int = 16,
+    mode: int = PRIVATE,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve on a socket until cancelled, or the server has drained; remove it then. Raises CannotListen."""
     try:
@@ -51,7 +63,7 @@ async def serve(
     try:
         with short(path) as name:
             _remove_stale(name)
-            before = os.umask(0o177)
+            before = os.umask(0o777 & ~mode)
             try:
                 await listening.bind(name)
             finally:

@@ -3,9 +3,9 @@
 Requests arrive faster than commits end, so they stand in line; at low load the line is empty and a commit holds one of
 them. A batch is bounded in recipients, because everybody who comes while it is written waits for its end. It takes
 alarms first, and then one request of each tenant in turn: a tenant that floods the door delays itself. With alarms it
-takes few others: they would be written beside them, and the alarms wait for that. The room is bounded too: beyond it
-the door says 429. Where there are several tenants, none may fill more than three quarters of it, so the others are
-still let in; alarms have twice the room.
+takes few others: they would be written beside them, and the alarms wait for that; a large request stands back once, and
+goes with the next batch, alarms or not. The room is bounded too: beyond it the door says 429. Where there are several
+tenants, none may fill more than three quarters of it, so the others are still let in; alarms have twice the room.
 
 Whoever is refused is told when to come back: what stands in line, at the pace at which recipients have left it lately.
 Only a batch that left somebody behind tells of the pace, for else the writer has waited and not worked. A tenant whose
@@ -36,7 +36,8 @@ SHARE: Final = 0.75
 BATCH: Final = 8_000
 """Recipients from which on a batch takes no further request; one request may have more."""
 BESIDE_ALARMS: Final = 500
-"""The same for what is no alarm in a batch with alarms. Not none: a stream of alarms would hold up everybody else."""
+"""The same for what is no alarm in a batch with alarms. Not none: a stream of alarms would hold up everybody else. A
+request that is larger itself is not begun there, unless it has stood back for the batch before."""
 REOPENS: Final = 0.9
 """Part of a room that was too small for a request, up to which it must be empty before the next one is read."""
 SOONEST, LATEST = 1, 60
@@ -113,7 +114,7 @@ class Operation(Generic[T]):
 class WaitingRoom:
     """The lines of all tenants."""
 
-    __slots__ = ("_alarms", "_lines", "_pace", "_refused", "_share", "_weights", "weight")
+    __slots__ = ("_alarms", "_lines", "_pace", "_refused", "_share", "_stood_back", "_weights", "weight")
 
     def __init__(self, tenants: int) -> None:
         self._pace = Pace()
@@ -124,6 +125,8 @@ class WaitingRoom:
         self._weights: Counter[str] = Counter()
         self._refused: set[str] = set()
         """Tenants for whose last request there was no room."""
+        self._stood_back = False
+        """A large request was not taken into the batch that left last."""
         self.weight = 0
         """Recipients that wait."""
 
@@ -160,8 +163,12 @@ class WaitingRoom:
         batch: list[Operation[Any]] = []
         weight = others = 0
         most = BESIDE_ALARMS if self._alarms else BATCH
+        may_stand_back, self._stood_back = bool(self._alarms) and not self._stood_back, False
         while weight < BATCH and (self._alarms or (self._lines and others < most)):
             is_alarm = bool(self._alarms)
+            if may_stand_back and not is_alarm and self._first().weight > BESIDE_ALARMS:
+                self._stood_back = True
+                break
             operation = self._alarms.popleft() if is_alarm else self._next()
             batch.append(operation)
             weight += operation.weight
@@ -178,6 +185,9 @@ class WaitingRoom:
     def _until_own_turns(self, mine: int, now: float) -> int:
         """Seconds until a tenant's part of the line has left, when each tenant in line has as many turns."""
         return self._pace.seconds(mine * max(1, len(self._lines)), now)
+
+    def _first(self) -> Operation[Any]:
+        return next(iter(self._lines.values()))[0]
 
     def _next(self) -> Operation[Any]:
         """The next tenant's first; the tenant stands behind the others then."""

@@ -25,6 +25,7 @@ RANKS = {
     "relay.clock": 1,
     "relay.process": 1,
     "relay.client": 1,
+    "relay.client_stream": 1,
     "relay.store": 2,
     "relay.lanes": 2,
     "relay.doors": 2,

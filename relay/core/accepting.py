@@ -6,7 +6,8 @@ slot its first due instant; nothing of it shows in the answer (L2).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from relay.core.abroad import Abroad, at_home, post_event
 from relay.core.batch import Bypass, Posted, Receipt, Remembered
@@ -16,7 +17,7 @@ from relay.core.events import HOUR, NEVER, Accepted, Authority, Event, EventClas
 from relay.core.gate import Deferred
 from relay.core.orders import addressed, give
 from relay.core.people import REQUEST_LIFE, Person
-from relay.core.private import ReceiptKey
+from relay.core.private import ReceiptKey, UserKey
 from relay.core.receipts import attach, enter, issue
 from relay.core.slots import RETENTION, Slot
 from relay.core.tenants import Tenant
@@ -70,17 +71,18 @@ def _take(
     """Add one event to the slots of its recipients; return how many notices have a device to wake.
 
     `receipt`: on which those of an alarm stand. One more notice for a slot that waits, and that no device has heard of,
-    makes nothing due earlier: who is deferred or held is not worked out anew for it.
+    makes nothing due earlier: who is deferred or held is not worked out anew for it. Who stands among the recipients
+    several times is looked at once.
     """
     name = event.event_class.name
     draft.batch.generation += 1
     generation = draft.batch.generation
     by_key = draft.people.by_key
     taken = 0
-    for key in event.users:
+    for key, count in _counted(event.users).items():
         person = by_key.get(key)
         if person is None and abroad is not None:
-            taken += post_event(draft, tenant, event, key, receipt, abroad)
+            taken += sum(post_event(draft, tenant, event, key, receipt, abroad) for _ in range(count))
             continue
         if person is None or not person.phones or person.tenant is not tenant:
             continue
@@ -92,16 +94,23 @@ def _take(
             due = _first_due(draft, person, event.event_class)
             slot = Slot(generation, generation, 1, 0, draft.now, event.at, due, event.expires_at, due)
             draft.put_slot(person, name, slot)
+            if count > 1:
+                _merge(draft, person, slot, event, generation, count - 1)
         else:
-            if slot.done or not slot.n or event.event_class.pierces or person.wake_at == NEVER:
+            if slot.done or slot.total == slot.booked or event.event_class.pierces or person.wake_at == NEVER:
                 draft.touch(person)
-            _merge(draft, person, slot, event, generation)
+            _merge(draft, person, slot, event, generation, count)
         if event.event_class.renewal:
             give(slot, event, person.phones, before, draft.now)
         if receipt is not None:
-            attach(draft, slot, receipt)
-        taken += 1
+            attach(draft, slot, receipt, count)
+        taken += count
     return taken
+
+
+def _counted(users: Sequence[UserKey]) -> Mapping[UserKey, int]:
+    """How often each stands there, in the order in which they first do."""
+    return Counter(users) if len(users) > 1 else dict.fromkeys(users, 1)
 
 
 def merge_posted(draft: Draft, tenant: Tenant, posted: Posted) -> None:
@@ -116,15 +125,16 @@ def merge_posted(draft: Draft, tenant: Tenant, posted: Posted) -> None:
             receipt.no_device += 1
 
 
-def _merge(draft: Draft, person: Person, slot: Slot, event: Event, generation: int) -> None:
+def _merge(draft: Draft, person: Person, slot: Slot, event: Event, generation: int, count: int) -> None:
     """An event for a slot that has nothing pending starts it anew, but keeps who is still owed what came before."""
-    if slot.n:
-        slot.merge(generation, event.at, event.expires_at, _reachable(draft, slot, event.event_class))
-        return
-    due = _first_due(draft, person, event.event_class)
-    slot.merge(generation, event.at, event.expires_at, due)
-    slot.first_at = draft.now
-    slot.due_at = slot.reachable_at = due
+    if slot.total == slot.booked:
+        due = _first_due(draft, person, event.event_class)
+        slot.merge(generation, event.at, event.expires_at, due)
+        slot.first_at = draft.now
+        slot.due_at = slot.reachable_at = due
+        count -= 1
+    if count:
+        slot.merge(generation, event.at, event.expires_at, _reachable(draft, slot, event.event_class), count)
 
 
 def _reachable(draft: Draft, slot: Slot, event_class: EventClass) -> float:

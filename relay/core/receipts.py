@@ -77,18 +77,18 @@ def enter(draft: Draft, key: ReceiptKey, recipients: int, taken: int) -> None:
         receipt.no_device += recipients - taken
 
 
-def attach(draft: Draft, slot: Slot, key: ReceiptKey) -> None:
-    """The newest notice of the slot stands on this receipt. Stubs whose receipt is forgotten go: nobody can ask."""
-    number = slot.total
+def attach(draft: Draft, slot: Slot, key: ReceiptKey, count: int = 1) -> None:
+    """The newest notices of the slot stand on this receipt. Stubs whose receipt is forgotten go: nobody can ask."""
+    first, last = slot.total - count + 1, slot.total
     stubs = slot.stubs
     if not stubs:
-        slot.stubs = (Stub(key, number, number),)
+        slot.stubs = (Stub(key, first, last),)
         return
-    if stubs[-1].receipt == key and stubs[-1].last == number - 1:
-        slot.stubs = (*stubs[:-1], stubs[-1]._replace(last=number))
+    if stubs[-1].receipt == key and stubs[-1].last == first - 1:
+        slot.stubs = (*stubs[:-1], stubs[-1]._replace(last=last))
         return
     kept = (s for s in stubs if s.receipt in draft.batch.receipts or s.receipt in draft.people.receipts)
-    slot.stubs = (*kept, Stub(key, number, number))
+    slot.stubs = (*kept, Stub(key, first, last))
 
 
 def credit(draft: Draft, slot: Slot, up_to: int, outcome: Outcome) -> None:

@@ -106,23 +106,35 @@ class Slot:
         self.echo_at = -until if self.is_echo else until
 
     def copy(self) -> Slot:
-        return Slot(
-            self.born, self.generation, self.total, self.booked, self.first_at, self.last_at, self.reachable_at,
-            self.expires_at, self.due_at, self.tried, dict(self.done), self.echo_at, self.stubs, self.orders,
-        )  # fmt: skip
+        """Field by field, past `__init__`: half the time, and there is one for each person that a batch touches."""
+        slot: Slot = object.__new__(Slot)
+        slot.born, slot.generation = self.born, self.generation
+        slot.total, slot.booked = self.total, self.booked
+        slot.first_at, slot.last_at = self.first_at, self.last_at
+        slot.reachable_at, slot.expires_at = self.reachable_at, self.expires_at
+        slot.due_at, slot.tried = self.due_at, self.tried
+        slot.done = self.done.copy() if self.done else {}
+        slot.echo_at, slot.stubs, slot.orders = self.echo_at, self.stubs, self.orders
+        return slot
 
     def owed(self, device: DeviceKey) -> bool:
         return self.done.get(device, 0) < self.generation
 
-    def merge(self, generation: int, at: float, expires_at: float, reachable_at: float) -> None:
-        """Take one more notice, whose user could first be woken at `reachable_at`, as known."""
-        self.total += 1
-        self.reachable_at = max(self.reachable_at, reachable_at)
+    def merge(self, generation: int, at: float, expires_at: float, reachable_at: float, count: int = 1) -> None:
+        """Take notices of one event, one or `count`, whose user could first be woken at `reachable_at`, as known.
+
+        Comparisons, for `max` takes three times as long, and this is done for every event.
+        """
+        self.total += count
         self.tried = False
         self.generation = generation
         self.echo_at = 0.0
-        self.last_at = max(self.last_at, at)
-        self.expires_at = max(self.expires_at, expires_at)
+        if reachable_at > self.reachable_at:
+            self.reachable_at = reachable_at
+        if at > self.last_at:
+            self.last_at = at
+        if expires_at > self.expires_at:
+            self.expires_at = expires_at
 
     def book_up_to(self, total: int) -> int:
         """Book everything taken until `total`; return how many notices that newly settles (0: others did already)."""

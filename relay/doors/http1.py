@@ -122,7 +122,7 @@ class Server:
             async with trio.open_nursery() as connections:
                 with self._accepting:
                     await trio.serve_listeners(
-                        self._serve, [*listeners], handler_nursery=connections, task_status=_Started(task_status)
+                        self._serve, [*listeners], handler_nursery=connections, task_status=Started(task_status)
                     )
             watch.cancel_scope.cancel()
 
@@ -253,7 +253,7 @@ class Server:
         return head + b"\r\n" + (b"" if method == b"HEAD" or response.status in _BODYLESS else response.body)
 
 
-class _Started:
+class Started:
     """trio.serve_listeners reports its listeners; our callers need only know that it listens."""
 
     def __init__(self, task_status: trio.TaskStatus[None]) -> None:

@@ -10,9 +10,9 @@ from relay.core.errors import Problem, Refused
 from relay.core.events import EventClass
 from relay.doors import decoding
 from relay.doors.decoding import Body, Id, Silent, check_members
-from relay.doors.events import instant
 from relay.doors.http1 import Response
 from relay.doors.port import Engine
+from relay.doors.reading import instant
 from relay.doors.router import Call, Forbidden
 
 _USUAL: Final = "control"

@@ -21,6 +21,7 @@ import trio
 
 from relay import service, serving
 from relay.clock import WallClock
+from relay.config import Address
 from relay.config_file import read
 from relay.core.errors import RelayError
 from relay.doors.keys import new_key
@@ -72,7 +73,8 @@ async def run(shift: float, port: int, *, once: bool) -> None:
                 await _try(address, backend, at_apns.woken, at_fcm.woken)
                 stop.set()
             else:
-                _explain(address, backend, settings, clock.now())
+                streams = str(Address(*bound.stream[0]))
+                _explain(address, streams, backend, settings, clock.now())
 
 
 async def _serve(
@@ -106,7 +108,7 @@ async def _try(address: str, key: str, *woken: trio.Event) -> None:
     raise DevFailed(f"no wakeup within {PATIENCE:.0f} s")
 
 
-def _explain(address: str, backend: str, settings: str, now: float) -> None:
+def _explain(address: str, streams: str, backend: str, settings: str, now: float) -> None:
     """Say what can be tried, as lines for a shell."""
     say = f"curl -sS -H 'content-type: application/json' -H 'authorization: Bearer {backend}'"
     set_rest = say.replace(backend, settings)
@@ -125,6 +127,8 @@ Feierabend runs on {address}. Its clock reads {wall(now):%H:%M:%S}; all times ar
     {say} -H "idempotency-key: $(date +%s)" {address}/v1/events -d '{json.dumps(_ALARM)}'
   anna has read what there was
     {say} {address}/v1/seen -d '{{"user":"anna"}}'
+
+A backend that has much to say opens streams at {streams}. (MessagePack; relay/client_stream.py speaks it.)
 
 Each wakeup that reaches the simulated Apple or Google is a line below. Ctrl-C ends.
 """

@@ -56,6 +56,8 @@ class Installation:
     connections: int = 1
     web_port: int | None = None
     """Of the officers' door; None: there is none."""
+    stream_port: int | None = None
+    """Of the stream door, 0 for any; None: there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +115,7 @@ async def put_up(nursery: trio.Nursery, folder: Path, script: Script) -> Stage:
     config = folder / "feierabend.toml"
     installation = Installation(
         name="dev", backend=script.backend, settings=script.settings, apns_port=made.apns_port, fcm_port=made.fcm_port,
-        port=script.port, jitter=0,
+        port=script.port, jitter=0, stream_port=0,
     )  # fmt: skip
     config.write_text(configuration(installation))
     return Stage(apns=made.apns, fcm=made.fcm, oauth=made.oauth, fcm_port=made.fcm_port, config=config)
@@ -136,6 +138,7 @@ def configuration(installation: Installation) -> str:
     """The text of a configuration file that lies beside the providers' credentials and a master key."""
     it = installation
     web = f'[web]\nlisten = ["{HOST}:{it.web_port}"]\nbase_url = "http://{HOST}:{it.web_port}"\n' if it.web_port else ""
+    stream = "" if it.stream_port is None else f'[stream]\nlisten = ["{HOST}:{it.stream_port}"]\n'
     return f"""
 [store]
 path = "{it.name}.db"
@@ -146,7 +149,7 @@ listen = ["{HOST}:{it.port}"]
 listen = ["{HOST}:0"]
 [shutdown]
 grace_seconds = 5
-{web}[[tenants]]
+{web}{stream}[[tenants]]
 name = "{it.name}"
 jitter_seconds = {it.jitter}
 [[tenants.keys]]

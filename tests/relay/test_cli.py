@@ -133,6 +133,7 @@ def test_check_says_nothing_more_about_a_good_configuration(folder: Path, other_
         (WEB.replace("imprint", "rest", 1) + OIDC, "127.0.0.1:0", '"dispatch"', "web.pages.imprint: is not given"),
         (WEB + OIDC.replace("s:", ":"), "127.0.0.1:0", '"dispatch"', "web.oidc[0].issuer: is plain HTTP"),
         (WEB.replace("https", "http") + OIDC, "127.0.0.1:0", '"dispatch"', "web.base_url: is plain HTTP"),
+        ('[stream]\nlisten = ["0.0.0.0:1"]\n', "127.0.0.1:0", '"dispatch"', "stream.listen: 0.0.0.0:1 is not loopback"),
         (WEB.replace("127.0.0.1", "0.0.0.0") + OIDC, "127.0.0.1:0", '"dispatch"', "web.listen: 0.0.0.0:8081 is not"),
     ],
 )

@@ -22,7 +22,7 @@ from click.testing import CliRunner, Result
 
 from relay.cli import main
 from relay.client import AsyncClient
-from relay.config import Address, AppConfig, Config, ConfigError, FcmAppConfig
+from relay.config import Address, AppConfig, Config, ConfigError, FcmAppConfig, StreamConfig
 from relay.config_file import examine, read
 from relay.config_reader import read_masters
 from relay.doors.keys import Scope, digest_of
@@ -143,7 +143,8 @@ def test_what_is_commented_out_is_the_default(made: Path) -> None:
         assert config.web.listen == (Address("127.0.0.1", 8081),)
         (provider,) = config.web.oidc
         assert (provider.user_claim, provider.acr_values, provider.amr, provider.scopes) == ("sub", (), (), ("openid",))
-        return replace(config, tenants=(replace(tenant, apps=tuple(apps)),), web=None)
+        assert config.stream == StreamConfig((Address("127.0.0.1", 8082),), (), 32)
+        return replace(config, tenants=(replace(tenant, apps=tuple(apps)),), web=None, stream=None)
 
     assert without_overrides(examine(complete(made), made)) == read(made / "feierabend.toml")
 

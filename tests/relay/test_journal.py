@@ -144,6 +144,10 @@ class Desk:
         return flight
 
 
+def _strangers(count: int) -> list[UserKey]:
+    return [UserKey(b"stranger" + number.to_bytes(8, "big")) for number in range(count)]
+
+
 def _user(number: int) -> UserKey:
     return UserKey(b"u" * 8 + number.to_bytes(8, "big"))
 
@@ -581,10 +585,11 @@ async def test_a_cancelled_journal_refuses_what_it_has_taken() -> None:
 async def test_too_much_waiting_is_refused_and_alarms_may_use_twice_the_room() -> None:
     async with desk() as d:
         half = MAX_WAITING // 2 - 1
+        crowd = _strangers(half)
 
         async def take(event_class: str) -> Accepted:
             of = ALARM if event_class == "alarm" else MESSAGE
-            return await d.journal.accept(TENANT, [Event(of, [STRANGER] * half, NOON)], None)
+            return await d.journal.accept(TENANT, [Event(of, crowd, NOON)], None)
 
         d.gate.shut()
         d.ask("blocker", lambda: d.accept(0))
@@ -612,7 +617,7 @@ async def test_who_was_refused_and_comes_back_when_told_is_taken() -> None:
     async with desk() as d:
         d.gate.seconds = 2.0
         unknown = MAX_WAITING // 4 - 2
-        quarter = [Event(MESSAGE, [_user(0), *[STRANGER] * unknown], NOON)]
+        quarter = [Event(MESSAGE, [_user(0), *_strangers(unknown)], NOON)]
 
         def ask(count: int) -> None:
             for _ in range(count):
@@ -632,8 +637,25 @@ async def test_who_was_refused_and_comes_back_when_told_is_taken() -> None:
 @virtual
 async def test_one_request_always_fits_however_large() -> None:
     async with desk() as d:
-        taken = await d.journal.accept(TENANT, [Event(MESSAGE, [STRANGER] * (MAX_WAITING + 1), NOON)], None)
+        taken = await d.journal.accept(TENANT, [Event(MESSAGE, _strangers(MAX_WAITING + 1), NOON)], None)
         assert taken == Accepted(0, MAX_WAITING + 1)
+
+
+@virtual
+async def test_who_is_named_many_times_weighs_once() -> None:
+    """A commit costs by people, not by events."""
+    async with desk() as d:
+        d.gate.shut()
+        d.ask("blocker", lambda: d.accept(0))
+        await d.quiet()
+        event = Event(MESSAGE, [_user(0)] * MAX_WAITING, NOON)
+        for number in range(3):
+            d.ask(str(number), lambda: d.journal.accept(TENANT, [event], None))
+        await d.quiet()
+        assert d.journal.statistics().waiting == 2 * 3
+        d.gate.open()
+        await d.quiet()
+        assert [answer for name, answer in d.answers if name != "blocker"] == [Accepted(MAX_WAITING, 0)] * 3
 
 
 @virtual

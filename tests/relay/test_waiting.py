@@ -78,6 +78,20 @@ def test_beside_alarms_few_others_are_written() -> None:
     assert sum(other.weight for other in made.leave(0.0)) == 36 * many
 
 
+def test_a_large_request_stands_back_once_for_alarms() -> None:
+    """It would be written beside them; and a stream of alarms would hold it up for ever."""
+    small, large = operation("b"), operation("a", BESIDE_ALARMS + 1)
+    last = operation("b")
+    made = room(small, large, last)
+    for expected in ([small], [large], [last]):
+        alarm = operation("a")
+        made.enter(alarm, 0.0, urgent=True)
+        batch = made.leave(0.0)
+        assert batch[0] is alarm
+        assert batch[1:2] == expected
+    assert made.is_empty
+
+
 def test_of_several_tenants_none_fills_the_room() -> None:
     large = round(MAX_WAITING * SHARE)
     made = room(operation("a", large))

@@ -717,6 +717,11 @@ async def test_a_relay_that_is_closing_answers_503(house: House, autojump_clock:
     assert (answer.status, answer.header("retry-after") is not None) == (503, True)
 
 
+def crowd(size: int) -> list[str]:
+    """Anna, and others that nobody knows: a commit costs by people."""
+    return ["anna", *(f"u{number}" for number in range(size - 1))]
+
+
 async def test_while_too_much_waits_what_can_be_no_alarm_is_refused_unread(autojump_clock: MockClock) -> None:
     """It is not even JSON. With an Idempotency-Key it is read: it may hold an alarm."""
     held = Held()
@@ -726,7 +731,7 @@ async def test_while_too_much_waits_what_can_be_no_alarm_is_refused_unread(autoj
         await wait_all_tasks_blocked()
         assert (await house.post(b"no JSON")).status == 400
         for _ in range(20):  # the last one has no room
-            nursery.start_soon(partial(house.post, {"users": ["anna"] * 5_000}, form=MSGPACK))
+            nursery.start_soon(partial(house.post, {"users": crowd(5_000)}, form=MSGPACK))
         await wait_all_tasks_blocked()
         for path in ("/v1/events", "/v1/seen"):
             answer = await house.ask("POST", path, b"no JSON", key="backend")
@@ -745,7 +750,7 @@ async def test_when_too_much_waits_the_answer_is_429_but_alarms_still_have_room(
         answers: list[Answer] = []
 
         async def flood() -> None:
-            answers.append(await house.post({"users": ["anna"] * 25_000}, form=MSGPACK))
+            answers.append(await house.post({"users": crowd(25_000)}, form=MSGPACK))
 
         async def alarm() -> None:
             answers.append(await house.post(ALARM_BODY, key="control", idempotency_key="k-1"))
@@ -763,7 +768,7 @@ async def test_when_too_much_waits_the_answer_is_429_but_alarms_still_have_room(
         held.release()
         await wait_all_tasks_blocked()
         assert sorted(answer.status for answer in answers) == [202] * 4 + [429] * 2
-        assert house.pending("anna") == 75_000
+        assert house.pending("anna") == 3
         assert house.pending("anna", "alarm") == 1
 
 
