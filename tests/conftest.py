@@ -27,7 +27,9 @@ settings.load_profile("default")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--thorough", action="store_true", help="tests/e2e/web in every look, not in two of them; all bench scripts"
+        "--thorough",
+        action="store_true",
+        help="what takes long too: tests/e2e/web in every look, not in two of them; all bench scripts",
     )
 
 

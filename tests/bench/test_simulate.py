@@ -69,6 +69,7 @@ def test_a_dozen_seeds_of_two_nodes_hold() -> None:
     assert figures["wakeups"] > figures["events"]
 
 
+@pytest.mark.thorough
 def test_what_failed_once_holds() -> None:
     for seed in sorted(CASES):
         assert simulated("--seed", str(seed))["failed"] == 0

@@ -91,6 +91,7 @@ def test_nothing_acknowledged_is_lost_over_many_kills() -> None:
     assert figures["kills_aimed"] == {"enlist": 1, **dict.fromkeys(SHARES, 1)}
 
 
+@pytest.mark.thorough
 def test_the_judges_can_say_no(tmp_path: Path) -> None:
     launcher = tmp_path / "spoilt.py"
     launcher.write_text(SPOILT)

@@ -111,6 +111,7 @@ async def test_a_dispatcher_that_forgets_people_is_found_out(tmp_path: Path, mon
     assert judgement.books_balance
 
 
+@pytest.mark.thorough
 @pytest.mark.sockets
 async def test_the_night_goes_on_while_a_lane_is_paused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is queued there waits for the clock, and the clock must not wait for it."""
@@ -128,6 +129,7 @@ async def test_the_night_goes_on_while_a_lane_is_paused(tmp_path: Path, monkeypa
     assert (judgement.ledger.in_rest_without_bypass, judgement.lost, judgement.books_balance) == (0, 0, True)
 
 
+@pytest.mark.thorough
 @pytest.mark.sockets
 async def test_connections_that_are_cut_in_the_night_cost_nothing(tmp_path: Path) -> None:
     left = [at(23 * 60), at(30 * 60 + 2)]
