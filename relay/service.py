@@ -215,6 +215,7 @@ class Relay:
         return Sources(
             self.people, self.pool.statistics, self.journal.statistics, self._store.statistics, self.door, self.tables,
             lambda: self.engine.unreadable_feedback, self.sample, _tasks,
+            lambda: None if self.stream is None else self.stream.connections,
             lambda: None if self.web is None else self.web.is_up,
             lambda: None if self.shared is None else self.shared.membership.count,
         )  # fmt: skip

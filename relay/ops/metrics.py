@@ -45,6 +45,8 @@ class Sources:
     sample: Sample
     tasks: Callable[[], int]
     """Tasks of the event loop."""
+    streams: Callable[[], int | None] = lambda: None
+    """How many are open; None: there is no stream door."""
     web: Callable[[], bool | None] = lambda: None
     """Whether the officers' door is up; None: there is none."""
     nodes: Callable[[], tuple[int, int] | None] = lambda: None
@@ -150,6 +152,9 @@ class _Relay(Collector):
         )
         yield GaugeMetricFamily("feierabend_door_connections", "Open connections", value=self._sources.door.connections)
         yield GaugeMetricFamily("feierabend_tasks", "Tasks of the event loop", value=self._sources.tasks())
+        streams = self._sources.streams()
+        if streams is not None:
+            yield GaugeMetricFamily("feierabend_streams", "Open streams of events", value=streams)
         web = self._sources.web()
         if web is not None:
             yield GaugeMetricFamily("feierabend_web_up", "1 when the officers' door is ready", value=float(web))

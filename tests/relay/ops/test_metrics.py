@@ -229,6 +229,12 @@ def test_the_officers_door_is_up_or_not_where_there_is_one() -> None:
         assert metrics.get(("feierabend_web_up",)) == value
 
 
+def test_streams_are_counted_where_there_is_a_door_for_them() -> None:
+    told = sources(People({}))
+    assert ("feierabend_streams",) not in samples(exposition(told, {}))
+    assert samples(exposition(replace(told, streams=lambda: 2), {}))[("feierabend_streams",)] == 2
+
+
 def _is(up: bool | None) -> bool | None:
     return up
 
