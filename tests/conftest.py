@@ -7,13 +7,16 @@ The suite must give the same answer twice, so examples are derived from the test
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
+from typing import Final
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from bench.postgres import Cluster, cluster
 from relay import process
+from tests.hanging import Watch, watch
 from tests.needs import require
 
 _SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -33,8 +36,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+_WATCH: Final = pytest.StashKey[Watch]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_WATCH] = watch()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    config.stash[_WATCH].end()
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """`@pytest.mark.needs("program", …)`: see needs.py."""
+    """`@pytest.mark.needs("program", …)`: see needs.py. And no test may hang: see hanging.py."""
+    item.config.stash[_WATCH].wind(time.monotonic())
     if item.get_closest_marker("thorough") is not None and not item.config.getoption("thorough"):
         pytest.skip("only with --thorough")
     for mark in item.iter_markers("needs"):
