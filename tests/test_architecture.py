@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -142,9 +143,19 @@ SHOWS = {"relay.cli", "relay.simulators.dev", "relay.simulators.demo", "relay.si
 """Who may import a simulator."""
 
 
-def imports(path: Path) -> Iterator[str]:
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+@cache
+def imports(path: Path) -> tuple[str, ...]:
     """Dotted names of everything a file imports, wherever the import stands."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    return tuple(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -203,7 +214,7 @@ def test_nobody_reads_a_clock_but_the_clock(path: Path) -> None:
         return
     called = {
         ast.unparse(node.func)
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(tree(path))
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
     }
     assert not called & CLOCK_READS
@@ -211,15 +222,14 @@ def test_nobody_reads_a_clock_but_the_clock(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SOURCES, ids=relative)
 def test_a_module_says_what_it_is_in_its_first_lines(path: Path) -> None:
-    tree = ast.parse(path.read_text())
-    assert not tree.body or ast.get_docstring(tree)
+    assert not tree(path).body or ast.get_docstring(tree(path))
 
 
 def test_schedules_is_a_library_without_concurrency() -> None:
     for path in (ROOT / "schedules").glob("*.py"):
         found = {name.split(".")[0] for name in imports(path)}
         assert not found & {"trio", "asyncio", "threading", "httpx", "structlog"}
-        assert not any(isinstance(n, (ast.AsyncFunctionDef, ast.Await)) for n in ast.walk(ast.parse(path.read_text())))
+        assert not any(isinstance(n, (ast.AsyncFunctionDef, ast.Await)) for n in ast.walk(tree(path)))
 
 
 def test_the_door_of_officers_and_the_relay_are_two_processes() -> None:
