@@ -81,13 +81,16 @@ class Admissions:
         await self._search(OWN, token)
 
     async def _search(self, kinds: Sequence[PassKind], secret: Private) -> None:
-        """Raises Elsewhere when a pass that is not known here is one at another node."""
+        """Raises Elsewhere when a pass that is not known here is one at another node, or has come here meanwhile."""
         if self._neighbours is None:
             return
         tenants = self._people.tenants.values()
         keys = [tenant.pseudonyms.pass_key(kind, secret.reveal()) for tenant in tenants for kind in kinds]
+        known = self._people.passes.by_key
+        if any(key in known for key in keys):
+            return  # and good for nothing any more
         user = await self._neighbours.owner_of(keys)
-        if user is not None and not self._people.owns(user):
+        if user is not None and (not self._people.owns(user) or any(key in known for key in keys)):
             raise Elsewhere(user)
 
     def passes(self, officer: Officer, now: float) -> Sequence[PassFacts]:
