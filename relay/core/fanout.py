@@ -171,6 +171,8 @@ def _owed(
         if flight is not None and (flight.queued or key in ready):
             flight.urgent = True
             ready[key] = flight
+        elif flight is not None and flight.answered:
+            flight.urgent = True  # should it be asked again
         elif phone.not_before > now:
             again_at = min(again_at, phone.not_before)
         else:

@@ -22,12 +22,14 @@ A plain tuple: one is made for every wakeup, and a named one costs ten times as 
 class Flight:
     """Opaque tag of a request on the wire. `claims`, `life` and `echo_at` are set by the last look at the gate."""
 
-    __slots__ = ("beside", "claims", "device", "echo_at", "life", "person", "queued", "sent_at", "urgent")
+    __slots__ = ("answered", "beside", "claims", "device", "echo_at", "life", "person", "queued", "sent_at", "urgent")
 
     def __init__(self, person: Person, device: Device, *, urgent: bool, beside: Flight | None = None) -> None:
         self.person = person
         self.device = device
         self.urgent = urgent
+        self.answered = False
+        """Its answer, no good one, has come and is about to be booked, or held: an alarm waits for what comes of it."""
         self.beside = beside
         """Of an alarm: the wakeup for the same device that had left already, and whose answer it does not wait for."""
         self.queued = False

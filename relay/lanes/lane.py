@@ -269,12 +269,14 @@ class Lane:
                 last.append(flight)  # the next probe is another device: this one may be bad for itself
                 continue
             elif action in _FATES:
+                flight.answered = True
                 settlements.append(self._settlement(flight, judgement, _FATES[action]))
             elif action is Action.SUSPECT and self.health.state is State.OPEN:
                 again.append(flight)  # it was under way when the lane was stopped for many like it: asked again later
                 unjudged += 1
             elif action is Action.SUSPECT:
                 suspects += 1
+                flight.answered = True
                 self._suspects.append((flight, judgement))
             else:
                 again.append(flight)
@@ -330,6 +332,8 @@ class Lane:
             self._settles.settle([self._settlement(flight, judgement, Fate.DEAD) for flight, judgement in suspects])
             return
         self.health.stop(suspects[0][1].reason, held=len(suspects))
+        for flight, _ in suspects:
+            flight.answered = False
         self.again([flight for flight, _ in suspects])
 
     @property

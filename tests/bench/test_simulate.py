@@ -31,6 +31,7 @@ CASES_OF_TWO = {
     2: "a renewal found a tenure over when nobody had looked, and what was held back stayed with its lane",
     10: "the same",
     178: "the judge's own: a write that was jammed does not stand for what was fetched meanwhile",
+    495: "an alarm was sent to a phone that the provider had called dead, while that was not believed yet",
     376: "a token was called none, since its officer came to this node while the database was asked whose it is",
 }
 """Of two nodes."""

@@ -311,6 +311,17 @@ def test_an_alarm_does_not_wait_for_the_answer_of_what_is_in_the_air() -> None:
     assert scene.consider("anna").flights != [], "the second alarm goes beside it likewise"
 
 
+def test_an_alarm_is_not_sent_beside_what_was_refused_and_is_not_booked_yet() -> None:
+    """The device may be dead. If it is asked again after all, then first."""
+    scene = scene_of()
+    scene.accept("anna")
+    (message,) = scene.send("anna")
+    message.answered = True
+    scene.accept("anna", name="alarm")
+    assert scene.consider("anna").flights == []
+    assert message.urgent
+
+
 def test_a_message_waits_for_both_answers_where_an_alarm_was_sent_beside_one() -> None:
     scene = scene_of()
     scene.accept("anna")
