@@ -81,7 +81,11 @@ class Admissions:
         await self._search(OWN, token)
 
     async def _search(self, kinds: Sequence[PassKind], secret: Private) -> None:
-        """Raises Elsewhere when a pass that is not known here is one at another node, or has come here meanwhile."""
+        """Raises Elsewhere when a pass that is not known here is one all the same.
+
+        Mostly at another node; it may also have come to this one while the database was asked, or this one has lost its
+        people and has not heard of it.
+        """
         if self._neighbours is None:
             return
         tenants = self._people.tenants.values()
@@ -90,7 +94,7 @@ class Admissions:
         if any(key in known for key in keys):
             return  # and good for nothing any more
         user = await self._neighbours.owner_of(keys)
-        if user is not None and (not self._people.owns(user) or any(key in known for key in keys)):
+        if user is not None:
             raise Elsewhere(user)
 
     def passes(self, officer: Officer, now: float) -> Sequence[PassFacts]:

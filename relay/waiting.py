@@ -27,7 +27,7 @@ from typing import Any, Final, Generic, TypeVar
 import trio
 
 from relay.core.draft import Draft
-from relay.core.errors import Overloaded, RelayError
+from relay.core.errors import Elsewhere, Overloaded, RelayError
 
 MAX_WAITING: Final = 100_000
 """Most recipients that may wait for a commit."""
@@ -106,8 +106,10 @@ class Operation(Generic[T]):
             self.error = error
 
     def refuse(self, error: RelayError) -> None:
-        """Nothing of it was written; what was wrong with itself is told rather."""
-        self.error = self.error or error
+        """Nothing of its batch was written. Nor need what was found wrong with it be true: perhaps it was so only after
+        another one of the batch, as when a device is deleted twice. That somebody is elsewhere no batch changes."""
+        if not isinstance(self.error, Elsewhere):
+            self.error = error
         self.done.set()
 
 

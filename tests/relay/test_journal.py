@@ -17,10 +17,19 @@ from relay.core import editing
 from relay.core.batch import Batch, Bypass, Feedback
 from relay.core.devices import Platform, Registration
 from relay.core.draft import Draft
-from relay.core.errors import IdempotencyMismatch, NotFound, Overloaded, RelayError, Unavailable, VersionConflict
+from relay.core.errors import (
+    Elsewhere,
+    IdempotencyMismatch,
+    NotFound,
+    Overloaded,
+    RelayError,
+    Unavailable,
+    VersionConflict,
+)
 from relay.core.events import DEFAULT_CLASSES, NEVER, Accepted, Event, Request
 from relay.core.flight import Fate, Flight, Settlement
 from relay.core.halts import Act
+from relay.core.partitions import part_of
 from relay.core.passes import Visit
 from relay.core.people import People, Person
 from relay.core.private import DeviceKey, TokenHash, UserKey
@@ -440,11 +449,10 @@ async def test_a_failed_commit_refuses_its_waiters_and_leaves_memory_as_it_was()
         d.gate.open()
         await d.quiet()
         by_name = dict(d.answers)
-        for name in ("event", "device"):
+        for name in ("event", "device", "conflict"):
             refusal = by_name[name]
             assert isinstance(refusal, Unavailable)
             assert refusal.retry_after > 0
-        assert isinstance(by_name["conflict"], VersionConflict)
         assert (d.people.generation, d.people.revision) == (generation, revision)
         assert _user(1) not in d.people.by_key
         assert d.account == {"accepted": 1, "pending": 1}
@@ -454,6 +462,38 @@ async def test_a_failed_commit_refuses_its_waiters_and_leaves_memory_as_it_was()
 
 def _conflict(_draft: Draft) -> None:
     raise VersionConflict(7)
+
+
+@virtual
+async def test_what_is_gone_only_in_a_batch_that_fails_is_not_called_gone() -> None:
+    """Asked twice for the same deletion, because the first answer did not come: neither is done."""
+
+    def delete(draft: Draft) -> None:
+        editing.delete_device(draft, TENANT, _user(0), _device(0, 0))
+
+    async with desk() as d:
+        d.ledger.failures = [StoreError("cut off")]
+        for name in ("first", "second"):
+            d.ask(name, lambda: d.journal.edit(TENANT, delete))
+        await d.quiet()
+        assert [type(answer) for _, answer in d.answers] == [Unavailable, Unavailable]
+        assert d.person().devices
+        await trio.sleep(1)
+        for name in ("third", "fourth"):
+            d.ask(name, lambda: d.journal.edit(TENANT, delete))
+        await d.quiet()
+        assert {answer if answer is None else type(answer) for _, answer in d.answers[2:]} == {None, NotFound}
+
+
+@virtual
+async def test_who_is_elsewhere_is_so_whatever_becomes_of_the_batch() -> None:
+    async with desk() as d:
+        d.people.owned -= {part_of(_user(5))}
+        d.ledger.failures = [StoreError("cut off")]
+        d.ask("device", lambda: d.register(count=1))
+        d.ask("elsewhere", lambda: d.journal.edit(TENANT, _conflict, about=_user(5)))
+        await d.quiet()
+        assert {name: type(answer) for name, answer in d.answers} == {"device": Unavailable, "elsewhere": Elsewhere}
 
 
 @virtual
