@@ -175,7 +175,7 @@ class Backend:
 
     async def look(self, user: User) -> None:
         """The plan that the relay knows is the one that was handed in."""
-        async with self._plans[user.name], self._devices:
+        async with self._devices, self._plans[user.name]:
             known, found = user.plans[-1], REACHABLE.document
             token = await self._asker.token(user.name)
             if token is not None:

@@ -7,9 +7,8 @@ but for who is to be trusted. Google's token is fetched the same way.
 from __future__ import annotations
 
 import json
-import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -35,10 +34,10 @@ from relay.simulators.proxy import FakeProxy, Fault, Faults, open_on_loopback
 from relay.wire import ConnectionLost
 from tests.e2e.client import client
 from tests.e2e.processes import PATIENCE, free_port, running
+from tests.listening import LOOPBACK, listen
 
 pytestmark = pytest.mark.sockets
 
-LOOPBACK = "127.0.0.1"
 APPLE, GOOGLE, TOKENS = "api.push.apple.com", "fcm.googleapis.com", "oauth2.googleapis.com"
 SECRET = "relay:s3cret"
 IPHONE, PIXEL = "ab" * 32, "pixel-phone-0000000000000:APA91b" + "Zz0_-" * 20
@@ -95,17 +94,6 @@ ca_file = "ca.pem"
 connections = 1
 """)
         return path
-
-
-async def listen(
-    nursery: trio.Nursery, serve: Callable[[trio.abc.Stream], Awaitable[None]], context: ssl.SSLContext | None = None
-) -> int:
-    """Serve in the background; returns the port."""
-    (listener,) = await trio.open_tcp_listeners(0, host=LOOPBACK)
-    wrapped = listener if context is None else trio.SSLListener(listener, context, https_compatible=True)
-    await nursery.start(trio.serve_listeners, serve, [wrapped])
-    port: int = listener.socket.getsockname()[1]
-    return port
 
 
 @asynccontextmanager

@@ -6,9 +6,8 @@ aioapns answers in a thread of its own, pyfcm in its process as the command has 
 from __future__ import annotations
 
 import json
-import ssl
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -39,10 +38,10 @@ from relay.simulators.oauth_server import OauthServer
 from relay.simulators.provider_token import TeamKey
 from relay.simulators.proxy import FakeProxy, Faults, open_on_loopback
 from tests.e2e.processes import PATIENCE, free_port
+from tests.listening import LOOPBACK, listen
 
 pytestmark = pytest.mark.sockets
 
-LOOPBACK = "127.0.0.1"
 STEPS = ["credentials", "clock", "dns", "tcp", "tls", "settings", "answer"]
 
 
@@ -82,16 +81,6 @@ async def in_a_thread(question: Mapping[str, Any]) -> Mapping[str, object]:
     with trio.move_on_after(2):
         return await trio.to_thread.run_sync(library.ask, question, abandon_on_cancel=True)
     return {"failed": "no_answer"}
-
-
-async def listen(
-    nursery: trio.Nursery, serve: Callable[[trio.abc.Stream], Awaitable[None]], context: ssl.SSLContext | None = None
-) -> int:
-    (listener,) = await trio.open_tcp_listeners(0, host=LOOPBACK)
-    wrapped = listener if context is None else trio.SSLListener(listener, context, https_compatible=True)
-    await nursery.start(trio.serve_listeners, serve, [wrapped])
-    port: int = listener.socket.getsockname()[1]
-    return port
 
 
 @asynccontextmanager

@@ -19,7 +19,7 @@ from relay.doors.keys import Scope
 from relay.waiting import MAX_WAITING
 from tests.relay.doors.house import api_key, open_house, tenant, usual_keys
 from tests.relay.doors.http_client import MSGPACK
-from tests.relay.doors.streams import Streams, hello, packed, streaming
+from tests.relay.doors.streams import Streams, Talk, hello, packed, streaming
 from tests.relay.world import Gate
 
 ALARM = {"class": "alarm", "role": "dispatch", "reason": "incident"}
@@ -31,6 +31,18 @@ async def gated(connections: int = 8) -> AsyncIterator[tuple[Streams, Gate]]:
     gate = Gate()
     async with open_house(executor=gate) as house, streaming(house, connections=connections) as streams:
         yield streams, gate
+
+
+@asynccontextmanager
+async def under_way() -> AsyncIterator[tuple[Streams, Gate, Talk]]:
+    """A stream whose first message, `[1, ["anna"]]`, is at the store, and stays there while the gate is shut."""
+    async with gated() as (streams, gate):
+        await streams.people("anna")
+        talk = await streams.open()
+        gate.shut()
+        await talk.say([1, ["anna"]])
+        await wait_all_tasks_blocked()
+        yield streams, gate, talk
 
 
 @pytest.fixture
@@ -127,12 +139,7 @@ async def test_what_is_wrong_is_told_as_http_tells_it(
 
 
 async def test_a_refused_message_is_named_before_the_answer_that_covers_it(autojump_clock: MockClock) -> None:
-    async with gated() as (streams, gate):
-        await streams.people("anna")
-        talk = await streams.open()
-        gate.shut()
-        await talk.say([1, ["anna"]])
-        await wait_all_tasks_blocked()
+    async with under_way() as (streams, gate, talk):
         await talk.say([2, ["anna"]], [3, ["anna", ""]], [4, ["anna"]], [5, "anna"], [6, ["x"]])
         await wait_all_tasks_blocked()
         gate.open()
@@ -285,12 +292,7 @@ async def test_a_message_of_more_than_four_mebibytes_ends_it(autojump_clock: Moc
 
 
 async def test_who_ends_his_side_still_hears_everything(autojump_clock: MockClock) -> None:
-    async with gated() as (streams, gate):
-        await streams.people("anna")
-        talk = await streams.open()
-        gate.shut()
-        await talk.say([1, ["anna"]])
-        await wait_all_tasks_blocked()
+    async with under_way() as (_streams, gate, talk):
         await talk.stream.send_all(packed([2, ["anna"]], [3, ["anna"]])[:-1])
         await talk.stream.send_eof()
         await wait_all_tasks_blocked()
@@ -372,12 +374,7 @@ async def test_while_the_room_is_full_it_waits_and_http_is_refused(autojump_cloc
 
 async def test_beyond_two_groups_nothing_is_read(autojump_clock: MockClock) -> None:
     """What a backend sends then stays in its kernel and ours: nothing grows here."""
-    async with gated() as (streams, gate):
-        await streams.people("anna")
-        talk = await streams.open()
-        gate.shut()
-        await talk.say([1, ["anna"]])
-        await wait_all_tasks_blocked()
+    async with under_way() as (streams, gate, talk):
         size, numbers = 1_000, range(2, 102)
         await talk.say(*([number, [f"u{number}-{index}" for index in range(size)]] for number in numbers))
         await wait_all_tasks_blocked()
@@ -393,12 +390,7 @@ async def test_beyond_two_groups_nothing_is_read(autojump_clock: MockClock) -> N
 
 
 async def test_many_events_for_few_people_are_one_large_group(autojump_clock: MockClock) -> None:
-    async with gated() as (streams, gate):
-        await streams.people("anna")
-        talk = await streams.open()
-        gate.shut()
-        await talk.say([1, ["anna"]])
-        await wait_all_tasks_blocked()
+    async with under_way() as (streams, gate, talk):
         for number in range(2, 5):
             await talk.say([number, ["anna"] * 25_000])
         await wait_all_tasks_blocked()
