@@ -158,11 +158,13 @@ function focus(index) {
 }
 
 function listen() {
+  let dragged = false;                                           /* the pointer's click that follows is none */
   const indexAt = event => buttons.indexOf(document.elementFromPoint(event.clientX, event.clientY));
   place.addEventListener("pointerdown", event => {
     const index = buttons.indexOf(event.target);
     if (index < 0 || event.button) return;
     stroke = { from: index, value: !isPainted(index), base: painted };
+    dragged = false;
     event.target.releasePointerCapture?.(event.pointerId);
     anchor = index;
   });
@@ -170,12 +172,12 @@ function listen() {
     const index = stroke ? indexAt(event) : -1;
     if (index >= 0 && (index !== stroke.from || stroke.moved)) { stroke.moved = true; paint(stroke.from, index, stroke.value, stroke.base); }
   });
-  let dragged = false;                                           /* the click that follows is none */
-  addEventListener("pointerup", () => { dragged = Boolean(stroke?.moved); stroke = null; if (dragged) setTimeout(() => { dragged = false; }); });
+  addEventListener("pointerup", () => { dragged = Boolean(stroke?.moved); stroke = null; });
   addEventListener("pointercancel", () => { stroke = null; });
   place.addEventListener("click", event => {                     /* a tap, and space and enter of the keyboard */
     const index = buttons.indexOf(event.target);
-    if (index >= 0 && !dragged) { anchor = index; paint(index, index, !isPainted(index), painted); focus(index); }
+    const isKeyed = event.detail === 0;                          /* so does what a screen reader presses come */
+    if (index >= 0 && (isKeyed || !dragged)) { anchor = index; paint(index, index, !isPainted(index), painted); focus(index); }
   });
   place.addEventListener("keydown", event => {
     const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -across, ArrowDown: across }[event.key];
