@@ -14,7 +14,8 @@ from bench.simulation.trace import Trace
 
 AGAIN: Final = {"retry_of_refused", "retry_too_soon_after_5xx", "retry_too_soon_after_429"}
 """Breaches by asking again. Forgiven to a relay that has not heard the refusal (its answer was lost, or its process is
-another one), whose clock was set since (it counts by that), or that was told of the phone anew."""
+another one; so does an alarm that leaves beside a wakeup), whose clock was set since (it counts by that), or that was
+told of the phone anew."""
 BELIEVED: Final = 3
 """Where more tokens than that are called dead, the relay may doubt it, and ask again five minutes later
 (relay/core/brake.py); a fake Google that is told to say so of some at random objects to that."""
@@ -51,22 +52,22 @@ class Conduct:
         """The relay's process has."""
         self._ended = trio.current_time()
 
-    def objected(self, app: str, what: str, token: str) -> None:
-        """A provider objects to the relay's conduct. `token`: of the request that it objects to."""
+    def objected(self, app: str, what: str, departure: Departure | None = None) -> None:
+        """A provider objects to the relay's conduct. `departure`: the request that it objects to, if it is one."""
         is_forgiven = (
             what in self.forgiven
-            or (what in AGAIN and self._may_not_know(token))
+            or (what in AGAIN and departure is not None and self._may_not_know(departure))
             or (what == "retry_of_refused" and self._deaths[app] > BELIEVED)
             or (what in AT_START and self._ended >= 0.0)
         )
         if not is_forgiven:
             self._trace.fail(f"{app} objects: {what}")
 
-    def _may_not_know(self, token: str) -> bool:
-        """The relay that asks again has perhaps not heard that it was refused, or for how long by the right clock."""
-        refusal = self._refusals.get(token)
+    def _may_not_know(self, departure: Departure) -> bool:
+        """The relay that asks again had perhaps not heard that it was refused, or for how long by the right clock."""
+        refusal = self._refusals.get(departure.token)
         if refusal is None:
             return False
-        heard = self._heard_at.get(refusal)
-        is_news = self._ledger.has_changed(token, refusal.called)  # perhaps it was registered anew
-        return heard is None or is_news or self._ended >= heard or self._clocks.set_at >= refusal.called
+        heard = self._heard_at.get(refusal, float("inf"))
+        is_news = self._ledger.has_changed(departure.token, refusal.called)  # perhaps it was registered anew
+        return heard > departure.called or is_news or self._ended >= heard or self._clocks.set_at >= refusal.called

@@ -184,6 +184,11 @@ class Judge:
         elif is_final:
             self._ledger.refused(departure)
 
+    def objected(self, app: str, connection: int, stream: int, what: str) -> None:
+        """A provider objects to a request."""
+        found = self._flights.get((app, connection, stream))
+        self.conduct.objected(app, what, None if found is None else found[0])
+
     # --- the disk
 
     def durable(self, batch: Batch, mark: int | None, station: Station) -> None:

@@ -118,11 +118,11 @@ class Providers:
                 complaints[number].append(what)
             for number, entry in enumerate(journal.entries[first:], first):
                 for what in complaints.pop(number, ()):
-                    judge.conduct.objected(app, what, entry.token)
+                    judge.objected(app, entry.connection, entry.stream, what)
                 _tell(judge, app, entry)
             for others in complaints.values():
                 for what in others:
-                    judge.conduct.objected(app, what, "")
+                    judge.conduct.objected(app, what)
             self._seen[app], self._complained[app] = len(journal.entries), len(journal.complaints)
         self._tell_of_tokens(judge)
 
@@ -130,7 +130,7 @@ class Providers:
         journal = self.oauth.journal
         assert isinstance(journal, Watched)
         for what, _ in journal.complaints[self._complained[OAUTH] :]:
-            judge.conduct.objected(OAUTH, what, "")
+            judge.conduct.objected(OAUTH, what)
         self._complained[OAUTH] = len(journal.complaints)
 
 

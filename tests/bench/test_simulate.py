@@ -24,6 +24,7 @@ OF_TWO = 12
 CASES = {
     71: "planted: a commit that fails forgets the verdicts that were in it",
     84: "planted: a wakeup that the last look has refused is not thought of again",
+    331: "the judge's own: an alarm that left beside a wakeup had not heard what that one was answered",
     753: "a connection that was made in the instant of the stop said GOAWAY before its preface",
 }
 """Seed → what it found, in the relay or where somebody had planted it."""
