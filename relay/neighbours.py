@@ -6,8 +6,9 @@ does not matter to a client which node it has reached.
 
 Nodes trust one another because they have the same master key. What goes between them is one POST, whose body is sealed
 with a key that is made of it, for that direction; so there are no certificates to keep, and what a network between them
-sees is lengths. It names the life of a node that it is for; what is older than half a minute, or has been seen, is
-refused there: nothing can be sent a second time, to the same node, to another, or to one that was started anew.
+sees is lengths. It names the life of a node that it is for; what is older than half a minute, or has been seen
+(taken or not), is refused there: nothing can be sent a second time, to the same node, to another, or to one that was
+started anew.
 
 While people are moving from one node to the other, or theirs has died and its partitions are not taken yet, `forward`
 waits: a few seconds, as long as that lasts.
@@ -271,10 +272,9 @@ class NodeDoor:
         now, seen = self._clock.now(), self._seen
         while seen and (next(iter(seen.values())) < now - 2 * FRESH or len(seen) >= REMEMBERED):
             seen.popitem(last=False)
-        if abs(now - at) > FRESH or nonce in seen:
-            return False
-        seen[nonce] = now
-        return True
+        is_new = nonce not in seen
+        seen[nonce] = max(now, at)  # what comes from the future is refused, and not taken when that is there
+        return is_new and abs(now - at) <= FRESH
 
     async def _request(
         self, method: bytes, target: bytes, headers: list[tuple[bytes, bytes]], body: bytes

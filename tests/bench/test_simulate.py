@@ -37,6 +37,7 @@ CASES_OF_TWO = {
     588: "a device was deleted twice in one batch that failed, and the second answer was that there is none",
     630: "a node that was buried and did not know it called a good token none",
     668: "the simulation's own: two acts of the backend waited for each other, and it did not end",
+    813: "what a node had refused, for it came from the future by its clock, it took when that was there",
 }
 """Of two nodes."""
 ALONE = """

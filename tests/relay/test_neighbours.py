@@ -104,13 +104,23 @@ def test_a_message_is_good_for_half_a_minute_whosever_clock_is_ahead(age: float)
     async def run() -> None:
         house = House()
         assert await house.refuses(house.question(age=age * 1.01))
-        question = house.question(age=age * 0.99)
+        question = house.question(age=age * 0.99, nonce=b"o" * 16)
         assert not await house.refuses(question)
         for _ in range(100):
             await trio.sleep(1)
             assert await house.refuses(question), "as long as it is fresh it is known"
 
     run()
+
+
+@virtual
+async def test_what_comes_from_the_future_is_not_taken_when_that_is_there() -> None:
+    """Its sender was told no, and has perhaps told its client so."""
+    house = House()
+    question = house.question(age=-4 * FRESH)
+    for _ in range(12):
+        assert await house.refuses(question)
+        await trio.sleep(FRESH / 2)
 
 
 @virtual
