@@ -263,6 +263,16 @@ def test_what_cannot_be_reached_is_told_by_its_host_and_nothing_else(tmp_path: P
         assert failed(feierabend(*command, "--config", relay.config)) == f"feierabend: {away}"
 
 
+@pytest.mark.parametrize("host", ["a..b", "a" * 64])
+def test_a_name_that_is_none_is_told_as_one_that_cannot_be_reached(tmp_path: Path, host: str) -> None:
+    relay = put_up(tmp_path, f"postgresql://somebody@{host}/relay")
+    away = "the database cannot be reached, or does not let us in"
+    told = warnings(feierabend("check", "--config", relay.config))
+    assert told[1:] == [f"warning: store.postgresql: {host}: {away}"], "the first is about sslmode"
+    for command in (("serve",), ("store", "stats"), ("audit", "head")):
+        assert failed(feierabend(*command, "--config", relay.config)) == f"feierabend: {away}"
+
+
 def test_a_wrong_password_is_not_told(tmp_path: Path, postgres: Cluster, fresh: str) -> None:
     """Of a role that must show one."""
     relay = put_up(tmp_path, fresh.replace("postgres@", "somebody@"))
