@@ -6,6 +6,7 @@ aioapns answers in a thread of its own, pyfcm in its process as the command has 
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -17,10 +18,12 @@ import pytest
 import trio
 from click.testing import CliRunner, Result
 
+from relay import cli_doctor
 from relay.cli import main
 from relay.cli_doctor import MADE_UP
 from relay.clock import WallClock
 from relay.config import Address, AnyAppConfig, AppConfig, FcmAppConfig, ProxyConfig
+from relay.doctor import examine as examination
 from relay.doctor import library
 from relay.doctor.examine import examine
 from relay.doctor.second import Ask, Second, in_a_process
@@ -29,7 +32,7 @@ from relay.doctor.verdict import Conclusion
 from relay.doctor.words import Blame
 from relay.lanes import apns
 from relay.lanes.oauth import ServiceAccount
-from relay.simulators.apns import FakeApns
+from relay.simulators.apns import FakeApns, StreamLimit
 from relay.simulators.certificates import Authority, account_key, provider_key
 from relay.simulators.commands import ACCOUNT, ACCOUNT_KEY_ID, KEY_ID, PROJECT, TEAM_ID, TOPIC
 from relay.simulators.fcm import FakeFcm
@@ -172,7 +175,7 @@ async def test_a_port_at_which_nobody_listens_is_a_firewalls(tmp_path: Path) -> 
         said = await s.examine(replace(s.app, endpoint=Address(LOOPBACK, free_port())))
         assert (said.code, said.blame) == (1, Blame.NETWORK)
         assert (s.failed.name, s.states["tls"], s.states["answer"]) == ("tcp", "skipped", "skipped")
-        assert "Connection refused" in said.says
+        assert re.fullmatch(r"127\.0\.0\.1 at port \d+: Connection refused; a firewall .*", s.failed.says)
         assert "aioapns came to no answer either" in said.says
 
 
@@ -297,6 +300,23 @@ async def test_at_google_both_go_through_the_proxy(tmp_path: Path) -> None:
         assert len(proxy.asked) >= 4, "token and message, of both"
 
 
+async def test_what_google_ran_into_is_told_and_not_what_pyfcm_makes_of_it(tmp_path: Path) -> None:
+    async with scene(tmp_path, "fcm") as s:
+        assert isinstance(s.app, FcmAppConfig)
+        closed = replace(s.app.account, token_uri=f"https://{LOOPBACK}:{free_port()}/token")
+        said = await s.examine(replace(s.app, account=closed))
+        assert (said.code, said.blame, s.failed.name) == (1, Blame.NETWORK, "token")
+        assert str(s.second) == "ConnectionRefusedError"
+
+
+async def test_where_no_stream_may_be_opened_it_is_said_at_once(tmp_path: Path) -> None:
+    async with scene(tmp_path) as s:
+        s.apns.streams = 0
+        s.apns.limit = StreamLimit.OBSERVED
+        await s.examine()
+        assert (s.failed.name, s.failed.says) == ("answer", "the provider lets us open no stream")
+
+
 # --- the command
 
 
@@ -350,3 +370,43 @@ ca_file = "ca.pem"
     said = doctor("--config", config, "--apns", "ios")
     assert said.exit_code == 2
     assert [line.split()[:2] for line in said.stdout.splitlines()[:2]] == [["config", "ok"], ["credentials", "failed"]]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\n", b"\xff\xfe", "ä".encode(), b"two\nlines", b"a b", b"a" * 4097], ids=range(7)
+)
+def test_what_is_no_device_token_is_refused_before_anything_is_asked(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "token").write_bytes(content)
+    said = doctor("--config", tmp_path / "none.toml", "--apns", "ios", "--token-file", tmp_path / "token")
+    assert said.exit_code == 2
+    assert "--token-file: must hold one line of 1 to 4096 visible ASCII characters" in said.stderr
+
+
+def test_json_has_the_same_members_when_nothing_could_be_asked(tmp_path: Path) -> None:
+    said = doctor("--config", tmp_path / "none.toml", "--apns", "ios", "--json")
+    told = json.loads(said.stdout)
+    assert said.exit_code == told["exit"] == 2
+    assert (told["answer"], told["library"], told["blame"]) == (None, None, "configuration")
+
+
+async def test_what_lies_where_the_doctor_is_called_is_not_taken_for_the_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be handed the key of the team."""
+    (tmp_path / "aioapns.py").write_text(f"open({str(tmp_path / 'called')!r}, 'w')")
+    monkeypatch.chdir(tmp_path)
+    await in_a_process({"provider": "apns"})
+    assert not (tmp_path / "called").exists()
+
+
+async def interrupted(*_: object, **__: object) -> None:
+    """As trio tells of Ctrl-C where somebody waits in a nursery."""
+    async with trio.open_nursery():
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_ends_it_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli_doctor, "_app", lambda *_: object())
+    monkeypatch.setattr(examination, "examine", interrupted)
+    said = doctor("--config", tmp_path / "any.toml", "--apns", "ios")
+    assert (said.exit_code, said.stderr.strip()) == (1, "Aborted!")
