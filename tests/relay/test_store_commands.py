@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -140,6 +142,14 @@ def test_the_figures_of_a_file(tmp_path: Path) -> None:
     assert isinstance(served["size"], int)
     assert served["size"] > relay.database.stat().st_size, "with its log"
     assert isinstance(found["longest_wait"], float)
+
+
+def test_a_file_without_its_marks_is_damaged(small: Installation) -> None:
+    with closing(sqlite3.connect(small.database)) as db:
+        db.execute("DELETE FROM meta WHERE name = 'epoch'")
+        db.commit()
+    said = failed(feierabend("store", "stats", "--config", small.config))
+    assert said == "feierabend: the database file holds damaged records"
 
 
 def test_the_figures_of_a_database(relay: Installation, fresh: str) -> None:
