@@ -70,6 +70,8 @@ class Table:
     def file(self, name: str, path: Path, read: Callable[[Path], T]) -> T | None:
         """What a file holds that a member names; a fault when it cannot be read."""
         try:
+            if path.is_fifo():
+                raise ValueError("is a pipe, at which one could wait for ever; it must be a file")
             return read(path)
         except OSError as error:
             self.fault(name, f"cannot be read: {error.strerror}")

@@ -24,7 +24,7 @@ from relay.cli_doctor import MADE_UP
 from relay.clock import WallClock
 from relay.config import Address, AnyAppConfig, AppConfig, FcmAppConfig, ProxyConfig
 from relay.doctor import examine as examination
-from relay.doctor import library
+from relay.doctor import library, probe
 from relay.doctor.examine import examine
 from relay.doctor.second import Ask, Second, in_a_process
 from relay.doctor.steps import Examined, Step
@@ -61,10 +61,12 @@ class Scene:
     ours: Examined = field(default_factory=Examined)
     second: Second = field(default_factory=lambda: Second(""))
 
-    async def examine(self, app: AnyAppConfig | None = None, *, is_made_up: bool = True) -> Conclusion:
+    async def examine(
+        self, app: AnyAppConfig | None = None, *, is_made_up: bool = True, ask: Ask | None = None
+    ) -> Conclusion:
         app = app or self.app
         kind = "fcm" if isinstance(app, FcmAppConfig) else "apns"
-        ask: Ask = in_a_process if kind == "fcm" else in_a_thread
+        ask = ask or (in_a_process if kind == "fcm" else in_a_thread)
         self.ours, self.second, said = await examine(
             app, MADE_UP[kind], WallClock(), self.steps.append, is_made_up=is_made_up, ask=ask
         )
@@ -84,6 +86,16 @@ async def in_a_thread(question: Mapping[str, Any]) -> Mapping[str, object]:
     with trio.move_on_after(2):
         return await trio.to_thread.run_sync(library.ask, question, abandon_on_cancel=True)
     return {"failed": "no_answer"}
+
+
+async def no_opinion(_: Mapping[str, Any]) -> Mapping[str, object]:
+    return {"failed": "no_answer"}
+
+
+async def silence(stream: trio.abc.Stream) -> None:
+    """Takes what comes, and says nothing."""
+    while await stream.receive_some():
+        pass
 
 
 @asynccontextmanager
@@ -228,6 +240,31 @@ async def test_through_a_proxy_there_is_our_opinion_and_aioapns_is_said_to_have_
         assert (said.code, said.blame) == (0, Blame.NOBODY)
         assert "no second opinion of aioapns" in said.says
         assert s.states["proxy"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("step", "blame"),
+    [("proxy", Blame.PROXY), ("tls", Blame.NETWORK), ("settings", Blame.PROVIDER), ("answer", Blame.PROVIDER)],
+)
+async def test_whoever_says_nothing_is_given_up_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, blame: Blame
+) -> None:
+    monkeypatch.setattr(probe, "PATIENCE", 0.3)
+    async with scene(tmp_path) as s:
+        s.apns.injections.silence = True
+        app, context = s.app, None
+        if step == "settings":
+            authority = Authority(LOOPBACK)
+            (tmp_path / "ca.pem").write_bytes(authority.pem)
+            context = authority.server_context("h2")
+        silent = Address(LOOPBACK, await listen(s.nursery, silence, context))
+        if step == "proxy":
+            app = replace(app, proxy=ProxyConfig(silent))
+        elif step != "answer":
+            app = replace(app, endpoint=silent)
+        said = await s.examine(app, ask=no_opinion)
+    assert (said.code, said.blame, s.failed.name) == (1, blame, step)
+    assert s.failed.says == "nothing has come for 0.3 s"
 
 
 async def test_where_the_two_differ_our_wire_is_to_blame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
