@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import asdict
 from functools import partial
@@ -15,6 +16,7 @@ from relay.cli_config import CONFIG
 
 MADE_UP: Final = {"apns": "0" * 64, "fcm": "feierabend-doctor-0000000000000000:" + "0" * 100}
 """Device tokens of the right form that are nobody's."""
+LONGEST_TOKEN: Final = 4096
 _CREDENTIALS: Final = ("key_file", "service_account_file", "credentials_file", "ca_file", "password_file")
 _WIDTH: Final = 12
 
@@ -26,12 +28,12 @@ _WIDTH: Final = 12
 @click.option("--tenant", help="Whose app, where several have one of that name.")
 @click.option(
     "--token-file",
-    type=click.File(),
+    type=click.File("rb"),
     help="Holds a real device token (- for standard input). An iPhone rings then; Google is asked for a dry run.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, at the end.")
 def doctor(
-    config_path: Path, apns: str | None, fcm: str | None, tenant: str | None, token_file: IO[str] | None, *,
+    config_path: Path, apns: str | None, fcm: str | None, tenant: str | None, token_file: IO[bytes] | None, *,
     as_json: bool,
 ) -> None:  # fmt: skip
     """Ask Apple or Google once by our own wire and once by the vendor's library, and say what is wrong and where.
@@ -43,10 +45,8 @@ def doctor(
     if (apns is None) == (fcm is None):
         raise click.UsageError("name one app: --apns APP or --fcm APP")
     provider, name = ("apns", apns) if fcm is None else ("fcm", fcm)
-    token = MADE_UP[provider] if token_file is None else token_file.read().strip()
-    if not token.isascii() or not token.isprintable() or not 1 <= len(token) <= 4096:
-        raise click.BadParameter("must hold one line of visible ASCII characters", param_hint="--token-file")
-    told: dict[str, Any] = {"app": name, "provider": provider, "steps": []}
+    token = MADE_UP[provider] if token_file is None else _read_token(token_file)
+    told: dict[str, Any] = {"app": name, "provider": provider, "steps": [], "answer": None, "library": None}
 
     def tell(step: Any) -> None:  # noqa: ANN401 (the type is imported lazily)
         told["steps"].append(asdict(step))
@@ -62,6 +62,14 @@ def doctor(
             click.echo(f"{told['library']['name']:{_WIDTH}} {told['library']['answer']}")
         click.echo(told["says"])
     sys.exit(told["exit"])
+
+
+def _read_token(file: IO[bytes]) -> str:
+    token = file.read(2 * LONGEST_TOKEN).strip()
+    if len(token) > LONGEST_TOKEN or not re.fullmatch(rb"[!-~]+", token):
+        sentence = f"must hold one line of 1 to {LONGEST_TOKEN} visible ASCII characters"
+        raise click.BadParameter(sentence, param_hint="--token-file")
+    return token.decode("ascii")
 
 
 _UNUSABLE: Final = {"blame": "configuration", "says": "The configuration cannot be used.", "exit": 2}
@@ -104,7 +112,14 @@ def _examined(app: Any, token: str, tell: Any, *, is_made_up: bool) -> dict[str,
     from relay.clock import WallClock
     from relay.doctor import examine
 
-    ours, second, conclusion = trio.run(partial(examine.examine, app, token, WallClock(), tell, is_made_up=is_made_up))
+    try:
+        ours, second, conclusion = trio.run(
+            partial(examine.examine, app, token, WallClock(), tell, is_made_up=is_made_up)
+        )
+    except BaseExceptionGroup as group:
+        if group.split(KeyboardInterrupt)[1] is not None:
+            raise
+        raise KeyboardInterrupt from None  # as click knows it
     return {
         "answer": None if ours.reading is None else str(ours.reading),
         "library": {"name": second.name, "answer": str(second), "asked": second.is_asked},

@@ -143,7 +143,7 @@ def _about_the_disk(store: Any) -> list[str]:  # noqa: ANN401
     try:
         devices = {os.stat(path).st_dev for path in (store.file.parent, store.key_file)}
     except OSError as error:
-        return [f"store: {error.strerror}"]
+        return [f"store: {error.filename}: {error.strerror}"]
     if len(devices) == 1:
         return ["store.key_file: lies on the device of the database; a stolen disk would hold both"]
     return []

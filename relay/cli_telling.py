@@ -32,9 +32,12 @@ def fail(sentence: str) -> NoReturn:
 
 
 def at(instant: float | None) -> str:
-    return (
-        "an unknown instant" if instant is None else datetime.fromtimestamp(instant, UTC).isoformat(timespec="seconds")
-    )
+    """What is beyond all calendars was not written by the relay, and is no more known than what is not there."""
+    try:
+        known = None if instant is None else datetime.fromtimestamp(instant, UTC)
+    except (ValueError, OverflowError, OSError):
+        known = None
+    return "an unknown instant" if known is None else known.isoformat(timespec="seconds")
 
 
 def size(count: int) -> str:

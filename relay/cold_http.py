@@ -48,6 +48,8 @@ def form_poster(
             async with httpx.AsyncClient(verify=context, trust_env=False, timeout=None, proxy=way) as client:
                 with until_tunnel:
                     response = await client.post(uri, data=form, extensions={"trace": trace})
+        except (httpx.InvalidURL, UnicodeError) as error:
+            raise OSError(type(error).__name__) from None  # the name of its host is none
         except httpx.HTTPError as error:
             if proxy is not None and not has_tunnel:
                 _blame(error, proxy)

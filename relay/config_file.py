@@ -35,6 +35,7 @@ from relay.config_proxy import proxy as read_proxy
 from relay.config_reader import (
     Table,
     a_path,
+    a_token_uri,
     an_address,
     choice,
     flag,
@@ -269,7 +270,7 @@ def _fcm_app(
     table: Table, folder: Path, name: str, endpoint: Address | None, ca_file: Path | None
 ) -> AnyAppConfig | None:
     account_file = table.get("service_account_file", a_path, None)
-    token_uri = table.get("token_uri", text(r"https://[!-~]{1,400}"), None, required=False)
+    token_uri = table.get("token_uri", a_token_uri, None, required=False)
     connections = table.get("connections", whole(1, 64), 4)
     most = table.get("most_connections", whole(1, 64), 16)
     rate = table.get("rate_per_minute", whole(SMALLEST, 100_000_000), FCM_RATE)

@@ -70,6 +70,8 @@ class Table:
     def file(self, name: str, path: Path, read: Callable[[Path], T]) -> T | None:
         """What a file holds that a member names; a fault when it cannot be read."""
         try:
+            if path.is_fifo():
+                raise ValueError("is a pipe, at which one could wait for ever; it must be a file")
             return read(path)
         except OSError as error:
             self.fault(name, f"cannot be read: {error.strerror}")
@@ -177,16 +179,41 @@ def an_address(value: object) -> tuple[str, int]:
     return match["six"] or match["host"], int(match["port"])
 
 
+def _are_labels(host: str) -> bool:
+    """Whether a host's name can be looked up at all: one to 63 characters between dots (RFC 1035, 2.3.4)."""
+    return all(0 < len(label) <= 63 for label in host.removesuffix(".").split("."))
+
+
 ADDRESS = re.compile(r"(?:\[(?P<six>[0-9a-fA-F:.]+)\]|(?P<host>[A-Za-z0-9._-]{1,253})):(?P<port>[0-9]{1,5})")
 
 
 def _is_host(match: re.Match[str]) -> bool:
     """Brackets hold an IPv6 address; four numbers are an IPv4 address and no name."""
+    if match["host"] and not _are_labels(match["host"]):
+        return False
     number = match["six"] or (match["host"] if re.fullmatch(r"[0-9.]+", match["host"]) else None)
     try:
         return number is None or ip_address(number).version == (6 if match["six"] else 4)
     except ValueError:
         return False
+
+
+def a_token_uri(value: object) -> str:
+    """Where access tokens are fetched. Over TLS, for what is sent there shows who we are. Raises ValueError."""
+    match = _TOKEN_URI.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError(LIKE_TOKEN_URI)
+    try:
+        _, port = an_address(match["authority"] if match["port"] else f"{match['authority']}:443")
+    except ValueError:
+        raise ValueError(LIKE_TOKEN_URI) from None
+    if not port:
+        raise ValueError(LIKE_TOKEN_URI)
+    return match[0]
+
+
+_TOKEN_URI = re.compile(r"https://(?P<authority>[^/?#@\s]*?(?P<port>:[0-9]{1,5})?)(?:/[!-~]{0,400})?")
+LIKE_TOKEN_URI = "must be an address like https://oauth2.googleapis.com/token"
 
 
 # --- files; each of these raises OSError too
@@ -315,6 +342,10 @@ def read_service_account(path: Path) -> ServiceAccount:
         if not isinstance(value, str) or not value:
             raise ValueError(f"has no {name}; download the key of the service account anew")
         values[name] = value
+    try:
+        a_token_uri(values["token_uri"])
+    except ValueError as error:
+        raise ValueError(f"has a token_uri that {error}") from None
     try:
         key = load_pem_private_key(values["private_key"].encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):

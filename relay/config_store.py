@@ -45,6 +45,8 @@ PARAMETERS: Final = (
 LOCAL: Final = "the local socket"
 _SECRETS: Final = ("password", "sslpassword", "passfile")
 _ONE_HOST: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+|%2[Ff][A-Za-z0-9._/%-]*)?(?::([0-9]{1,5}))?")
+_PORT: Final = re.compile(r":[0-9]+(?=,|$)")
+_HERE: Final = ("", "localhost", "127.0.0.1", "[::1]", "::1")
 
 
 def store(table: Table, folder: Path) -> StoreConfig | None:
@@ -106,9 +108,10 @@ def an_address(value: object) -> PostgresConfig:
     database = parts.path.removeprefix("/")
     if parts.fragment or "/" in database or (at and not user) or not _are_hosts(hosts):
         raise ValueError(LIKE)
-    host = _in_words(hosts, given)
-    is_sure = host.partition(":")[0] in ("localhost", "127.0.0.1", LOCAL) or host.startswith("[::1]")
-    return PostgresConfig(value, None, host, is_sure or given.get("sslmode") == "verify-full")
+    if hosts and ("host" in given or ("port" in given and _PORT.search(hosts))):
+        raise ValueError("says twice where it is, before and behind the question mark")
+    is_sure = given.get("sslmode") == "verify-full" or _is_here(hosts, given)
+    return PostgresConfig(value, None, _in_words(hosts, given), is_sure)
 
 
 def _are_hosts(hosts: str) -> bool:
@@ -117,8 +120,16 @@ def _are_hosts(hosts: str) -> bool:
     return all(match is not None and int(match[1] or 1) in range(1, 65_536) for match in found)
 
 
+def _is_here(hosts: str, given: dict[str, str]) -> bool:
+    """Whether each of the hosts that are tried is this machine."""
+    named = [_PORT.sub("", unquote(host)) for host in hosts.split(",")]
+    for name in ("host", "hostaddr"):
+        named += given[name].split(",") if name in given else []
+    return all(host in _HERE or host.startswith("/") for host in named)
+
+
 def _in_words(hosts: str, given: dict[str, str]) -> str:
     host = hosts or given.get("host") or given.get("hostaddr", "")
-    port = f":{given['port']}" if "port" in given and not hosts else ""
+    port = f":{given['port']}" if "port" in given else ""
     shown = unquote(host)
     return f"{shown}{port}" if shown and shown.isprintable() and not shown.startswith("/") else LOCAL

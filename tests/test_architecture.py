@@ -114,6 +114,7 @@ CAGES = {
         "relay/cli_telling.py",
         "relay/simulators/commands.py",
         "relay/simulators/dev.py",
+        "relay/simulators/options.py",
         "relay/simulators/proxy_command.py",
     },
     "hypercorn": {"schedules/web/server.py", "schedules/web/__main__.py"},

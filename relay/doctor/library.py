@@ -30,7 +30,13 @@ def ask(question: Question) -> Told:
     try:
         return asyncio.run(_apns(question)) if question["provider"] == "apns" else _fcm(question)
     except Exception as error:  # whatever a library raises is its answer
-        return {"failed": type(error).__name__}
+        return {"failed": type(_first(error)).__name__}
+
+
+def _first(error: BaseException) -> BaseException:
+    """What it began with: pyfcm calls it invalid data when it gets no access token, whatever the reason."""
+    before = error.__cause__ or error.__context__
+    return error if before is None else _first(before)
 
 
 async def _apns(question: Question) -> Told:

@@ -120,6 +120,7 @@ class Probe:
             if scope.cancelled_caught:
                 raise Failed(_SILENT.get(name, Blame.NETWORK), f"nothing has come for {PATIENCE:g} s")
         except Failed as failed:
+            self.examined.failed_at = name
             self._tell(Step(name, "failed", failed.says))
             raise
 
@@ -242,7 +243,8 @@ class Probe:
     async def _ask(self, transport: Transport, ears: Ears) -> Answer:
         request = self.provider.request(_Tag(), self._token, self._clock.now())
         try:
-            await transport.write(lambda: [request], lambda _: None)
+            if not await transport.write(lambda: [request], lambda _: None):
+                raise Failed(Blame.PROVIDER, "the provider lets us open no stream")
         except ConnectionLost as lost:
             raise Failed(Blame.WIRE, f"the connection ended while we wrote ({lost.reason})") from None
         await ears.until(lambda: ears.answer is not None)

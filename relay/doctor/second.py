@@ -20,6 +20,8 @@ from relay.lanes.proxy import Proxy, authority
 from relay.ways import address_of
 from relay.wire import Answer
 
+COMMAND: Final = (sys.executable, "-P", "-m", "relay.doctor.library")
+"""`-P`: what lies in the folder where the doctor was called is no module of ours, and would be handed the keys."""
 PATIENCE: Final = 25.0
 """Seconds for the library's process, its start included."""
 _DETOURS: Final = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
@@ -46,11 +48,10 @@ class Second:
 
 async def in_a_process(question: Mapping[str, Any]) -> Mapping[str, object]:
     """Ask library.py. Tells `failed` when it comes to no end, or ends otherwise than it should."""
-    command = [sys.executable, "-m", "relay.doctor.library"]
     env = {name: value for name, value in os.environ.items() if name.lower() not in _DETOURS}
     with trio.move_on_after(PATIENCE):
         done = await trio.run_process(
-            command, stdin=json.dumps(question).encode(), capture_stdout=True, capture_stderr=True, check=False,
+            COMMAND, stdin=json.dumps(question).encode(), capture_stdout=True, capture_stderr=True, check=False,
             env=env,
         )  # fmt: skip
         try:
@@ -64,10 +65,14 @@ async def in_a_process(question: Mapping[str, Any]) -> Mapping[str, object]:
 async def opinion(
     app: AnyAppConfig, token: str, bearer: bytes, proxy: Proxy | None, read: Provider, now: float, ask: Ask
 ) -> Second:
-    """What the vendor's library is answered. `bearer`: our provider token for it; empty: it makes its own."""
+    """What the vendor's library is answered. `bearer`: our provider token for it; empty: it makes its own.
+
+    aioapns has no credentials for a proxy, and asks for a tunnel in a form that strict ones refuse: what came of that
+    would say nothing of our way.
+    """
     name = LIBRARIES["fcm" if isinstance(app, FcmAppConfig) else "apns"]
     if proxy is not None and not isinstance(app, FcmAppConfig):
-        return Second(name, failed="it sends no credentials to a proxy, and was not asked", is_asked=False)
+        return Second(name, failed="it is not asked through a proxy", is_asked=False)
     told = await ask(question(app, token, bearer, proxy))
     status, body = told.get("status"), told.get("body")
     if not isinstance(status, int) or not isinstance(body, str):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,6 +41,8 @@ class Examined:
     reading: Reading | None = None
     blame: Blame = Blame.NOBODY
     says: str = ""
+    failed_at: str = ""
+    """Name of the step."""
 
 
 Tell = Callable[[Step], None]
@@ -86,12 +89,12 @@ class Ears:
 
 
 def plain(error: OSError) -> str:
-    """The kernel's words. trio makes one error of all attempts to connect, of which there was one."""
+    """The kernel's words, without trio's around them, which makes one error of all attempts to connect, here of one."""
     cause: BaseException | None = error.__cause__
     if isinstance(cause, BaseExceptionGroup):
         cause = cause.exceptions[0]
     found = cause if isinstance(cause, OSError) else error
-    return found.strerror or type(found).__name__
+    return os.strerror(found.errno) if found.errno else type(found).__name__
 
 
 def not_secure(lost: ConnectionLost, host: str) -> NoReturn:

@@ -1,13 +1,23 @@
-"""Addresses that are no good: a name that leads to several is tried by its client one after the other.
+"""Which addresses are this machine's only; and some that are no good, as a name that leads to several may have.
 
-The port is that of a fake which listens elsewhere on loopback, as the addresses of one service have the same port.
+Its client tries one after the other. The port is that of a fake which listens elsewhere on loopback, as the addresses
+of one service have the same port.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 
 import trio
+
+
+def is_loopback(host: str) -> bool:
+    """Whether it is an address of this machine only; a name is none, for what it stands for is not in our hands."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 async def refuse(host: str, port: int, *, task_status: trio.TaskStatus[None]) -> None:

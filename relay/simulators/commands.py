@@ -6,7 +6,6 @@ The first line on standard output says where one listens, the last one what it s
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ from relay.simulators.injections import Latency, constant
 from relay.simulators.journal import Journal
 from relay.simulators.oauth import Account, FakeOauth, account_file
 from relay.simulators.oauth_server import OauthServer
+from relay.simulators.options import MILLISECONDS, PORT, Simulator, host_option, loopback, port_option
 from relay.simulators.processes import Beside, Serve, listen, running, say
 from relay.simulators.provider_token import TeamKey
 from relay.simulators.proxy_command import proxy
@@ -40,8 +40,6 @@ ACCOUNT_KEY_ID = "fakekey0001"
 
 Decorated = TypeVar("Decorated", bound=Callable[..., object])
 
-_host = click.option("--host", default="127.0.0.1", show_default=True, help="Loopback address to listen on.")
-_port = click.option("--port", default=0, show_default=True, help="0: any free port.")
 _directory = click.option(
     "--credentials",
     type=click.Path(file_okay=False, path_type=Path),
@@ -52,14 +50,18 @@ _directory = click.option(
 
 _seed = click.option("--seed", default=0, show_default=True, help="Of everything that is left to chance.")
 _control = click.option(
-    "--control", type=int, help="Loopback port to control it by (HTTP/1.1, JSON). 0: any free port."
+    "--control", type=PORT, help="Loopback port to control it by (HTTP/1.1, JSON). 0: any free port."
 )
 _elsewhere = (
     click.option(
-        "--refuse", "refusing", multiple=True, help="Loopback address that refuses this port, like 127.0.0.2."
+        "--refuse", "refusing", multiple=True, callback=loopback,
+        help="Loopback address that refuses this port, like 127.0.0.2.",
     ),
-    click.option("--blackhole", multiple=True, help="Loopback address that does not answer on this port at all."),
-)
+    click.option(
+        "--blackhole", multiple=True, callback=loopback,
+        help="Loopback address that does not answer on this port at all.",
+    ),
+)  # fmt: skip
 
 
 def _inject(table: Sequence[knobs.Knob]) -> Callable[[Decorated], Decorated]:
@@ -81,9 +83,9 @@ def fake() -> None:
 fake.add_command(proxy)
 
 
-@fake.command()
-@_host
-@_port
+@fake.command(cls=Simulator)
+@host_option
+@port_option
 @_directory
 @click.option("--streams", default=1000, show_default=True, help="Concurrent streams allowed.")
 @click.option(
@@ -93,7 +95,7 @@ fake.add_command(proxy)
     show_default=True,
     help="When that is announced: once a token was good, as documented, or at once, as observed.",
 )
-@click.option("--latency-ms", default=0.0, show_default=True, help="Time to an answer.")
+@click.option("--latency-ms", type=MILLISECONDS, default=0.0, show_default=True, help="Time to an answer.")
 @click.option("--journal", type=click.Path(dir_okay=False, path_type=Path), help="One JSON line per request.")
 @_inject(knobs.APNS)
 @_control
@@ -115,7 +117,7 @@ def apns(
     blackhole: tuple[str, ...],
 ) -> None:
     """A strict APNs."""
-    authority = Authority(_loopback(host), "localhost")
+    authority = Authority(host, "localhost")
     private, public = provider_key()
     credentials.mkdir(parents=True, exist_ok=True)
     (credentials / "AuthKey.p8").write_bytes(private)
@@ -128,15 +130,15 @@ def apns(
     service.injections.latency = _latency(latency_ms)
     panel = knobs.apns_panel(service)
     _set(panel, inject)
-    beside = Beside(control, apns_control(service, panel), _all_loopback(refusing), _all_loopback(blackhole))
+    beside = Beside(control, apns_control(service, panel), refusing, blackhole)
     trio.run(_run, host, port, credentials, authority, service.serve_stream, service.journal.totals, beside)
 
 
-@fake.command()
-@_host
-@_port
+@fake.command(cls=Simulator)
+@host_option
+@port_option
 @_directory
-@click.option("--token-port", default=0, show_default=True, help="Of the token endpoint. 0: any free port.")
+@click.option("--token-port", type=PORT, default=0, show_default=True, help="Of the token endpoint. 0: any free port.")
 @click.option("--streams", default=STREAMS, show_default=True, help="Concurrent streams allowed.")
 @click.option(
     "--retry-after",
@@ -146,7 +148,7 @@ def apns(
     help="How a 429 says when to come again.",
 )
 @click.option("--token-life", default=3599, show_default=True, help="Seconds that an access token is good for.")
-@click.option("--latency-ms", default=0.0, show_default=True, help="Time to an answer of FCM.")
+@click.option("--latency-ms", type=MILLISECONDS, default=0.0, show_default=True, help="Time to an answer of FCM.")
 @click.option("--unregistered", multiple=True, help="A registration token that is gone. Can be given several times.")
 @click.option("--bulk-peak", default=0.0, help="Take the run for a bulk send that may grow to so many a second.")
 @click.option("--ramp-seconds", default=RAMP, show_default=True, help="Least time in which it may.")
@@ -176,7 +178,7 @@ def fcm(
     blackhole: tuple[str, ...],
 ) -> None:
     """A strict FCM, and the token endpoint it goes with."""
-    authority = Authority(_loopback(host), "localhost")
+    authority = Authority(host, "localhost")
     private, public = account_key()
     credentials.mkdir(parents=True, exist_ok=True)
     account = Account(client_email=ACCOUNT, key_id=ACCOUNT_KEY_ID, public_pem=public)
@@ -193,7 +195,7 @@ def fcm(
         service.begin_bulk(bulk_peak, ramp_seconds)
     panel = knobs.fcm_panel(service, oauth)
     _set(panel, inject)
-    beside = Beside(control, fcm_control(service, oauth, panel), _all_loopback(refusing), _all_loopback(blackhole))
+    beside = Beside(control, fcm_control(service, oauth, panel), refusing, blackhole)
     trio.run(_run_fcm, host, port, token_port, credentials, authority, service, oauth, account, private, beside)
 
 
@@ -228,15 +230,15 @@ async def _run_fcm(
     say({**service.journal.totals(), "oauth": tokens_seen})
 
 
-@fake.command()
-@_host
-@_port
+@fake.command(cls=Simulator)
+@host_option
+@port_option
 @_directory
 @click.option("--streams", default=1000, show_default=True, help="Concurrent streams allowed.")
 @click.option("--dead-every", default=1000, show_default=True, help="Every n-th request is answered 410; 0: none.")
 @click.option("--echo-ids", is_flag=True, help="Repeat each request's apns-id, for clients that need it; slower.")
 @click.option("--stamps", type=click.Path(dir_okay=False, path_type=Path), help="One line per request: token, instant.")
-@click.option("--latency-ms", default=0.0, show_default=True, help="Time to an answer.")
+@click.option("--latency-ms", type=MILLISECONDS, default=0.0, show_default=True, help="Time to an answer.")
 def sink(
     host: str,
     port: int,
@@ -249,7 +251,7 @@ def sink(
     latency_ms: float,
 ) -> None:
     """Answers everything at once; for load."""
-    authority = Authority(_loopback(host), "localhost")
+    authority = Authority(host, "localhost")
     with contextlib.ExitStack() as opened:
         kept = None
         if stamps is not None:
@@ -277,20 +279,6 @@ def _set(panel: knobs.Panel, options: Sequence[str]) -> None:
         panel.set_options(options)
     except knobs.Refused as refused:
         raise click.BadParameter(str(refused), param_hint="--inject") from None
-
-
-def _loopback(host: str) -> str:
-    """Simulators accept anything from anybody, so they listen on loopback only."""
-    try:
-        if ipaddress.ip_address(host).is_loopback:
-            return host
-    except ValueError:
-        pass
-    raise click.BadParameter("must be a loopback address, like 127.0.0.1", param_hint="--host")
-
-
-def _all_loopback(hosts: Sequence[str]) -> tuple[str, ...]:
-    return tuple(map(_loopback, hosts))
 
 
 async def _run(

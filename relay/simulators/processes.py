@@ -41,7 +41,7 @@ class Beside:
             await nursery.start(addresses.swallow, address, port)
         if self.port is None:
             return {}
-        listeners = await trio.open_tcp_listeners(self.port, host=host)
+        listeners = await _listeners(host, self.port)
         await nursery.start(trio.serve_listeners, self.control.serve_stream, listeners)
         return {"control": _address(host, listeners[0])}
 
@@ -66,7 +66,7 @@ async def serving(
     """Serve without TLS; say in the first line where, and what else is `said`, and in the last one the totals."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery:
-            listeners = await trio.open_tcp_listeners(port, host=host)
+            listeners = await _listeners(host, port)
             await nursery.start(trio.serve_listeners, serve, listeners)
             say({"listening": _address(host, listeners[0]), **said})
             async for _ in signals:
@@ -76,15 +76,26 @@ async def serving(
 
 async def listen(nursery: trio.Nursery, host: str, port: int, context: ssl.SSLContext, serve: Serve) -> str:
     """Serve in the background; returns the address."""
-    listeners = await trio.open_ssl_over_tcp_listeners(port, context, host=host, https_compatible=True)
+    beneath = await _listeners(host, port)
+    listeners = [trio.SSLListener(each, context, https_compatible=True) for each in beneath]
     await nursery.start(trio.serve_listeners, serve, listeners)
-    return _address(host, listeners[0].transport_listener)
+    return _address(host, beneath[0])
 
 
-def _address(host: str, listener: object) -> str:
-    assert isinstance(listener, trio.SocketListener)
-    shown = f"[{host}]" if ":" in host else host
-    return f"{shown}:{listener.socket.getsockname()[1]}"
+async def _listeners(host: str, port: int) -> list[trio.SocketListener]:
+    """Raises OSError, which names the address."""
+    try:
+        return await trio.open_tcp_listeners(port, host=host)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, _shown(host, port)) from None
+
+
+def _address(host: str, listener: trio.SocketListener) -> str:
+    return _shown(host, listener.socket.getsockname()[1])
+
+
+def _shown(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def say(line: dict[str, object]) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import enum
-import ipaddress
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
@@ -17,6 +16,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import trio
+
+from relay.simulators.addresses import is_loopback
 
 LARGEST_HEAD: Final = 8_192
 READ: Final = 65_536
@@ -160,7 +161,8 @@ def read(head: bytes) -> tuple[str, dict[str, str], str]:
         fields[name.lower()] = value.strip(" \t")
     if request is None:
         return "", fields, "no_connect"
-    if not _TARGET.fullmatch(request[1]):
+    target = _TARGET.fullmatch(request[1])
+    if target is None or not 0 < int(target[3]) <= 65_535:
         return "", fields, "bad_target"
     host = fields.get("host", request[1] if request[2] == "0" else "")  # HTTP/1.0 needs none
     return request[1], fields, "" if host == request[1] else "another_host"
@@ -204,10 +206,3 @@ async def open_on_loopback(host: str, port: int) -> trio.abc.Stream:
     if host != "localhost" and not is_loopback(host):
         raise OSError("not on loopback")
     return await trio.open_tcp_stream(host, port)
-
-
-def is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

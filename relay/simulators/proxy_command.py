@@ -8,15 +8,16 @@ from pathlib import Path
 import click
 import trio
 
+from relay.simulators.options import SECONDS, Simulator, host_option, port_option
 from relay.simulators.processes import serving
-from relay.simulators.proxy import FakeProxy, Fault, Faults, is_loopback, open_on_loopback
+from relay.simulators.proxy import FakeProxy, Fault, Faults, open_on_loopback
 
 CREDENTIALS = "relay:fake-password"
 
 
-@click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Loopback address to listen on.")
-@click.option("--port", default=0, show_default=True, help="0: any free port.")
+@click.command(cls=Simulator)
+@host_option
+@port_option
 @click.option(
     "--credentials",
     type=click.Path(file_okay=False, path_type=Path),
@@ -24,16 +25,14 @@ CREDENTIALS = "relay:fake-password"
 )
 @click.option("--status", type=click.IntRange(300, 599), help="Answer this to every good request, like 502.")
 @click.option("--fault", type=click.Choice([*Fault]), help="Do this in the place of an answer.")
-@click.option("--pace", default=0.0, help="Seconds between two bytes of an answer.")
+@click.option("--pace", type=SECONDS, default=0.0, help="Seconds between two bytes of an answer.")
 @click.option("--extra", default="", help="Text that comes behind the head of an answer.")
 def proxy(
     host: str, port: int, credentials: Path | None, status: int | None, fault: str | None, pace: float, extra: str
 ) -> None:
     """A strict HTTP proxy (CONNECT), for the way to the others; it leads nowhere but to loopback."""
-    if not is_loopback(host):
-        raise click.BadParameter("must be a loopback address, like 127.0.0.1", param_hint="--host")
     service = FakeProxy(open_on_loopback, CREDENTIALS if credentials else None)
-    service.faults = Faults(status, Fault(fault) if fault else None, pace=pace, extra=extra.encode())
+    service.faults = Faults(status, Fault(fault) if fault else None, pace=pace, extra=os.fsencode(extra))
     said: dict[str, object] = {}
     if credentials is not None:
         said["credentials"] = str(_written(credentials))

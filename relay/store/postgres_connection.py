@@ -103,6 +103,13 @@ def columns(rows: Iterable[tuple[bytes | int, ...]]) -> tuple[Bytes | Numbers, .
 
 def connect(url: str, password: str | None, name: str, *, by_key: bool = False) -> Connection:
     """`name`: what operators see in pg_stat_activity; `by_key`: see BY_KEY. Raises psycopg.Error."""
+    try:
+        return _connect(url, password, name, by_key=by_key)
+    except UnicodeError:  # psycopg looks up hosts itself
+        raise psycopg.OperationalError("the name of a host is none") from None
+
+
+def _connect(url: str, password: str | None, name: str, *, by_key: bool) -> Connection:
     settings = {
         "search_path": SCHEMA,
         "statement_timeout": LONGEST_STATEMENT,

@@ -73,14 +73,28 @@ def _key(tenant: str, number: int) -> bytes:
     return tenant.encode() + b"\x00" + rows.number(number)
 
 
+def _place(key: bytes) -> tuple[str, int]:
+    """(tenant, number). Raises ValueError for what is no key of a link: no next one could be looked up from there."""
+    if key[-9:-8] != b"\x00":
+        raise ValueError("no key of a link")
+    return key[:-9].decode(), rows.read_number(key[-8:])
+
+
 def _row(link: Link) -> Row:
     said = rows.number(link.at) + link.kind.to_bytes(2, "big") + link.digest + link.chained
     return _key(link.tenant, link.number), said
 
 
 def _link(key: bytes, at: bytes, kind: bytes, digest: bytes, chained: bytes) -> Link:
-    tenant, number = key[:-9].decode(), rows.read_number(key[-8:])
+    tenant, number = _place(key)
+    _are_bytes((at, kind, digest, chained))
     return Link(tenant, number, rows.read_number(at), rows.read_number(kind), digest, chained)
+
+
+def _are_bytes(columns: Iterable[bytes | None]) -> None:
+    """SQLite keeps a value of any type in any column. Raises TypeError."""
+    if not all(isinstance(column, bytes | None) for column in columns):
+        raise TypeError("not of bytes")
 
 
 def link_row(key: bytes, at: bytes, kind: bytes, digest: bytes, chained: bytes) -> tuple[bytes | int, ...]:
@@ -96,7 +110,8 @@ class SqliteEvidence:
         self._db = db
 
     def newest(self) -> Sequence[Link]:
-        return [link for tenant in self._tenants() if (link := _newest(self._db, tenant)) is not None]
+        with rows.reading():
+            return [link for tenant in self._tenants() if (link := _newest(self._db, tenant)) is not None]
 
     def ends(self) -> dict[str, tuple[int, bytes]]:
         """A file goes on from the links themselves."""
@@ -106,9 +121,9 @@ class SqliteEvidence:
         """One look-up for each, for links are many."""
         after = b""
         while found := self._db.execute("SELECT key FROM link WHERE key > ? ORDER BY key LIMIT 1", (after,)).fetchone():
-            tenant = found[0][:-9]
-            yield tenant.decode()
-            after = tenant + b"\x01"
+            tenant, _ = _place(found[0])
+            yield tenant
+            _, after = _bounds(tenant)
 
     def links(self, tenant: str) -> Iterator[Link]:
         query = f"SELECT {_COLUMNS} FROM link WHERE key >= ? AND key < ? ORDER BY key"
@@ -119,6 +134,8 @@ class SqliteEvidence:
         cursor = self._db.execute(_RECORDS[kind])
         while page := cursor.fetchmany(RECORDS_TOGETHER):
             with rows.reading():
+                for columns in page:
+                    _are_bytes(columns)
                 records = [read_filed(kind, key, rows.read_number(at), *bodies) for key, at, *bodies in page]
             yield records
 

@@ -116,7 +116,7 @@ def figures(path: Path, now: float) -> Figures:
         dead = {table: source.count(f"{table} WHERE body = x''") for table in WITH_TOMBSTONES}
         with rows.reading():
             oldest = longest_wait(source.slots(), now)
-        epoch = source.marks["epoch"]
+            epoch = source.marks["epoch"]
     database = Path(os.path.realpath(path))
     size = sum(os.stat(f"{database}{end}").st_size for end in ("", LOG) if os.path.exists(f"{database}{end}"))
     living = {table: count - dead.get(table, 0) for table, count in counted.items()}

@@ -195,6 +195,13 @@ async def test_a_token_that_the_proxy_keeps_from_us_is_its_fault(word: str, monk
         nursery.cancel_scope.cancel()
 
 
+@pytest.mark.parametrize("uri", ["https://[::1/token", "https://a..b/token", "https://xn--a/token"])
+async def test_an_address_that_is_none_is_no_answer(uri: str) -> None:
+    """httpx, idna and the resolver have errors of their own for that; any of them would end the relay."""
+    with pytest.raises(OSError, match=r"^(InvalidURL|UnicodeError|InvalidCodepoint)$"):
+        await cold_http.form_poster(None)(uri, {})
+
+
 @pytest.mark.processes
 async def test_the_simulated_proxy_is_a_process_that_leads_to_others_on_this_machine_only(tmp_path: Path) -> None:
     async with running("fake", "proxy", "--credentials", tmp_path) as process, trio.open_nursery() as nursery:

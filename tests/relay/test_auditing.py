@@ -121,6 +121,55 @@ def test_what_somebody_wrote_in_the_place_of_a_tenant_s_name_is_not_let_through(
     assert "\x1b" not in said.stdout
 
 
+LAST = "(SELECT max(key) FROM link)"
+
+
+def tampered(relay: Installation, statement: str) -> None:
+    with closing(SqliteStore(relay.database, masters(relay).notary())) as store:
+        fill(store)
+    with closing(sqlite3.connect(relay.database)) as db:
+        db.execute("DROP TRIGGER link_is_append_only")
+        db.execute(statement)
+        db.commit()
+
+
+@pytest.mark.parametrize("at", ["7fffffffffffffff", "ff" * 9])
+def test_a_head_with_an_instant_beyond_all_calendars_is_shown(tmp_path: Path, at: str) -> None:
+    relay = put_up(tmp_path, None)
+    tampered(relay, f"UPDATE link SET at = x'{at}' WHERE key = {LAST}")
+    said = done(feierabend("audit", "head", "--config", relay.config)).splitlines()
+    assert re.fullmatch(r"city:4:[0-9a-f]{64}  an unknown instant", said[1])
+    assert feierabend("audit", "verify", "--config", relay.config).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["key = x'ff00000000000001'", "key = x'63697479010000000000000004'", "key = x'ff000000000000000004'", "at = 5",
+     "digest = 'text', chained = 'text'"],
+    ids=["too short for a key", "no zero byte", "no text", "a number", "texts"],
+)  # fmt: skip
+def test_what_is_no_link_is_said_in_one_line(tmp_path: Path, change: str) -> None:
+    """Whoever can write to the database must not keep an auditor waiting for ever."""
+    relay = put_up(tmp_path, None)
+    tampered(relay, f"UPDATE link SET {change} WHERE key = {LAST}")
+    for command in (("head",), ("head", "--json"), ("verify",), ("verify", "--json")):
+        said = failed(feierabend("audit", *command, "--config", relay.config))
+        assert said == "feierabend: the database file holds damaged records"
+
+
+@pytest.mark.parametrize("column", ["at", "body"])
+def test_what_is_no_record_is_said_in_one_line(tmp_path: Path, column: str) -> None:
+    relay = put_up(tmp_path, None)
+    with closing(SqliteStore(relay.database, masters(relay).notary())) as store:
+        fill(store)
+    with closing(sqlite3.connect(relay.database)) as db:
+        db.execute("DROP TRIGGER bypass_is_append_only")
+        db.execute(f"UPDATE bypass SET {column} = 'text'")
+        db.commit()
+    said = failed(feierabend("audit", "verify", "--config", relay.config))
+    assert said == "feierabend: the database file holds damaged records"
+
+
 @pytest.mark.parametrize("head", ["", "city:4", "city:0:" + "0" * 64, "city:4:" + "0" * 31, "city:4:" + "x" * 64])
 def test_a_head_that_is_none(tmp_path: Path, head: str) -> None:
     relay = put_up(tmp_path, None)

@@ -37,7 +37,7 @@ from relay.config import (
     TenantConfig,
 )
 from relay.config_file import examine, read
-from relay.config_reader import MasterKeys, an_address, read_masters
+from relay.config_reader import LIKE_TOKEN_URI, MasterKeys, a_token_uri, an_address, read_masters
 from relay.core.events import DEFAULT_CLASSES, EventClass
 from relay.doors.keys import Scope
 
@@ -607,6 +607,8 @@ def test_a_class_has_a_scope_a_life_and_perhaps_a_renewal(folder: Path) -> None:
         ("[::ffff:127.0.0.1]:443", ("::ffff:127.0.0.1", 443)),
         ("localhost:1", ("localhost", 1)),
         ("api.push.apple.com:443", ("api.push.apple.com", 443)),
+        ("api.push.apple.com.:443", ("api.push.apple.com.", 443)),
+        ("a" * 63 + ".example:443", ("a" * 63 + ".example", 443)),
     ],
 )
 def test_an_address_is_host_and_port(text: str, address: tuple[str, int]) -> None:
@@ -621,7 +623,8 @@ def test_an_address_is_host_and_port(text: str, address: tuple[str, int]) -> Non
         "127.0.0.1:80 ", " 127.0.0.1:80", "127.0.0.1:80\n", "127.0.0.1:８０", "256.0.0.1:80", "127.0.1:80", "1:80",
         "::1:8080", "[::1]", "[::1]:", "::1", "[::1]8080", "[:::]:80", "[1:2:3]:80", "[12345::]:80", "[127.0.0.1]:80",
         "[::1]:80:80", "[localhost]:80", "http://localhost:80", "local host:80", "localhost:080808", "a/b:80", "*:80",
-        "käse:80", "a" * 254 + ":80", "[fe80::1%eth0]:80", None, 80, ["127.0.0.1:80"],
+        "käse:80", "a" * 254 + ":80", "[fe80::1%eth0]:80", "a..b:80",
+        ".a:80", ".:80", "a" * 64 + ".example:80", None, 80, ["127.0.0.1:80"],
     ],
 )  # fmt: skip
 def test_what_is_no_address_is_refused(text: object) -> None:
@@ -898,13 +901,21 @@ def test_the_key_of_a_service_account_does_not_show(folder: Path) -> None:
 
 
 EC = pem(ec.generate_private_key(ec.SECP256R1())).decode()
-BAD_ACCOUNTS = [
+NO_TOKEN_URIS = [
+    "oauth2.example", "http://oauth2.example/token", "https://", "https:///token", "https://oauth2.example:0/token",
+    "https://oauth2.example:99999/token", "https://[::1", "https://a..b/token", "https://oauth2.example/to ken",
+    "https://oauth2.example/token\n", "https://user:s3cret@oauth2.example/token", "https://käse.example/token",
+    f"https://oauth2.example/{'a' * 500}",
+]  # fmt: skip
+"""Over none of these may an assertion leave, and most of them would end the relay."""
+BAD_ACCOUNTS: list[tuple[object, str]] = [
     ("{", "is not JSON, as Google hands out service accounts"),
     ([], "has no project_id; download the key of the service account anew"),
     ({**ACCOUNT, "client_email": 7}, "has no client_email; download the key of the service account anew"),
     ({**ACCOUNT, "token_uri": ""}, "has no token_uri; download the key of the service account anew"),
     ({**ACCOUNT, "private_key": "secret"}, "has a private_key that is not a PEM key without password"),
     ({**ACCOUNT, "private_key": EC}, "has a private_key that is not an RSA key"),
+    *(({**ACCOUNT, "token_uri": uri}, f"has a token_uri that {LIKE_TOKEN_URI}") for uri in NO_TOKEN_URIS),
 ]
 
 
@@ -920,7 +931,7 @@ def test_a_service_account_of_another_form_is_refused(folder: Path, account: obj
 @pytest.mark.parametrize(
     ("more", "path"),
     [
-        ({"token_uri": "http://oauth.example/"}, "token_uri"),
+        *(({"token_uri": uri}, "token_uri") for uri in NO_TOKEN_URIS),
         ({"topic": "de.example.app"}, "topic"),
         ({"endpoint": "127.0.0.1:0"}, "endpoint"),
         ({"service_account_file": "nowhere.json"}, "service_account_file"),
@@ -930,6 +941,11 @@ def test_a_fault_of_an_android_app_is_named(folder: Path, more: dict[str, object
     with pytest.raises(ConfigError) as caught:
         android(folder, **more)
     assert [p.path for p in caught.value.problems] == [f"tenants[0].apps[1].{path}"]
+
+
+@pytest.mark.parametrize("uri", ["https://oauth2.googleapis.com/token", "https://[::1]:8444/token?a=1", "https://a:1"])
+def test_access_tokens_are_fetched_at_any_address_with_tls(uri: str) -> None:
+    assert a_token_uri(uri) == uri
 
 
 def test_one_project_under_two_names_is_a_contradiction(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 
@@ -44,6 +45,8 @@ def test_each_page_has_a_file_in_each_language_or_in_one(tmp_path: Path) -> None
         ('imprint.de = "empty.md"', {"web.pages.imprint.de": "is empty"}),
         ('imprint.de = "binary.md"',
          {"web.pages.imprint.de": "holds control characters; it must be plain text in Markdown"}),
+        ('imprint.de = "pipe"',
+         {"web.pages.imprint.de": "is a pipe, at which one could wait for ever; it must be a file"}),
         ("imprint.de = 5", {"web.pages.imprint.de": "must be a path"}),
         ('imprint = "a.md"', {"web.pages.imprint": "must be a table"}),
         ("imprint = {}", {"web.pages.imprint": "names no file; known are de, en"}),
@@ -65,6 +68,7 @@ def test_every_fault_has_its_path_and_a_reason(tmp_path: Path, toml: str, faults
     }
     for name, content in contents.items():
         (tmp_path / f"{name}.md").write_bytes(content)
+    os.mkfifo(tmp_path / "pipe")
     assert examined(tmp_path, toml)[1] == faults
 
 

@@ -86,6 +86,12 @@ def test_neither_address_nor_password_are_shown(folder: Path) -> None:
         ("postgresql://127.0.0.1:5432/relay", "127.0.0.1:5432", True),
         ("postgresql://localhost/relay", "localhost", True),
         ("postgresql://[::1]/relay", "[::1]", True),
+        ("postgresql://localhost:1,127.0.0.1:2,[::1]:3/relay", "localhost:1,127.0.0.1:2,[::1]:3", True),
+        ("postgresql://localhost:1,db.example:2/relay", "localhost:1,db.example:2", False),
+        ("postgresql://[::1]:1,db.example/relay", "[::1]:1,db.example", False),
+        ("postgresql://localhost/relay?hostaddr=10.0.0.7", "localhost", False),
+        ("postgresql://db.example/relay?port=6432", "db.example:6432", False),
+        ("postgresql:///relay?hostaddr=::1", "::1", True),
         ("postgresql:///relay", "the local socket", True),
         ("postgresql:///relay?host=/run/postgresql", "the local socket", True),
         ("postgresql://relay@%2Frun%2Fpostgresql/relay", "the local socket", True),
@@ -168,6 +174,9 @@ def test_a_fault_is_named_with_its_path_and_a_sentence(
     assert faults(folder, **given) == expected
 
 
+TWICE = "says twice where it is, before and behind the question mark"
+
+
 @pytest.mark.parametrize(
     ("address", "sentence"),
     [
@@ -176,6 +185,8 @@ def test_a_fault_is_named_with_its_path_and_a_sentence(
         ("postgresql://relay@db.example/relay?password=s3cret", A_PASSWORD),
         ("postgresql://relay@db.example/relay?sslpassword=s3cret", A_PASSWORD),
         ("postgresql://relay@db.example/relay?passfile=s3cret", A_PASSWORD),
+        ("postgresql://localhost/relay?host=db.example", TWICE),
+        ("postgresql://db.example:5432/relay?port=6432", TWICE),
         ("postgres://relay@db.example/relay", LIKE),
         ("mysql://s3cret@db.example/relay", LIKE),
         ("sqlite:///s3cret.db", LIKE),

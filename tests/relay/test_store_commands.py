@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -142,6 +144,14 @@ def test_the_figures_of_a_file(tmp_path: Path) -> None:
     assert isinstance(found["longest_wait"], float)
 
 
+def test_a_file_without_its_marks_is_damaged(small: Installation) -> None:
+    with closing(sqlite3.connect(small.database)) as db:
+        db.execute("DELETE FROM meta WHERE name = 'epoch'")
+        db.commit()
+    said = failed(feierabend("store", "stats", "--config", small.config))
+    assert said == "feierabend: the database file holds damaged records"
+
+
 def test_the_figures_of_a_database(relay: Installation, fresh: str) -> None:
     feierabend("store", "migrate", "--config", relay.config)
     assert figures(relay)["owners"] == []
@@ -260,6 +270,16 @@ def test_what_cannot_be_reached_is_told_by_its_host_and_nothing_else(tmp_path: P
     assert checked.exit_code == 1
     assert warnings(checked) == [f"warning: store.postgresql: 127.0.0.1:{port}: {away}"]
     for command in (("serve",), ("store", "migrate"), ("store", "stats")):
+        assert failed(feierabend(*command, "--config", relay.config)) == f"feierabend: {away}"
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 64])
+def test_a_name_that_is_none_is_told_as_one_that_cannot_be_reached(tmp_path: Path, host: str) -> None:
+    relay = put_up(tmp_path, f"postgresql://somebody@{host}/relay")
+    away = "the database cannot be reached, or does not let us in"
+    told = warnings(feierabend("check", "--config", relay.config))
+    assert told[1:] == [f"warning: store.postgresql: {host}: {away}"], "the first is about sslmode"
+    for command in (("serve",), ("store", "stats"), ("audit", "head")):
         assert failed(feierabend(*command, "--config", relay.config)) == f"feierabend: {away}"
 
 

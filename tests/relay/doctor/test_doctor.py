@@ -6,6 +6,7 @@ aioapns answers in a thread of its own, pyfcm in its process as the command has 
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -17,11 +18,13 @@ import pytest
 import trio
 from click.testing import CliRunner, Result
 
+from relay import cli_doctor
 from relay.cli import main
 from relay.cli_doctor import MADE_UP
 from relay.clock import WallClock
 from relay.config import Address, AnyAppConfig, AppConfig, FcmAppConfig, ProxyConfig
-from relay.doctor import library
+from relay.doctor import examine as examination
+from relay.doctor import library, probe
 from relay.doctor.examine import examine
 from relay.doctor.second import Ask, Second, in_a_process
 from relay.doctor.steps import Examined, Step
@@ -29,7 +32,7 @@ from relay.doctor.verdict import Conclusion
 from relay.doctor.words import Blame
 from relay.lanes import apns
 from relay.lanes.oauth import ServiceAccount
-from relay.simulators.apns import FakeApns
+from relay.simulators.apns import FakeApns, StreamLimit
 from relay.simulators.certificates import Authority, account_key, provider_key
 from relay.simulators.commands import ACCOUNT, ACCOUNT_KEY_ID, KEY_ID, PROJECT, TEAM_ID, TOPIC
 from relay.simulators.fcm import FakeFcm
@@ -58,10 +61,12 @@ class Scene:
     ours: Examined = field(default_factory=Examined)
     second: Second = field(default_factory=lambda: Second(""))
 
-    async def examine(self, app: AnyAppConfig | None = None, *, is_made_up: bool = True) -> Conclusion:
+    async def examine(
+        self, app: AnyAppConfig | None = None, *, is_made_up: bool = True, ask: Ask | None = None
+    ) -> Conclusion:
         app = app or self.app
         kind = "fcm" if isinstance(app, FcmAppConfig) else "apns"
-        ask: Ask = in_a_process if kind == "fcm" else in_a_thread
+        ask = ask or (in_a_process if kind == "fcm" else in_a_thread)
         self.ours, self.second, said = await examine(
             app, MADE_UP[kind], WallClock(), self.steps.append, is_made_up=is_made_up, ask=ask
         )
@@ -81,6 +86,16 @@ async def in_a_thread(question: Mapping[str, Any]) -> Mapping[str, object]:
     with trio.move_on_after(2):
         return await trio.to_thread.run_sync(library.ask, question, abandon_on_cancel=True)
     return {"failed": "no_answer"}
+
+
+async def no_opinion(_: Mapping[str, Any]) -> Mapping[str, object]:
+    return {"failed": "no_answer"}
+
+
+async def silence(stream: trio.abc.Stream) -> None:
+    """Takes what comes, and says nothing."""
+    while await stream.receive_some():
+        pass
 
 
 @asynccontextmanager
@@ -172,7 +187,7 @@ async def test_a_port_at_which_nobody_listens_is_a_firewalls(tmp_path: Path) -> 
         said = await s.examine(replace(s.app, endpoint=Address(LOOPBACK, free_port())))
         assert (said.code, said.blame) == (1, Blame.NETWORK)
         assert (s.failed.name, s.states["tls"], s.states["answer"]) == ("tcp", "skipped", "skipped")
-        assert "Connection refused" in said.says
+        assert re.fullmatch(r"127\.0\.0\.1 at port \d+: Connection refused; a firewall .*", s.failed.says)
         assert "aioapns came to no answer either" in said.says
 
 
@@ -225,6 +240,31 @@ async def test_through_a_proxy_there_is_our_opinion_and_aioapns_is_said_to_have_
         assert (said.code, said.blame) == (0, Blame.NOBODY)
         assert "no second opinion of aioapns" in said.says
         assert s.states["proxy"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("step", "blame"),
+    [("proxy", Blame.PROXY), ("tls", Blame.NETWORK), ("settings", Blame.PROVIDER), ("answer", Blame.PROVIDER)],
+)
+async def test_whoever_says_nothing_is_given_up_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, blame: Blame
+) -> None:
+    monkeypatch.setattr(probe, "PATIENCE", 0.3)
+    async with scene(tmp_path) as s:
+        s.apns.injections.silence = True
+        app, context = s.app, None
+        if step == "settings":
+            authority = Authority(LOOPBACK)
+            (tmp_path / "ca.pem").write_bytes(authority.pem)
+            context = authority.server_context("h2")
+        silent = Address(LOOPBACK, await listen(s.nursery, silence, context))
+        if step == "proxy":
+            app = replace(app, proxy=ProxyConfig(silent))
+        elif step != "answer":
+            app = replace(app, endpoint=silent)
+        said = await s.examine(app, ask=no_opinion)
+    assert (said.code, said.blame, s.failed.name) == (1, blame, step)
+    assert s.failed.says == "nothing has come for 0.3 s"
 
 
 async def test_where_the_two_differ_our_wire_is_to_blame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -297,6 +337,23 @@ async def test_at_google_both_go_through_the_proxy(tmp_path: Path) -> None:
         assert len(proxy.asked) >= 4, "token and message, of both"
 
 
+async def test_what_google_ran_into_is_told_and_not_what_pyfcm_makes_of_it(tmp_path: Path) -> None:
+    async with scene(tmp_path, "fcm") as s:
+        assert isinstance(s.app, FcmAppConfig)
+        closed = replace(s.app.account, token_uri=f"https://{LOOPBACK}:{free_port()}/token")
+        said = await s.examine(replace(s.app, account=closed))
+        assert (said.code, said.blame, s.failed.name) == (1, Blame.NETWORK, "token")
+        assert str(s.second) == "ConnectionRefusedError"
+
+
+async def test_where_no_stream_may_be_opened_it_is_said_at_once(tmp_path: Path) -> None:
+    async with scene(tmp_path) as s:
+        s.apns.streams = 0
+        s.apns.limit = StreamLimit.OBSERVED
+        await s.examine()
+        assert (s.failed.name, s.failed.says) == ("answer", "the provider lets us open no stream")
+
+
 # --- the command
 
 
@@ -346,7 +403,52 @@ ca_file = "ca.pem"
         said = doctor("--config", config, *arguments)
         assert (said.exit_code, words in said.stdout) == (2, True), said.output
     assert doctor("--config", config).exit_code == 2
+    (tmp_path / "two.toml").write_text(
+        config.read_text() + config.read_text().partition("key_file = \"master\"\n")[2].replace("force", "fire")
+    )
+    said = doctor("--config", tmp_path / "two.toml", "--apns", "ios")
+    assert (said.exit_code, "name one by --tenant" in said.stdout) == (2, True), said.output
     (tmp_path / "AuthKey.p8").write_text("nonsense")
     said = doctor("--config", config, "--apns", "ios")
     assert said.exit_code == 2
     assert [line.split()[:2] for line in said.stdout.splitlines()[:2]] == [["config", "ok"], ["credentials", "failed"]]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\n", b"\xff\xfe", "ä".encode(), b"two\nlines", b"a b", b"a" * 4097], ids=range(7)
+)
+def test_what_is_no_device_token_is_refused_before_anything_is_asked(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "token").write_bytes(content)
+    said = doctor("--config", tmp_path / "none.toml", "--apns", "ios", "--token-file", tmp_path / "token")
+    assert said.exit_code == 2
+    assert "--token-file: must hold one line of 1 to 4096 visible ASCII characters" in said.stderr
+
+
+def test_json_has_the_same_members_when_nothing_could_be_asked(tmp_path: Path) -> None:
+    said = doctor("--config", tmp_path / "none.toml", "--apns", "ios", "--json")
+    told = json.loads(said.stdout)
+    assert said.exit_code == told["exit"] == 2
+    assert (told["answer"], told["library"], told["blame"]) == (None, None, "configuration")
+
+
+async def test_what_lies_where_the_doctor_is_called_is_not_taken_for_the_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be handed the key of the team."""
+    (tmp_path / "aioapns.py").write_text(f"open({str(tmp_path / 'called')!r}, 'w')")
+    monkeypatch.chdir(tmp_path)
+    await in_a_process({"provider": "apns"})
+    assert not (tmp_path / "called").exists()
+
+
+async def interrupted(*_: object, **__: object) -> None:
+    """As trio tells of Ctrl-C where somebody waits in a nursery."""
+    async with trio.open_nursery():
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_ends_it_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli_doctor, "_app", lambda *_: object())
+    monkeypatch.setattr(examination, "examine", interrupted)
+    said = doctor("--config", tmp_path / "any.toml", "--apns", "ios")
+    assert (said.exit_code, said.stderr.strip()) == (1, "Aborted!")

@@ -1,9 +1,10 @@
-"""`feierabend fake apns`, `fake fcm` and `fake sink`, as processes of their own and over real TLS."""
+"""`feierabend fake apns`, `fake fcm`, `fake sink` and `fake proxy`, as processes of their own and over real TLS."""
 
 from __future__ import annotations
 
 import json
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -196,7 +197,7 @@ async def test_a_sink_notes_arrivals_before_it_answers(tmp_path: Path) -> None:
     assert began < int(instant) < ended
 
 
-@pytest.mark.parametrize("command", ["apns", "fcm", "sink"])
+@pytest.mark.parametrize("command", ["apns", "fcm", "sink", "proxy"])
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "localhost", "example.org", ""])
 def test_simulators_listen_on_loopback_only(tmp_path: Path, command: str, host: str) -> None:
     """By address: what a name stands for is not in our hands. Nothing is written before."""
@@ -211,3 +212,36 @@ def test_simulators_want_to_know_where_their_credentials_go(command: str) -> Non
     result = CliRunner().invoke(fake, [command])
     assert result.exit_code == 2
     assert "--credentials" in result.output
+
+
+@pytest.mark.sockets
+@pytest.mark.parametrize("command", ["apns", "fcm", "sink", "proxy"])
+def test_an_address_that_is_taken_is_told_in_one_line(tmp_path: Path, command: str) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        result = CliRunner().invoke(fake, [command, "--port", str(port), "--credentials", str(tmp_path)])
+    assert (result.exit_code, result.stderr) == (1, f"Error: 127.0.0.1:{port}: Address already in use\n")
+
+
+@pytest.mark.parametrize("command", ["apns", "fcm", "sink", "proxy"])
+def test_a_folder_that_cannot_be_made_is_told_in_one_line(tmp_path: Path, command: str) -> None:
+    (tmp_path / "file").touch()
+    result = CliRunner().invoke(fake, [command, "--credentials", str(tmp_path / "file" / "folder")])
+    assert (result.exit_code, result.stderr) == (1, f"Error: {tmp_path}/file/folder: Not a directory\n")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("apns", "--port", "65536"), ("proxy", "--port", "-1"), ("fcm", "--token-port", "70000"),
+     ("apns", "--control", "-1"), ("apns", "--refuse", "10.0.0.1"), ("fcm", "--blackhole", "example.org"),
+     ("apns", "--latency-ms", "nan"), ("sink", "--latency-ms", "-1"), ("proxy", "--pace", "nan"),
+     ("proxy", "--pace", "-0.1"), ("proxy", "--pace", "inf"), ("proxy", "--status", "200")],
+    ids=" ".join,
+)  # fmt: skip
+def test_an_option_that_is_out_of_range_is_named_and_nothing_is_made(tmp_path: Path, options: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(fake, [*options, "--credentials", str(tmp_path / "folder")])
+    assert result.exit_code == 2
+    assert f"Invalid value for '{options[1]}'" in result.stderr
+    assert not (tmp_path / "folder").exists()
