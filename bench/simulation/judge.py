@@ -28,6 +28,7 @@ from bench.simulation.clock import Clocks, Times
 from bench.simulation.conduct import Conduct
 from bench.simulation.frames import Departure
 from bench.simulation.ledger import Answered, Ledger, Notice, User
+from bench.simulation.pace import Pace
 from bench.simulation.rests import Plan
 from bench.simulation.stations import Alone, Registry, Station
 from bench.simulation.trace import Trace
@@ -37,16 +38,16 @@ SLOWEST_WRITE: Final = 10.0
 """Seconds from the last look to the end of a write."""
 IN_TIME: Final = 330.0
 """Seconds after which a notice has rung where nothing is in the way: the longest hold, and a bit."""
-LEEWAY: Final = 7200.0
-"""Seconds by which a life may seem shorter than it is, to a relay whose clock is set."""
+AT_ONCE: Final = 5.0
+"""The same of what rings in any rest, and is not held."""
 
 
 class Judge:
     """Is told what leaves, what is answered, and what becomes durable."""
 
     def __init__(
-        self, ledger: Ledger, clocks: Clocks, trace: Trace, calm: Calm, news: Callable[[], None], *, echoes: bool,
-        registry: Registry | None = None,
+        self, ledger: Ledger, clocks: Clocks, trace: Trace, calm: Calm, news: Callable[[], None], pace: Pace, *,
+        echoes: bool, registry: Registry | None = None,
     ) -> None:  # fmt: skip
         """`news`: makes the providers tell what they have taken and refused until now. `registry`: None for one."""
         self.books = Books()
@@ -56,6 +57,7 @@ class Judge:
         self._registry: Registry = registry or Alone()
         self._trace = trace
         self._calm = calm
+        self._pace = pace
         self.news = news
         self._echoes = echoes
         """The tenant posts `seen`: a wakeup whose life was cut is repeated."""
@@ -64,6 +66,8 @@ class Judge:
         self._claims: dict[Departure, list[Notice]] = {}
         self._left_at: dict[str, float] = {}
         """Token → when the last wakeup for it left."""
+        self._well_at = float("inf")
+        """Since when nothing goes wrong any more, by true time."""
         self.departures = 0
 
     # --- the wire
@@ -224,7 +228,8 @@ class Judge:
     async def expect(self, notice: Notice) -> None:
         """Where nothing goes wrong, and its user can be rung all the time, a notice need not wait for the end."""
         first, wall = trio.current_time(), self._clocks.now()
-        await trio.sleep(IN_TIME)
+        patience = AT_ONCE if notice.kind.pierces else IN_TIME
+        await trio.sleep(patience)
         self.news()
         user = notice.user
         if notice.rung or notice.excuses or user.changed >= first or user.reads_until >= first:
@@ -234,11 +239,11 @@ class Judge:
         may_ring = any(
             token
             and token not in self._ledger.dead
-            and user.plans[-1].rings_all_the_time(wall, IN_TIME, notice.kind, d)
+            and user.plans[-1].rings_all_the_time(wall, patience, notice.kind, d)
             for d, token in user.homes[-1].items()
             if self._is_for(notice, d)
         )
-        if may_ring and notice.life > IN_TIME and self._calm.holds(first, trio.current_time()):
+        if may_ring and notice.life > patience and self._calm.holds(first, trio.current_time()):
             self._trace.fail("somebody was not rung in time, though nothing was wrong", user.name)
 
     def orders(self) -> list[tuple[Notice, list[str]]]:
@@ -262,11 +267,22 @@ class Judge:
             if not notice.excuses and any(self._left_at.get(token, -1.0) < since for token in tokens):
                 self._trace.fail("an order was not sent anew", notice.user.name)
 
+    def well(self) -> None:
+        """All faults are over."""
+        self._well_at = self._clocks.true()
+
+    def _may_be_over(self, notice: Notice) -> bool:
+        """Its life is, by some clock, and could be before anybody was rung: what rings in any rest must have rung as
+        soon as nothing was in the way."""
+        end = notice.written + notice.life - self._clocks.spread
+        is_late = notice.kind.pierces and end >= self._well_at + self._pace.settles
+        return self._clocks.true() >= end and not is_late
+
     def finish(self) -> None:
         """All faults are over, and everything is due: what is missing is lost."""
         self.news()
         for notice in self._ledger.notices:
-            if self._clocks.true() - notice.written >= notice.life - LEEWAY:
+            if self._may_be_over(notice):
                 notice.excuses.add("over")
             if notice.state is Answered.TAKEN and not notice.rung and not notice.excuses:
                 self._trace.fail(f"a notice of the class {notice.kind.name} was lost", notice.user.name)

@@ -404,7 +404,7 @@ ca_file = "ca.pem"
         assert (said.exit_code, words in said.stdout) == (2, True), said.output
     assert doctor("--config", config).exit_code == 2
     (tmp_path / "two.toml").write_text(
-        config.read_text() + config.read_text().partition("key_file = \"master\"\n")[2].replace("force", "fire")
+        config.read_text() + config.read_text().partition('key_file = "master"\n')[2].replace("force", "fire")
     )
     said = doctor("--config", tmp_path / "two.toml", "--apns", "ios")
     assert (said.exit_code, "name one by --tenant" in said.stdout) == (2, True), said.output
