@@ -57,6 +57,7 @@ class Times:
         self.set_back_at = float("-inf")
         self.steps = 0
         """How often it was set."""
+        self._errors = [0.0]
         self._moved = trio.Event()
         world.told.append(self._move)
 
@@ -64,6 +65,11 @@ class Times:
     def error(self) -> float:
         """Seconds by which it is ahead."""
         return self._ahead + self._drift * (self.true() - self._since) if self._drift else self._ahead
+
+    @property
+    def errors(self) -> tuple[float, float]:
+        """The least and the greatest that there were."""
+        return min(*self._errors, self.error), max(*self._errors, self.error)
 
     def true(self) -> float:
         return self._world.now()
@@ -73,7 +79,9 @@ class Times:
 
     def step(self, seconds: float) -> None:
         """Set it forward, or back."""
+        self._errors.append(self.error)
         self._ahead += seconds
+        self._errors.append(self.error)
         self.steps += 1
         if seconds < 0:
             self.set_back_at = trio.current_time()
@@ -81,6 +89,7 @@ class Times:
 
     def drift(self, share: float) -> None:
         """From now on it gains so much on true time; what it has gained stays."""
+        self._errors.append(self.error)
         self._ahead, self._since, self._drift = self.error, self.true(), share
 
     def set_right(self) -> None:
@@ -124,6 +133,13 @@ class Clocks:
     @property
     def are_right(self) -> bool:
         return not any(times.error for times in self._machines)
+
+    @property
+    def spread(self) -> float:
+        """Seconds by which a span may seem shorter than it was, to whoever began to count by one of them, and counts
+        on by another, or by the same one later."""
+        errors = [times.errors for times in self._machines]
+        return max(most for _, most in errors) - min(least for least, _ in errors)
 
     @property
     def set_at(self) -> float:

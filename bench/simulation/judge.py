@@ -1,7 +1,8 @@
 """Who says whether the promises were kept, and knows nothing of the relay but the form of a batch.
 
     I1   every notice that was answered 202 was followed by a wakeup that a provider accepted, or has ended by something
-         the backend knows; a 202 is never told before the disk has it
+         the backend knows; a 202 is never told before the disk has it. That an alarm's life is over ends it only where
+         something was in the way all the while
     I2   no wakeup leaves to a device without a notice that may ring it: of a class for which its user does not rest, by
          the relay's clock as the write begins (clock.py); a write that took a while ends before the next rest
     I4   the books balance with every batch that becomes durable, never shrink, and say at the end what the ledger says
@@ -28,6 +29,7 @@ from bench.simulation.clock import Clocks, Times
 from bench.simulation.conduct import Conduct
 from bench.simulation.frames import Departure
 from bench.simulation.ledger import Answered, Ledger, Notice, User
+from bench.simulation.pace import Pace
 from bench.simulation.rests import Plan
 from bench.simulation.stations import Alone, Registry, Station
 from bench.simulation.trace import Trace
@@ -37,16 +39,16 @@ SLOWEST_WRITE: Final = 10.0
 """Seconds from the last look to the end of a write."""
 IN_TIME: Final = 330.0
 """Seconds after which a notice has rung where nothing is in the way: the longest hold, and a bit."""
-LEEWAY: Final = 7200.0
-"""Seconds by which a life may seem shorter than it is, to a relay whose clock is set."""
+AT_ONCE: Final = 5.0
+"""The same of what rings in any rest, and is not held."""
 
 
 class Judge:
     """Is told what leaves, what is answered, and what becomes durable."""
 
     def __init__(
-        self, ledger: Ledger, clocks: Clocks, trace: Trace, calm: Calm, news: Callable[[], None], *, echoes: bool,
-        registry: Registry | None = None,
+        self, ledger: Ledger, clocks: Clocks, trace: Trace, calm: Calm, news: Callable[[], None], pace: Pace, *,
+        echoes: bool, registry: Registry | None = None,
     ) -> None:  # fmt: skip
         """`news`: makes the providers tell what they have taken and refused until now. `registry`: None for one."""
         self.books = Books()
@@ -56,6 +58,7 @@ class Judge:
         self._registry: Registry = registry or Alone()
         self._trace = trace
         self._calm = calm
+        self._pace = pace
         self.news = news
         self._echoes = echoes
         """The tenant posts `seen`: a wakeup whose life was cut is repeated."""
@@ -64,6 +67,8 @@ class Judge:
         self._claims: dict[Departure, list[Notice]] = {}
         self._left_at: dict[str, float] = {}
         """Token → when the last wakeup for it left."""
+        self._well_at = float("inf")
+        """Since when nothing goes wrong any more, by true time."""
         self.departures = 0
 
     # --- the wire
@@ -74,11 +79,12 @@ class Judge:
         owners = self._ledger.owners(departure.token)
         of = f"{station.name}{departure.app} {departure.connection}/{departure.stream}"
         self._trace.say(f"left {of} for {self._name(owners)} at {station.times.now():.3f}")
-        reasons = [notice for owner in owners for notice in self._reasons(*owner, departure, station.times)]
+        reasons = [notice for owner in owners for notice in self._reasons(*owner, departure, station)]
         was_changed = departure.left > departure.called and self._ledger.has_changed(departure.token, departure.called)
-        if station.held_at >= departure.called or self._is_late_alarm(station, departure):
-            pass  # it was stopped in the middle of a write, which cannot be called back; or nobody need know better
-        elif departure.left - departure.called > SLOWEST_WRITE:
+        was_held = station.held_at >= departure.called
+        if self._is_late_alarm(station, departure):
+            pass  # nobody need know better
+        elif departure.left - departure.called > SLOWEST_WRITE and not was_held:
             self._trace.fail("a wakeup left more than ten seconds after the last look", self._name(owners))
         elif not reasons and not was_changed:
             self._trace.fail(self._what_is_wrong(owners, departure), self._name(owners))
@@ -106,21 +112,22 @@ class Judge:
             lost = self._registry.until(station, user)
             if lost < departure.called and any(
                 notice.kind.pierces
-                and notice.posted <= lost <= notice.over
+                and notice.is_open(lost)
+                and self._clocks.true() - notice.written < notice.life + self._clocks.spread
                 and (notice.kind.renewal or not notice.is_settled(departure.token, lost))
                 for notice in user.notices
             ):
                 return True
         return False
 
-    def _reasons(self, user: User, device: str, departure: Departure, times: Times) -> list[Notice]:
+    def _reasons(self, user: User, device: str, departure: Departure, station: Station) -> list[Notice]:
         """Notices that may ring this device now."""
         return [
             notice
             for notice in user.open(departure.called)
             if self._is_for(notice, device)
             and (not notice.is_settled(departure.token, departure.called) or self._may_repeat(notice))
-            and any(self._may_ring(plan, notice, device, departure, times) for plan in user.plans)
+            and any(self._may_ring(plan, notice, device, departure, station) for plan in user.plans)
         ]
 
     def _is_for(self, notice: Notice, device: str) -> bool:
@@ -129,12 +136,14 @@ class Judge:
     def _may_repeat(self, notice: Notice) -> bool:
         return notice.kind.renewal > 0 or (self._echoes and notice.kind.cancellable)
 
-    def _may_ring(self, plan: Plan, notice: Notice, device: str, departure: Departure, times: Times) -> bool:
-        """By the wall clock when the write began; and still when it ended, unless the clock was moved meanwhile."""
-        wall, took = times.now(), departure.left - departure.called
-        if times.set_at >= departure.called and took:
+    def _may_ring(self, plan: Plan, notice: Notice, device: str, departure: Departure, station: Station) -> bool:
+        """By the wall clock when the write began; and still when it ended, unless the clock was moved meanwhile, or the
+        process was stopped in the middle of it, so that nobody could call it back."""
+        wall, took = station.times.now(), departure.left - departure.called
+        if station.times.set_at >= departure.called and took:
             return True
-        return plan.rings(wall - took, notice.kind, device) and plan.rings(wall, notice.kind, device)
+        began = plan.rings(wall - took, notice.kind, device)
+        return began and (station.held_at >= departure.called or plan.rings(wall, notice.kind, device))
 
     def _stands_for(self, notice: Notice, device: str, times: Times) -> bool:
         """Whatever plan holds, the wakeup speaks of this notice too."""
@@ -184,10 +193,10 @@ class Judge:
         elif is_final:
             self._ledger.refused(departure)
 
-    def objected(self, app: str, connection: int, stream: int, what: str) -> None:
-        """A provider objects to a request."""
+    def objected(self, app: str, connection: int, stream: int, what: str, at: float) -> None:
+        """A provider objected to a request."""
         found = self._flights.get((app, connection, stream))
-        self.conduct.objected(app, what, None if found is None else found[0])
+        self.conduct.objected(app, what, at, None if found is None else found[0])
 
     # --- the disk
 
@@ -224,7 +233,8 @@ class Judge:
     async def expect(self, notice: Notice) -> None:
         """Where nothing goes wrong, and its user can be rung all the time, a notice need not wait for the end."""
         first, wall = trio.current_time(), self._clocks.now()
-        await trio.sleep(IN_TIME)
+        patience = AT_ONCE if notice.kind.pierces else IN_TIME
+        await trio.sleep(patience)
         self.news()
         user = notice.user
         if notice.rung or notice.excuses or user.changed >= first or user.reads_until >= first:
@@ -234,11 +244,11 @@ class Judge:
         may_ring = any(
             token
             and token not in self._ledger.dead
-            and user.plans[-1].rings_all_the_time(wall, IN_TIME, notice.kind, d)
+            and user.plans[-1].rings_all_the_time(wall, patience, notice.kind, d)
             for d, token in user.homes[-1].items()
             if self._is_for(notice, d)
         )
-        if may_ring and notice.life > IN_TIME and self._calm.holds(first, trio.current_time()):
+        if may_ring and notice.life > patience and self._calm.holds(first, trio.current_time()):
             self._trace.fail("somebody was not rung in time, though nothing was wrong", user.name)
 
     def orders(self) -> list[tuple[Notice, list[str]]]:
@@ -262,11 +272,22 @@ class Judge:
             if not notice.excuses and any(self._left_at.get(token, -1.0) < since for token in tokens):
                 self._trace.fail("an order was not sent anew", notice.user.name)
 
+    def well(self) -> None:
+        """All faults are over."""
+        self._well_at = self._clocks.true()
+
+    def _may_be_over(self, notice: Notice) -> bool:
+        """Its life is, by some clock, and could be before anybody was rung: what rings in any rest must have rung as
+        soon as nothing was in the way."""
+        end = notice.written + notice.life - self._clocks.spread
+        is_late = notice.kind.pierces and end >= self._well_at + self._pace.settles
+        return self._clocks.true() >= end and not is_late
+
     def finish(self) -> None:
         """All faults are over, and everything is due: what is missing is lost."""
         self.news()
         for notice in self._ledger.notices:
-            if self._clocks.true() - notice.written >= notice.life - LEEWAY:
+            if self._may_be_over(notice):
                 notice.excuses.add("over")
             if notice.state is Answered.TAKEN and not notice.rung and not notice.excuses:
                 self._trace.fail(f"a notice of the class {notice.kind.name} was lost", notice.user.name)

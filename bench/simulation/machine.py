@@ -49,7 +49,7 @@ class Parts:
     mount: Callable[[Disk], Mount] = Mount
     clock: Callable[[Times], Clock] = lambda times: times
     store: Callable[[Server, Station, Callable[[str], None]], NodeStore] = NodeStore
-    """Of a node; and so are the others."""
+    """Of a node; and so is the tenure."""
     tenure: Callable[[Clock], Tenure] = Tenure
     relay: type[Relay] = Relay
     faults: Faults = ()
@@ -214,7 +214,7 @@ class LoneMachine(Machine):
 
     async def _serve(self, process: Process) -> None:
         assert isinstance(process.mount, Mount)
-        relay = Relay(self._config, process.mount, self._parts.clock(self.times), self._seams(process))
+        relay = self._parts.relay(self._config, process.mount, self._parts.clock(self.times), self._seams(process))
         people = relay.people
         if people.books.balance(people.pending()):
             self._trace.fail("the books do not balance after a start")

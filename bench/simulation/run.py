@@ -172,7 +172,7 @@ class World:
     def _a_judge(self, tenant: TenantConfig, registry: Registry | None = None) -> Judge:
         return Judge(
             self._ledger, self._clocks, self.trace, self._calm, lambda: self._providers.tell(self._judge),
-            echoes=tenant.posts_seen, registry=registry,
+            self._pace, echoes=tenant.posts_seen, registry=registry,
         )  # fmt: skip
 
     # --- the script
@@ -233,6 +233,7 @@ class World:
         """All faults are over, and time goes on until everything is due and quiet."""
         self.trace.say("from here on nothing goes wrong")
         self._weather.clear()
+        self._judge.well()
         self._asker.hurries = True
         while self._asker.open:  # noqa: ASYNC110 (requests end, and others begin)
             await trio.sleep(10.0)
