@@ -17,7 +17,7 @@ from bench.simulation.trace import Trace
 AGAIN: Final = (0.5, 20.0)
 """Seconds before a request is repeated, first and at most."""
 REMEMBERED: Final = 20 * 3600.0
-"""Seconds of true time for which the relay remembers an Idempotency-Key, whatever its clock says."""
+"""Seconds of true time for which the relay remembers an Idempotency-Key, or a receipt, whatever its clock says."""
 
 
 def _nothing() -> None:

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import trio
 
-from bench.simulation.asking import Asker
+from bench.simulation.asking import REMEMBERED, Asker
 from bench.simulation.clock import Clocks
 from bench.simulation.judge import Judge
 from bench.simulation.ledger import Answered, Ledger, Notice, User
@@ -49,7 +49,8 @@ class Backend:
         self._devices = trio.Lock()
         self._plans: defaultdict[str, trio.Lock] = defaultdict(trio.Lock)
         self._cursor = 0
-        self._receipts: list[str] = []
+        self._receipts: dict[str, float] = {}
+        """And when they were given, by true time."""
 
     # --- events
 
@@ -76,7 +77,8 @@ class Backend:
             "POST", "/v1/events", content, once=once, repeats=lambda: self._ledger.doubt(kind, len(users))
         )
         if answer.status != 202:
-            if not (dated and answer.status == 422):  # our clock and the relay's differ: it says that this is tomorrow
+            is_wrong_clock = self._clocks.set_at >= notices[0].posted or not self._clocks.are_right
+            if not (dated and answer.status == 422 and is_wrong_clock):  # it says that this is tomorrow
                 self._asker.expect(answer, 202)
             if attempts == 1:
                 for notice in notices:
@@ -98,7 +100,7 @@ class Backend:
     def _taken(self, notices: Sequence[Notice], before: Sequence[tuple[bool, bool]], content: dict[str, Any]) -> None:
         """Work out whose notices were taken; where that cannot be known they stay in doubt."""
         if receipt := content.get("receipt"):
-            self._receipts.append(receipt)
+            self._receipts[receipt] = self._clocks.true()
         self._judge.news()
         self._ledger.told += content["accepted"]
         now = [self._has_phone(notice) for notice in notices]
@@ -261,11 +263,13 @@ class Backend:
         return [(user, device) for user, device in told if user.homes[-1].get(device) in self._ledger.dead]
 
     async def follow_up(self) -> None:
-        """Ask what became of some alarms: the parts add up."""
+        """Ask what became of some alarms: for most of a day that is known, and the parts add up."""
         if not self._receipts:
             return
-        answer, _ = await self._asker.insist("GET", f"/v1/alarms/{self._rng.choice(self._receipts)}")
-        if self._asker.expect(answer, 200, 404) and answer.status == 200:
+        receipt = self._rng.choice(list(self._receipts))
+        answer, _ = await self._asker.insist("GET", f"/v1/alarms/{receipt}")
+        is_old = self._clocks.true() - self._receipts[receipt] > REMEMBERED
+        if self._asker.expect(answer, 200, *([404] if is_old else [])) and answer.status == 200:
             told = answer.content
             parts = sum(told[part] for part in ("handed_over", "no_device", "failing", "pending"))
             if parts != told["recipients"] or min(told.values()) < 0:

@@ -19,8 +19,10 @@ told of the phone anew."""
 BELIEVED: Final = 3
 """Where more tokens than that are called dead, the relay may doubt it, and ask again five minutes later
 (relay/core/brake.py); a fake Google that is told to say so of some at random objects to that."""
-AT_START: Final = {"token_refreshed_too_often"}
-"""Forgiven to a relay that was started again: it has no token, however young that of the process before is."""
+AT_START: Final = "token_refreshed_too_often"
+"""Forgiven to a relay that was started again, and has no token, while that of the process before may be young."""
+YOUNG: Final = 300.0
+"""Seconds (relay/simulators/oauth.py)."""
 
 
 class Conduct:
@@ -35,8 +37,8 @@ class Conduct:
         """Token → its last wakeup that was refused."""
         self._deaths: Counter[str] = Counter()
         """App → tokens that were called dead."""
-        self._ended = float("-inf")
-        """When the last process ended."""
+        self._ends: list[float] = []
+        """When processes ended."""
         self.forgiven: set[str] = set()
         """Breaches that a fault of this run provokes whenever it comes."""
 
@@ -50,15 +52,15 @@ class Conduct:
 
     def ended(self) -> None:
         """The relay's process has."""
-        self._ended = trio.current_time()
+        self._ends.append(trio.current_time())
 
-    def objected(self, app: str, what: str, departure: Departure | None = None) -> None:
-        """A provider objects to the relay's conduct. `departure`: the request that it objects to, if it is one."""
+    def objected(self, app: str, what: str, at: float, departure: Departure | None = None) -> None:
+        """A provider objected to the relay's conduct. `departure`: the request that it objected to, if it was one."""
         is_forgiven = (
             what in self.forgiven
             or (what in AGAIN and departure is not None and self._may_not_know(departure))
             or (what == "retry_of_refused" and self._deaths[app] > BELIEVED)
-            or (what in AT_START and self._ended >= 0.0)
+            or (what == AT_START and self._has_ended(at - YOUNG, at))
         )
         if not is_forgiven:
             self._trace.fail(f"{app} objects: {what}")
@@ -69,5 +71,9 @@ class Conduct:
         if refusal is None:
             return False
         heard = self._heard_at.get(refusal, float("inf"))
-        is_news = self._ledger.has_changed(departure.token, refusal.called)  # perhaps it was registered anew
-        return heard > departure.called or is_news or self._ended >= heard or self._clocks.set_at >= refusal.called
+        is_news = self._ledger.was_registered(departure.token, refusal.called)
+        is_another = self._has_ended(heard, departure.called)
+        return heard > departure.called or is_news or is_another or self._clocks.set_at >= refusal.called
+
+    def _has_ended(self, first: float, last: float) -> bool:
+        return any(first <= end <= last for end in self._ends)

@@ -81,16 +81,20 @@ class Server(MemoryDatabase):
 
     def was_posted(self, partition: int, since: float) -> bool:
         """There was something for its people that their owner did not know, at some time since (trio's clock)."""
-        is_posted = any(part == partition for part, _, _ in self.inbox) or self._is_fetched()
-        return is_posted or self._known_at.get(partition, -inf) >= since
+        is_posted = any(part == partition for part, _, _ in self.inbox)
+        return is_posted or self._is_fetched(partition) or self._known_at.get(partition, -inf) >= since
 
     def learned(self, partitions: Iterable[int]) -> None:
         """Who has fetched what was posted for them knows it."""
         self._known_at.update(dict.fromkeys(partitions, trio.current_time()))
 
-    def _is_fetched(self) -> bool:
-        """And is not known to who has fetched it."""
-        return any(store.is_fetching and not store.is_dead for store in self.stores.values())
+    def _is_fetched(self, partition: int | None = None) -> bool:
+        """And is not known to who has fetched it; of one partition, or of any."""
+        return any(
+            partition in store.fetched if partition is not None else store.fetched
+            for store in self.stores.values()
+            if not store.is_dead
+        )
 
     # --- the reference
 
@@ -148,7 +152,7 @@ class NodeStore(MemoryNode):
         self.is_dead = False
         self.is_cut = False
         """The way between this node and the database."""
-        self._fetched: frozenset[int] = frozenset()
+        self.fetched: frozenset[int] = frozenset()
         """Partitions for which it has fetched something, and has not heard yet that this is written."""
         self.awake = trio.Event()
         """Set while its process runs."""
@@ -158,10 +162,6 @@ class NodeStore(MemoryNode):
         self._errand: _Errand | None = None
         self._called = trio.Event()
         self.on_post = self._call
-
-    @property
-    def is_fetching(self) -> bool:
-        return bool(self._fetched)
 
     def die(self) -> None:
         """Its process is no more; what it has asked may still be done."""
@@ -186,8 +186,8 @@ class NodeStore(MemoryNode):
                     self.server.nursery.start_soon(self._carry, errand)
                     await errand.done.wait()
             if name == WRITER:
-                self.server.learned(self._fetched)
-                self._fetched = frozenset()
+                self.server.learned(self.fetched)
+                self.fetched = frozenset()
             if errand.error is not None:
                 raise errand.error
 
@@ -280,6 +280,6 @@ class NodeStore(MemoryNode):
 
     def written(self, batch: Batch) -> None:
         """The database is about to write this."""
-        self._fetched = frozenset(part for part, _ in batch.fetched)
+        self.fetched = frozenset(part for part, _ in batch.fetched)
         mark = None if self.is_dead or self._errand is None else self._errand.mark
         self.station.durable(batch, mark)

@@ -1,7 +1,8 @@
 """Who says whether the promises were kept, and knows nothing of the relay but the form of a batch.
 
     I1   every notice that was answered 202 was followed by a wakeup that a provider accepted, or has ended by something
-         the backend knows; a 202 is never told before the disk has it
+         the backend knows; a 202 is never told before the disk has it. That an alarm's life is over ends it only where
+         something was in the way all the while
     I2   no wakeup leaves to a device without a notice that may ring it: of a class for which its user does not rest, by
          the relay's clock as the write begins (clock.py); a write that took a while ends before the next rest
     I4   the books balance with every batch that becomes durable, never shrink, and say at the end what the ledger says
@@ -78,11 +79,12 @@ class Judge:
         owners = self._ledger.owners(departure.token)
         of = f"{station.name}{departure.app} {departure.connection}/{departure.stream}"
         self._trace.say(f"left {of} for {self._name(owners)} at {station.times.now():.3f}")
-        reasons = [notice for owner in owners for notice in self._reasons(*owner, departure, station.times)]
+        reasons = [notice for owner in owners for notice in self._reasons(*owner, departure, station)]
         was_changed = departure.left > departure.called and self._ledger.has_changed(departure.token, departure.called)
-        if station.held_at >= departure.called or self._is_late_alarm(station, departure):
-            pass  # it was stopped in the middle of a write, which cannot be called back; or nobody need know better
-        elif departure.left - departure.called > SLOWEST_WRITE:
+        was_held = station.held_at >= departure.called
+        if self._is_late_alarm(station, departure):
+            pass  # nobody need know better
+        elif departure.left - departure.called > SLOWEST_WRITE and not was_held:
             self._trace.fail("a wakeup left more than ten seconds after the last look", self._name(owners))
         elif not reasons and not was_changed:
             self._trace.fail(self._what_is_wrong(owners, departure), self._name(owners))
@@ -110,21 +112,21 @@ class Judge:
             lost = self._registry.until(station, user)
             if lost < departure.called and any(
                 notice.kind.pierces
-                and notice.posted <= lost <= notice.over
+                and notice.is_open(lost)
                 and (notice.kind.renewal or not notice.is_settled(departure.token, lost))
                 for notice in user.notices
             ):
                 return True
         return False
 
-    def _reasons(self, user: User, device: str, departure: Departure, times: Times) -> list[Notice]:
+    def _reasons(self, user: User, device: str, departure: Departure, station: Station) -> list[Notice]:
         """Notices that may ring this device now."""
         return [
             notice
             for notice in user.open(departure.called)
             if self._is_for(notice, device)
             and (not notice.is_settled(departure.token, departure.called) or self._may_repeat(notice))
-            and any(self._may_ring(plan, notice, device, departure, times) for plan in user.plans)
+            and any(self._may_ring(plan, notice, device, departure, station) for plan in user.plans)
         ]
 
     def _is_for(self, notice: Notice, device: str) -> bool:
@@ -133,12 +135,14 @@ class Judge:
     def _may_repeat(self, notice: Notice) -> bool:
         return notice.kind.renewal > 0 or (self._echoes and notice.kind.cancellable)
 
-    def _may_ring(self, plan: Plan, notice: Notice, device: str, departure: Departure, times: Times) -> bool:
-        """By the wall clock when the write began; and still when it ended, unless the clock was moved meanwhile."""
-        wall, took = times.now(), departure.left - departure.called
-        if times.set_at >= departure.called and took:
+    def _may_ring(self, plan: Plan, notice: Notice, device: str, departure: Departure, station: Station) -> bool:
+        """By the wall clock when the write began; and still when it ended, unless the clock was moved meanwhile, or the
+        process was stopped in the middle of it, so that nobody could call it back."""
+        wall, took = station.times.now(), departure.left - departure.called
+        if station.times.set_at >= departure.called and took:
             return True
-        return plan.rings(wall - took, notice.kind, device) and plan.rings(wall, notice.kind, device)
+        began = plan.rings(wall - took, notice.kind, device)
+        return began and (station.held_at >= departure.called or plan.rings(wall, notice.kind, device))
 
     def _stands_for(self, notice: Notice, device: str, times: Times) -> bool:
         """Whatever plan holds, the wakeup speaks of this notice too."""
@@ -188,10 +192,10 @@ class Judge:
         elif is_final:
             self._ledger.refused(departure)
 
-    def objected(self, app: str, connection: int, stream: int, what: str) -> None:
-        """A provider objects to a request."""
+    def objected(self, app: str, connection: int, stream: int, what: str, at: float) -> None:
+        """A provider objected to a request."""
         found = self._flights.get((app, connection, stream))
-        self.conduct.objected(app, what, None if found is None else found[0])
+        self.conduct.objected(app, what, at, None if found is None else found[0])
 
     # --- the disk
 

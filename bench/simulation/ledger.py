@@ -77,6 +77,8 @@ class User:
     notices: list[Notice] = field(default_factory=list)
     changed: float = float("-inf")
     """When anything about it was last changed, or asked to be (trio's clock)."""
+    moved: float = float("-inf")
+    """When its devices were."""
     reads_until: float = float("-inf")
     """What can be read elsewhere may wait so long."""
 
@@ -108,7 +110,7 @@ class Ledger:
     def may_have(self, user: User, home: Tokens) -> None:
         """An edit of somebody's devices was begun: this is the state it may leave."""
         user.homes.append(dict(home))
-        user.changed = trio.current_time()
+        user.changed = user.moved = trio.current_time()
         for token in home.values():
             if token:
                 self._owners.setdefault(token, set()).add(user)
@@ -118,7 +120,7 @@ class Ledger:
         """It was answered: this is the state."""
         gone = {token for known in user.homes for token in known.values()} - set(home.values())
         user.homes = [dict(home)]
-        user.changed = trio.current_time()
+        user.changed = user.moved = trio.current_time()
         for notice in user.notices:
             notice.settled = {token: at for token, at in notice.settled.items() if token not in gone}
         self._review(user)
@@ -138,6 +140,10 @@ class Ledger:
     def has_changed(self, token: str, since: float) -> bool:
         """Something about those who may have the token, or had it."""
         return any(user.changed >= since for user in self._owners.get(token, ()))
+
+    def was_registered(self, token: str, since: float) -> bool:
+        """Perhaps, anew: the devices of those who may have it, or had it, were changed."""
+        return any(user.moved >= since for user in self._owners.get(token, ()))
 
     # --- plans
 

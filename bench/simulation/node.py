@@ -144,11 +144,14 @@ class Node(Machine):
         nursery.cancel_scope.cancel()
 
     def _may_end_by(self, errors: BaseExceptionGroup[BaseException]) -> bool:
-        """The others have buried it, or there is no database to begin with."""
-        assert self._life is not None
-        kind = StaleEpoch if self._life.has_joined else StoreError
+        """The others have buried it, what it took for failed is written, or there is no database to begin with."""
+        life = self._life
+        assert life is not None
         self._trace.say(f"{self.name} ends by itself")
-        return errors.split(kind)[1] is None
+        if not life.has_joined:
+            return errors.split(StoreError)[1] is None
+        is_over = self.station.node not in self._server.lives or life.store.is_outdated
+        return errors.split(StaleEpoch)[1] is None and is_over
 
     async def _stay_down(self, seconds: float) -> None:
         self._wanted = trio.Event()

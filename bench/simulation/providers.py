@@ -61,12 +61,12 @@ def account() -> tuple[ServiceAccount, bytes]:
 class Watched(Journal):
     """A journal that knows of which request a fake complains."""
 
-    complaints: list[tuple[str, int]] = field(default_factory=list)
-    """(breach, number of the entry that it was about, or that came next)"""
+    complaints: list[tuple[str, int, float]] = field(default_factory=list)
+    """(breach, number of the entry that it was about, or that came next, when by trio's clock)"""
 
     def violate(self, what: str) -> None:
         self.violations[what] += 1
-        self.complaints.append((what, len(self.entries)))
+        self.complaints.append((what, len(self.entries), trio.current_time()))
 
 
 class Providers:
@@ -113,24 +113,24 @@ class Providers:
         for app, fake in self.fakes.items():
             journal, first = fake.journal, self._seen[app]
             assert isinstance(journal, Watched)
-            complaints: defaultdict[int, list[str]] = defaultdict(list)
-            for what, number in journal.complaints[self._complained[app] :]:
-                complaints[number].append(what)
+            complaints: defaultdict[int, list[tuple[str, float]]] = defaultdict(list)
+            for what, number, at in journal.complaints[self._complained[app] :]:
+                complaints[number].append((what, at))
             for number, entry in enumerate(journal.entries[first:], first):
-                for what in complaints.pop(number, ()):
-                    judge.objected(app, entry.connection, entry.stream, what)
+                for what, at in complaints.pop(number, ()):
+                    judge.objected(app, entry.connection, entry.stream, what, at)
                 _tell(judge, app, entry)
             for others in complaints.values():
-                for what in others:
-                    judge.conduct.objected(app, what)
+                for what, at in others:
+                    judge.conduct.objected(app, what, at)
             self._seen[app], self._complained[app] = len(journal.entries), len(journal.complaints)
         self._tell_of_tokens(judge)
 
     def _tell_of_tokens(self, judge: Judge) -> None:
         journal = self.oauth.journal
         assert isinstance(journal, Watched)
-        for what, _ in journal.complaints[self._complained[OAUTH] :]:
-            judge.conduct.objected(OAUTH, what)
+        for what, _, at in journal.complaints[self._complained[OAUTH] :]:
+            judge.conduct.objected(OAUTH, what, at)
         self._complained[OAUTH] = len(journal.complaints)
 
 

@@ -21,6 +21,7 @@ from markupsafe import Markup
 
 _LEADS: Final = re.compile(r"(?:https?://|mailto:)", re.IGNORECASE)
 _DEEPEST: Final = 6
+_BREAKS: Final = ("softbreak", "hardbreak")
 
 
 class _Reader(MarkdownIt):
@@ -64,7 +65,8 @@ def _title(tokens: Sequence[Token]) -> str | None:
     highest = [token for token in tokens if token.type == "heading_open" and token.tag == "h1"]
     if len(highest) != 1 or highest[0] is not tokens[0]:
         return None
-    return "".join(" " if child.type == "softbreak" else child.content for child in tokens[1].children or ()) or None
+    said = "".join(" " if child.type in _BREAKS else child.content for child in tokens[1].children or ())
+    return said.strip() or None
 
 
 def _fit(tokens: Sequence[Token]) -> None:

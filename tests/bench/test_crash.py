@@ -337,6 +337,25 @@ def test_how_long_adopting_takes(story: Story, disruption: Disruption, seconds: 
     assert evidence.adopted_within(story.case, disruption) == (seconds if seconds is None else pytest.approx(seconds))
 
 
+STARTED = '{"event": "relay_started"}\n'
+AWAY = "feierabend: the database cannot be reached, or does not let us in\n"
+
+
+@pytest.mark.parametrize(
+    ("log", "expected"),
+    [
+        (STARTED + "feierabend: another process has taken over this store\n", True),
+        (AWAY, True),
+        (STARTED + AWAY, False),
+        ('{"event": "commit_failed", "why": "another process has taken over this store"}\nKeyError: 1\n', False),
+        ("", False),
+    ],
+)
+def test_a_node_may_end_by_itself_where_its_last_words_say_why(tmp_path: Path, log: str, expected: bool) -> None:
+    (tmp_path / "log").write_text(log)
+    assert Process(0, 1, tmp_path / "log", 0, 0.0).has_explained_itself is expected
+
+
 # --- the database
 
 

@@ -31,6 +31,7 @@ CASES = {
 CASES_OF_TWO = {
     2: "a renewal found a tenure over when nobody had looked, and what was held back stayed with its lane",
     10: "the same",
+    118: "the simulation's own: the database's clock was set forward in the end, and leases were over too soon",
     178: "the judge's own: a write that was jammed does not stand for what was fetched meanwhile",
     376: "a token was called none, since its officer came to this node while the database was asked whose it is",
     495: "an alarm was sent to a phone that the provider had called dead, while that was not believed yet",

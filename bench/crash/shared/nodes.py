@@ -14,6 +14,11 @@ from bench.crash.installation import Installation, fetched
 from bench.crash.relays import Helper
 from bench.crash.starter import READY
 
+EXPECTED = ("taken over", "the store must be read anew")
+"""In the last line of a relay that ends by itself, and may: buried, or in doubt of what the database has."""
+UNREACHED = "cannot be reached"
+"""In that of one that was started without a database."""
+
 
 @dataclass(slots=True)
 class Process:
@@ -38,6 +43,12 @@ class Process:
     @property
     def is_ready(self) -> bool:
         return self.has_said('"relay_started"')
+
+    @property
+    def has_explained_itself(self) -> bool:
+        """It ended as it may. By its last words only: a log holds the same words where a relay went on."""
+        last = "".join(self.log.read_text().splitlines()[-1:])
+        return any(words in last for words in EXPECTED) or (UNREACHED in last and not self.is_ready)
 
     @property
     def is_over(self) -> bool:

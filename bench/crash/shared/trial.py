@@ -36,8 +36,6 @@ PAUSE = 0.05
 """And while everything is worked off, or nodes come up."""
 SOON = 0.1
 """Seconds from the end of a process to the next one, if nothing else is wanted."""
-EXPECTED = ("taken over", "the store must be read anew", "cannot be reached")
-"""Last words of a relay that ends by itself, and may: buried, in doubt of what the database has, or started without."""
 NEVER = float("inf")
 
 
@@ -292,7 +290,7 @@ class SharedTrial:
             said = process.log.read_text()
             if process.is_drained and process.code != 0:
                 self.faults.append(f"a node ended with {process.code} when told to stop: {said[-500:]}")
-            elif not process.is_drained and not any(words in said for words in EXPECTED):
+            elif not process.is_drained and not process.has_explained_itself:
                 self.faults.append(f"a node ended by itself with {process.code}: {said[-500:]}")
 
     def wait_for(self, missing: Callable[[], Sequence[object]]) -> None:

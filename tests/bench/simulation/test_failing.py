@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,7 @@ from bench.simulation.disk import Disk, Mount
 from bench.simulation.machine import Parts
 from bench.simulation.run import simulate
 from relay.core.batch import Batch
+from relay.service import Relay
 from relay.store.port import Loaded
 
 SEEDS = range(1, 13)
@@ -91,6 +94,16 @@ class Early:
         await self._times.sleep_until(instant - AHEAD)
 
 
+class Hurried(Relay):
+    """Gives an alarm up as soon as it has come."""
+
+    def __init__(self, *taken: Any, **named: Any) -> None:  # noqa: ANN401 (whatever the relay takes)
+        super().__init__(*taken, **named)
+        for tenant in self.tenants.values():
+            assert isinstance(tenant.classes, dict)
+            tenant.classes["alarm"] = replace(tenant.classes["alarm"], deadline=0.0)
+
+
 @pytest.mark.parametrize(
     ("parts", "expected"),
     [
@@ -99,9 +112,13 @@ class Early:
         (Parts(mount=Restless), ["the relay knows another plan than was handed in", "somebody was woken in rest"]),
         (Parts(mount=Cooked), ["the books do not balance"]),
         (Parts(clock=Early), ["somebody was woken in rest without a bypass"]),
+        (Parts(relay=Hurried), ["somebody was not rung in time", "the books call more notices expired than can be"]),
     ],
-    ids=["forgets what was synced", "acknowledges before the sync", "loses plans", "cooks the books", "rings in rest"],
-)
+    ids=[
+        "forgets what was synced", "acknowledges before the sync", "loses plans", "cooks the books", "rings in rest",
+        "gives alarms up",
+    ],
+)  # fmt: skip
 def test_a_broken_part_is_noticed(parts: Parts, expected: Sequence[str]) -> None:
     found = failures(parts, expected)
     assert any(sentence.startswith(some) for sentence in found for some in expected), found

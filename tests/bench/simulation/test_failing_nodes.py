@@ -18,6 +18,7 @@ from relay.doors.http1 import Request, Response
 from relay.neighbours import Here, Neighbours
 from relay.service import Relay
 from relay.tenure import Tenure
+from tests.bench.simulation.test_failing import Hurried
 
 SEEDS = range(1, 9)
 
@@ -102,10 +103,11 @@ class Gullible(Relay):
         (Parts(relay=Deaf), ["the relay knows another plan than was handed in", "somebody was woken in rest"]),
         (Parts(store=Forgetting), ["the books do not balance"]),
         (Parts(relay=Gullible, faults=[copies]), ["a message between nodes was taken twice"]),
+        (Parts(relay=Hurried), ["somebody was not rung in time", "the books call more notices expired than can be"]),
     ],
     ids=[
         "tenure without end", "goes on in silence", "writes when buried", "sends no edit on", "loses what was posted",
-        "takes copies",
+        "takes copies", "gives alarms up",
     ],
 )  # fmt: skip
 def test_a_broken_part_is_noticed(parts: Parts, expected: Sequence[str]) -> None:

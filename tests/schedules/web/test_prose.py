@@ -86,6 +86,8 @@ def test_no_level_of_headings_is_left_out(text: str) -> None:
         ("### A\n# B\n###### C", None, ["h2", "h2", "h3"]),
         ("# *Über* `uns` & <b>\n", "Über uns & <b>", []),
         ("#\n\nWir", None, ["h2", "p"]),
+        ("# &nbsp;\n\nWir", None, ["h2", "p"]),
+        ("Über  \nuns\\\nalle\n===", "Über uns alle", []),
         ("> # A", None, ["blockquote", "h2"]),
         ("", None, []),
     ],

@@ -166,7 +166,7 @@ async def test_what_woke_the_devices_is_shown_for_a_day_and_ends_with_one_tap() 
         page = await anna.go("/de/waking")
         assert "heute, Mi 25.11. 21:40 Alarm, drill Tab & <let> Fort." in page.text
         assert "Di 24.11. 23:26 Hinweise 3 Stück Wartet." in page.text
-        assert "Aufgehoben sind die letzten 200 Einträge; 7 ältere mussten weichen." in page.text
+        assert "Aufgehoben sind die letzten 200 Einträge. Ältere, die weichen mussten: 7." in page.text
         assert "<let>" not in page.html
         assert "Given." in (await anna.go("/en/waking")).text
         await anna.press("Switch off and forget it")
