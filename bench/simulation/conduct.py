@@ -14,8 +14,8 @@ from bench.simulation.trace import Trace
 
 AGAIN: Final = {"retry_of_refused", "retry_too_soon_after_5xx", "retry_too_soon_after_429"}
 """Breaches by asking again. Forgiven to a relay that has not heard the refusal (its answer was lost, or its process is
-another one; so does an alarm that leaves beside a wakeup), whose clock was set since (it counts by that), or that was
-told of the phone anew."""
+another one; so does an alarm that leaves beside a wakeup, or from a node that has lost the person), whose clock was set
+since (it counts by that), or that was told of the phone anew."""
 BELIEVED: Final = 3
 """Where more tokens than that are called dead, the relay may doubt it, and ask again five minutes later
 (relay/core/brake.py); a fake Google that is told to say so of some at random objects to that."""
@@ -37,6 +37,8 @@ class Conduct:
         """Token → its last wakeup that was refused."""
         self._deaths: Counter[str] = Counter()
         """App → tokens that were called dead."""
+        self._estranged: set[Departure] = set()
+        """Alarms of nodes that had lost their people by then."""
         self._ends: list[float] = []
         """When processes ended."""
         self.forgiven: set[str] = set()
@@ -45,6 +47,10 @@ class Conduct:
     def heard(self, departure: Departure) -> None:
         """The answer has reached the relay."""
         self._heard_at[departure] = trio.current_time()
+
+    def estranged(self, departure: Departure) -> None:
+        """It leaves from a node that does not hear what others hear about this person."""
+        self._estranged.add(departure)
 
     def refused(self, departure: Departure, *, is_dead: bool) -> None:
         self._refusals[departure.token] = departure
@@ -72,7 +78,7 @@ class Conduct:
             return False
         heard = self._heard_at.get(refusal, float("inf"))
         is_news = self._ledger.was_registered(departure.token, refusal.called)
-        is_another = self._has_ended(heard, departure.called)
+        is_another = departure in self._estranged or self._has_ended(heard, departure.called)
         return heard > departure.called or is_news or is_another or self._clocks.set_at >= refusal.called
 
     def _has_ended(self, first: float, last: float) -> bool:

@@ -83,7 +83,7 @@ class Judge:
         was_changed = departure.left > departure.called and self._ledger.has_changed(departure.token, departure.called)
         was_held = station.held_at >= departure.called
         if self._is_late_alarm(station, departure):
-            pass  # nobody need know better
+            self.conduct.estranged(departure)  # nobody need know better
         elif departure.left - departure.called > SLOWEST_WRITE and not was_held:
             self._trace.fail("a wakeup left more than ten seconds after the last look", self._name(owners))
         elif not reasons and not was_changed:

@@ -35,6 +35,7 @@ CASES_OF_TWO = {
     178: "the judge's own: a write that was jammed does not stand for what was fetched meanwhile",
     376: "a token was called none, since its officer came to this node while the database was asked whose it is",
     495: "an alarm was sent to a phone that the provider had called dead, while that was not believed yet",
+    579: "the judge's own: a node that was stopped has not heard what the next one was told of its phones",
     588: "a device was deleted twice in one batch that failed, and the second answer was that there is none",
     630: "a node that was buried and did not know it called a good token none",
     668: "the simulation's own: two acts of the backend waited for each other, and it did not end",

@@ -83,6 +83,23 @@ async def test_whoever_asks_again_is_forgiven_where_the_phone_was_registered_ane
         assert scene.trace.failures == ([] if is_registered else ["ios objects: retry_of_refused"])
 
 
+async def test_an_alarm_of_a_node_that_has_lost_somebody_does_not_know_what_the_next_one_was_told(
+    autojump_clock: MockClock,
+) -> None:
+    for is_lost in (False, True):
+        scene = Scene(Lost(trio.current_time() + 1.5) if is_lost else None)
+        scene.posted("alarm")
+        await trio.sleep(1.0)
+        refusal = Departure("ios", 1, 1, TOKEN, trio.current_time(), trio.current_time())
+        scene.judge.conduct.refused(refusal, is_dead=False)
+        scene.judge.conduct.heard(refusal)
+        await trio.sleep(1.0)
+        again = Departure("ios", 2, 1, TOKEN, trio.current_time(), trio.current_time())
+        scene.judge.departed(again, scene.station)
+        scene.judge.objected("ios", 2, 1, "retry_too_soon_after_5xx", trio.current_time())
+        assert scene.trace.failures == ([] if is_lost else ["ios objects: retry_too_soon_after_5xx"])
+
+
 async def test_a_process_that_ended_later_is_no_reason_to_have_asked_again(autojump_clock: MockClock) -> None:
     scene = Scene()
     await trio.sleep(1.0)
