@@ -113,6 +113,7 @@ class Judge:
             if lost < departure.called and any(
                 notice.kind.pierces
                 and notice.is_open(lost)
+                and self._clocks.true() - notice.written < notice.life + self._clocks.spread
                 and (notice.kind.renewal or not notice.is_settled(departure.token, lost))
                 for notice in user.notices
             ):

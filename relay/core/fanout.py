@@ -202,7 +202,7 @@ def depart(flight: Flight, now: float, table: RestTable | None) -> bool:
         table = None if is_always else table
     claims: tuple[Claim, ...] = ()
     reads = now < person.active_until
-    rings = False
+    rings = is_alarm = False
     life, echo_at = NOW_OR_NEVER, None
     for name, slot in person.slots.items():
         generation = slot.generation
@@ -220,13 +220,15 @@ def depart(flight: Flight, now: float, table: RestTable | None) -> bool:
         if isinstance(decision, Deferred):
             continue
         is_due = slot.due_at <= now or (is_always and not slot.is_echo)
-        rings = rings or event_class.is_urgent or (is_due and not (reads and event_class.yields))
+        is_alarm = is_alarm or event_class.is_urgent
+        rings = rings or is_alarm or (is_due and not (reads and event_class.yields))
         claims += ((name, generation, slot.total),)
         if decision.life > life:
             life = decision.life
         if decision.echo_at is not None:
             echo_at = min(echo_at or NEVER, decision.echo_at)
     flight.claims = claims if rings else ()
+    flight.is_alarm = is_alarm
     flight.life, flight.echo_at = life, echo_at
     return rings
 

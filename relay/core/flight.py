@@ -20,14 +20,20 @@ A plain tuple: one is made for every wakeup, and a named one costs ten times as 
 
 
 class Flight:
-    """Opaque tag of a request on the wire. `claims`, `life` and `echo_at` are set by the last look at the gate."""
+    """Opaque tag of a request on the wire. `claims`, `life`, `echo_at` and `is_alarm` are set by the last look."""
 
-    __slots__ = ("answered", "beside", "claims", "device", "echo_at", "life", "person", "queued", "sent_at", "urgent")
+    __slots__ = (
+        "answered", "beside", "claims", "device", "echo_at", "is_alarm", "life", "person", "queued", "sent_at",
+        "urgent",
+    )  # fmt: skip
 
     def __init__(self, person: Person, device: Device, *, urgent: bool, beside: Flight | None = None) -> None:
         self.person = person
         self.device = device
         self.urgent = urgent
+        """It was wanted for an alarm, which may be over by now."""
+        self.is_alarm = False
+        """It leaves for one."""
         self.answered = False
         """Its answer, no good one, has come and is about to be booked, or held: an alarm waits for what comes of it."""
         self.beside = beside

@@ -313,7 +313,7 @@ class Session:
             for flight in gone:
                 flight.sent_at = sent_at
                 left(flight, now)
-            are_alarms = all(flight.urgent for flight in gone)
+            are_alarms = all(flight.is_alarm for flight in gone)
             self._lane.left(gone, now)
             if self._looks_at > sent_at + ANSWER:
                 self._flying.set()
@@ -342,12 +342,14 @@ class Session:
         requests: list[Request] = []
         refused: list[Flight] = []
         unreadable: list[Flight] = []
-        if not lane.holds():
+        only_alarms = not lane.holds()
+        if only_alarms:
             lane.again([flight for flight in flights if not flight.urgent])
             flights = [flight for flight in flights if flight.urgent]
         for flight in flights:
             person = flight.person
-            if not depart(flight, now, None if person.rest is None else tables(person, now)):
+            leaves = depart(flight, now, None if person.rest is None else tables(person, now))
+            if not leaves or (only_alarms and not flight.is_alarm):  # an alarm that waited for too long is none
                 refused.append(flight)
                 continue
             try:

@@ -33,6 +33,7 @@ CASES_OF_TWO = {
     10: "the same",
     118: "the simulation's own: the database's clock was set forward in the end, and leases were over too soon",
     178: "the judge's own: a write that was jammed does not stand for what was fetched meanwhile",
+    169: "a wakeup that was wanted for an alarm left for a message, when the alarm was over and the people were lost",
     376: "a token was called none, since its officer came to this node while the database was asked whose it is",
     495: "an alarm was sent to a phone that the provider had called dead, while that was not believed yet",
     579: "the judge's own: a node that was stopped has not heard what the next one was told of its phones",

@@ -152,14 +152,20 @@ async def test_it_may_not_begin_one_in_rest_nor_for_nothing(autojump_clock: Mock
         assert len(scene.leaves(called)) == 1
 
 
-async def test_who_has_lost_somebody_may_ring_for_an_alarm_if_it_was_taken_and_came_before(
+async def test_who_has_lost_somebody_may_ring_for_an_alarm_that_was_taken_and_came_before_while_it_lives(
     autojump_clock: MockClock,
 ) -> None:
-    for lost, state, expected in ((1.0, Answered.TAKEN, 0), (-1.0, Answered.TAKEN, 1), (1.0, Answered.REFUSED, 1)):
+    for lost, leap, state, expected in (
+        (1.0, 0.0, Answered.TAKEN, 0),
+        (-1.0, 0.0, Answered.TAKEN, 1),
+        (1.0, HOUR + 1.0, Answered.TAKEN, 1),
+        (1.0, 0.0, Answered.REFUSED, 1),
+    ):
         scene = Scene(Lost(trio.current_time() + lost))
         scene.posted("alarm").state = state
         scene.posted("message")
         await trio.sleep(2.0)
+        scene.world.leap(leap)
         assert len(scene.leaves(trio.current_time())) == expected
 
 

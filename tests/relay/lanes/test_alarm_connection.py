@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from relay.core.events import HOUR
 from tests.relay.world import World, app, tenant, token_of, virtual, world
 
 TWO = tenant(app(connections=2))
@@ -102,3 +103,27 @@ async def test_when_it_is_alone_it_carries_everything() -> None:
             await w.pass_time(10)
             assert len(w.network.open_lines) == 1
             assert w.account == {"accepted": 10, "woken": 10}
+
+
+@virtual
+async def test_what_was_wanted_for_an_alarm_that_is_over_is_none_where_only_alarms_may_leave() -> None:
+    """Another node may have the people by now, and know of a rest that this one does not."""
+    held = True
+    async with world(holds=lambda: held) as w:
+        w.network.reachable = False
+        await w.register("anna", "phone")
+        await w.post("anna")
+        await w.alarm("anna")
+        await w.pass_time(HOUR + 1)
+        held, w.network.reachable = False, True
+        await w.pass_time(HOUR)
+        assert w.requests() == []
+        held = True
+        w.relay.pool.nudge()
+        await w.pass_time(1)
+        assert len(w.requests("anna")) == 1
+        assert w.account == {"accepted": 2, "woken": 1, "expired": 1}
+        held = False
+        await w.alarm("anna")
+        await w.pass_time(1)
+        assert len(w.requests("anna")) == 2
