@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, settings
 
 from bench.postgres import Cluster, cluster
 from relay import process
+from tests import effort
 from tests.hanging import Watch, watch
 from tests.needs import require
 
@@ -32,7 +33,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--thorough",
         action="store_true",
-        help="what takes long too: tests/e2e/web in every look, not in two of them; all bench scripts",
+        help="what takes long too: tests/e2e/web in every look, not in two of them; all bench scripts; twice as many "
+        "examples",
     )
 
 
@@ -40,6 +42,7 @@ _WATCH: Final = pytest.StashKey[Watch]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    effort.is_thorough = config.getoption("thorough")
     config.stash[_WATCH] = watch()
 
 

@@ -96,7 +96,7 @@ def told(seed: int, command: Sequence[str]) -> str:
     return ended.stdout
 
 
-@pytest.mark.parametrize("nodes", [1, 2])
+@pytest.mark.parametrize("nodes", [1, pytest.param(2, marks=pytest.mark.thorough)])
 def test_a_seed_is_the_same_in_every_process(nodes: int) -> None:
     """Byte by byte of its trace; and another one is another."""
     alone = [sys.executable, "-c", ALONE, str(nodes)]

@@ -105,6 +105,7 @@ def test_the_judges_can_say_no(tmp_path: Path) -> None:
     assert figures["books_balance"] is False, told
 
 
+@pytest.mark.thorough
 @pytest.mark.needs("postgres")
 def test_two_nodes_lose_nothing_when_one_is_stopped_for_longer_than_its_lease() -> None:
     code, figures, told = crashed("--rounds", "1", "--only", "pause", "--crowd", "100", store="postgres")

@@ -18,6 +18,7 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from relay.core.events import NEVER
+from tests.effort import examples
 from tests.model.documents import DOCUMENTS, NIGHTLY, SEASONS, WAKES, Document, composed
 from tests.model.naive import User
 from tests.model.play import COMMITTED, DISPATCHED, LEFT, PEOPLE, REFUSED, WAITING, Play, a_tenant
@@ -285,4 +286,4 @@ def _own(index: int, device: int) -> int:
 
 
 TestWakeups = Wakeups.TestCase
-TestWakeups.settings = settings(max_examples=180, stateful_step_count=50)
+TestWakeups.settings = settings(max_examples=examples(180), stateful_step_count=50)

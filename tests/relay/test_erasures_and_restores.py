@@ -24,6 +24,7 @@ from relay.core.passes import LIVES, PassKind
 from relay.restoring import UnknownErasures
 from relay.store.erasures import LIFE
 from relay.store.port import StoreError
+from tests.effort import examples
 from tests.relay.node import DEVICES, Fact, Node
 from tests.relay.store.test_sqlite import sql
 
@@ -207,7 +208,7 @@ class Life:
         self.line.facts = {fact for fact in self.line.facts if fact[0] != "pass" or float(fact[3]) > self.node.now}
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.lists(steps, max_size=12))
 def test_nobody_erased_is_there_and_nobody_else_is_missing(life: list[Step]) -> None:
     with tempfile.TemporaryDirectory() as folder, Node(Path(folder)) as node:

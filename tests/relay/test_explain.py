@@ -22,6 +22,7 @@ from relay.doors.keys import Scope
 from relay.lanes.health import BUGS
 from relay.service import Relay
 from relay.trust import FURTHEST
+from tests.effort import examples
 from tests.relay.doors.http_client import JSON, PACK, Answer, MemoryListener, request
 from tests.relay.world import ENDLESS, NOON, SECRET, SettableClock, World, app, rest_between, tenant, virtual, world
 
@@ -226,7 +227,7 @@ async def _do(w: World, document: dict[str, Any], step: tuple[Any, ...]) -> None
         await w.rest("anna", document)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.lists(_step, max_size=14), st.sampled_from([0.0, 300.0]), st.booleans())
 @virtual
 async def test_the_next_wakeup_leaves_when_it_was_foretold(

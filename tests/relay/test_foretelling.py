@@ -13,6 +13,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from relay.config import TenantConfig
+from tests.effort import examples
 from tests.model.documents import DOCUMENTS, Document, composed
 from tests.relay.test_explain import HOUR, Door, _do, _step, with_keys
 from tests.relay.world import ENDLESS, World, rest_between, virtual, world
@@ -65,7 +66,7 @@ _story: Final = st.one_of(
 """Anything; and mostly somebody who rests, with something that waits."""
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(_story, _edited, st.sampled_from([0.0, 300.0]), st.booleans())
 @virtual
 async def test_what_a_preview_foretells_comes_true(

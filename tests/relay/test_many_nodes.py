@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.doors.http1 import Request
+from tests.effort import examples
 from tests.relay.nodes import Node, Nodes, nodes
 from tests.relay.world import virtual
 
@@ -149,7 +150,7 @@ def fault(n: Nodes, step: Step, node: Node, other: Node) -> None:
             n.mend()
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(steps(*ORDINARY), st.integers(1, 3))
 @virtual
 async def test_while_nothing_fails_nobody_is_woken_twice_and_no_request_fails(history: list[Step], count: int) -> None:
@@ -158,7 +159,7 @@ async def test_while_nothing_fails_nobody_is_woken_twice_and_no_request_fails(hi
         assert set(n.statuses) <= {200, 201, 202}
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(steps(*ORDINARY, *FAULTS), st.integers(1, 3))
 @virtual
 async def test_whatever_fails_nothing_is_lost_and_nobody_is_woken_in_rest(history: list[Step], count: int) -> None:

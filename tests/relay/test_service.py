@@ -32,6 +32,7 @@ from relay.journal import inline
 from relay.service import LANES, NOTE_EVERY, PURGE_EVERY, Bound, Seams
 from relay.store.memory import MemoryStore
 from relay.store.port import StaleEpoch, StoreError, StoreMismatch
+from tests.effort import examples
 from tests.relay.world import (
     NOON,
     SECRET,
@@ -520,7 +521,7 @@ async def _do(w: World, diary: _Diary, what: str, arg: object) -> None:
             raise AssertionError((what, arg))
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.lists(_step, max_size=30), st.integers(1, 3))
 @virtual
 async def test_nothing_is_lost_nobody_is_woken_in_rest_and_the_books_balance(

@@ -19,6 +19,7 @@ from relay.core.flight import Fate
 from relay.core.life import LADDER, TOP
 from relay.core.receipts import totals
 from relay.store import rows
+from tests.effort import examples
 from tests.relay.core.scene import DAY, HOUR, MINUTE, NOON, Scene, endless, nightly, phones, rest_between, tenant
 
 CONTROL: Final = DEFAULT_CLASSES[-1]
@@ -462,5 +463,5 @@ class Orders(RuleBasedStateMachine):
         assert self.scene.people.books.balance(self.scene.people.pending()) == []
 
 
-Orders.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+Orders.TestCase.settings = settings(max_examples=examples(60), stateful_step_count=30, deadline=None)
 TestOrders = Orders.TestCase

@@ -31,6 +31,7 @@ from relay.core.settling import seen
 from relay.core.slots import Stub
 from relay.loading import adopt, restore
 from relay.store.memory import MemoryStore
+from tests.effort import examples
 from tests.relay.core.scene import DAY, HOUR, MINUTE, Scene, endless, tenant
 
 
@@ -540,4 +541,4 @@ class Receipts(RuleBasedStateMachine):
 
 
 TestReceipts = Receipts.TestCase
-TestReceipts.settings = settings(max_examples=100, stateful_step_count=40)
+TestReceipts.settings = settings(max_examples=examples(100), stateful_step_count=40)

@@ -42,6 +42,7 @@ from relay.store.postgres_schema import MIGRATIONS as POSTGRES_MIGRATIONS
 from relay.store.schema import MIGRATIONS
 from relay.store.sqlite import SqliteStore
 from tests.e2e.processes import PATIENCE
+from tests.effort import examples
 from tests.relay.store.batches import DAY, NOW, a_bypass, a_full_batch, a_slot, a_visit, an_act, user
 from tests.relay.store.between import Between, Break
 
@@ -780,13 +781,13 @@ def replay(kept: Kept, history: list[Step]) -> None:
     assert kept.faults(played.now, heads) == {}
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(st.lists(steps, max_size=8))
 def test_whatever_happens_chains_are_whole_in_memory(history: list[Step]) -> None:
     replay(_memory(), history)
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 @given(st.lists(steps, max_size=8))
 def test_whatever_happens_chains_are_whole_in_a_file(history: list[Step]) -> None:
     with tempfile.TemporaryDirectory() as folder:

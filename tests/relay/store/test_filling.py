@@ -23,6 +23,7 @@ from relay.store.postgres_filling import NotEmpty
 from relay.store.postgres_migrating import migrate
 from relay.store.sqlite import SqliteStore
 from relay.store.sqlite_source import locked
+from tests.effort import examples
 from tests.relay.store.batches import NOW, a_full_batch, a_visit, an_act, user
 from tests.relay.store.conftest import bypass_row, bypasses_at, bypasses_in
 from tests.relay.store.test_contract import as_loaded
@@ -36,7 +37,7 @@ def carried(path: Path, url: str) -> dict[str, int]:
         return carry(source, PostgresConfig(url, None, "here"), more, lambda *_: None)
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 @given(history=histories, later=histories)
 def test_a_random_history_goes_on_where_it_was(database: str, history: list[Step], later: list[Step]) -> None:
     """Rows, numbers, tombstones and what was purged: all that the port tells, before and after more has happened."""

@@ -27,6 +27,7 @@ from relay.store.memory import MemoryStore
 from relay.store.port import FeedbackRange, Loaded, Purged, StaleEpoch, Store
 from relay.store.postgres import PostgresStore
 from relay.store.sqlite import SqliteStore
+from tests.effort import examples
 from tests.relay.store.batches import DAY, NOW, device_key, pass_key, receipt_key, user
 from tests.relay.store.conftest import BypassRow, bypass_row, bypasses_at, bypasses_in
 
@@ -304,7 +305,7 @@ class Pair:
         assert found.revision == max([since, *(recent[key] for key in recent.keys() & known)])
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(histories)
 def test_sqlite_holds_what_dictionaries_would(history: list[Step]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -312,7 +313,7 @@ def test_sqlite_holds_what_dictionaries_would(history: list[Step]) -> None:
         play(Pair(lambda: SqliteStore(path), lambda: bypasses_in(path)), history)
 
 
-@settings(max_examples=15)
+@settings(max_examples=examples(15))
 @given(history=histories)
 def test_postgres_holds_what_dictionaries_would(database: str, history: list[Step]) -> None:
     emptied(database)

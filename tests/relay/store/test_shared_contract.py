@@ -19,6 +19,7 @@ from relay.core.partitions import ALL, PARTITIONS
 from relay.core.private import TokenHash, UserKey
 from relay.core.slots import Stub
 from relay.store.port import LEASE, Loaded, SharedStore, StaleEpoch, Standing, StoreError
+from tests.effort import examples
 from tests.relay.store.batches import (
     DAY,
     NOW,
@@ -788,13 +789,13 @@ def play(shared: Shared, history: list[Step]) -> None:
     world.settle()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(histories)
 def test_whatever_happens_nobody_is_anybodys_twice_and_nothing_is_lost_in_memory(history: list[Step]) -> None:
     play(SharedMemory(), history)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(history=histories)
 def test_whatever_happens_nobody_is_anybodys_twice_and_nothing_is_lost_in_postgres(
     database: str, history: list[Step]

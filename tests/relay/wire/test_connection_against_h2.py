@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from relay.wire import Connection, Received, Request, Template
+from tests.effort import examples
 from tests.relay.wire import by_hand
 from tests.relay.wire.by_hand import STREAMS, TABLE, WINDOW
 from tests.relay.wire.h2_server import Server
@@ -267,7 +268,9 @@ class Exchange(RuleBasedStateMachine):
 
 
 TestExchange = Exchange.TestCase
-TestExchange.settings = hypothesis.settings(max_examples=80, stateful_step_count=50, report_multiple_bugs=False)
+TestExchange.settings = hypothesis.settings(
+    max_examples=examples(80), stateful_step_count=50, report_multiple_bugs=False
+)
 
 
 class Told(NamedTuple):
@@ -327,7 +330,7 @@ scripts = st.lists(
 )
 
 
-@hypothesis.settings(max_examples=60)
+@hypothesis.settings(max_examples=examples(60))
 @given(scripts=scripts, obedient=st.booleans(), seed=st.integers(0, 2**32))
 def test_h2_as_a_client_reads_the_same_answers_in_the_same_bytes(
     scripts: list[tuple[list[int], int | None, Fields, list[bytes], str, int]], obedient: bool, seed: int

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.wire import Connection, Received, Request, Template
+from tests.effort import examples
 from tests.relay.wire import by_hand
 from tests.relay.wire.by_hand import FRAME_SIZE, STREAMS, TABLE, WINDOW
 from tests.relay.wire.h2_server import Server
@@ -104,7 +105,7 @@ class Line:
             assert self.server.bodies[stream] == request.body
 
 
-@hypothesis.settings(max_examples=80)
+@hypothesis.settings(max_examples=examples(80))
 @given(
     parts=batches,
     initial=some_settings,
@@ -139,7 +140,7 @@ def test_everything_leaves_whole_and_in_order_as_soon_as_the_server_has_room(
     assert outcomes(line.news) == {request.tag: "accepted" for request in wanted}
 
 
-@hypothesis.settings(max_examples=60)
+@hypothesis.settings(max_examples=examples(60))
 @given(size=st.integers(1, 70), body=st.integers(0, 3_000), credit=st.integers(500, 4_000), seed=st.integers(0, 2**32))
 def test_a_server_that_gives_credit_by_the_spoonful_starves_us_and_loses_nothing(
     size: int, body: int, credit: int, seed: int
@@ -162,7 +163,7 @@ def test_a_server_that_gives_credit_by_the_spoonful_starves_us_and_loses_nothing
     assert outcomes(line.news) == {request.tag: "accepted" for request in wanted}
 
 
-@hypothesis.settings(max_examples=80)
+@hypothesis.settings(max_examples=examples(80))
 @given(
     parts=batches,
     ends=st.lists(st.tuples(st.booleans(), st.floats(0, 1), st.floats(0, 1), st.booleans()), min_size=1, max_size=4),
