@@ -57,8 +57,8 @@ _APART: Final = Text(
 _SHIFTS: Final = Text(
     f"There are more than {MAX_SHIFTS} different duty times; the next one is on {{day}}. Please choose an earlier last "
     "day.",
-    f"Es gibt mehr als {MAX_SHIFTS} verschiedene Dienstzeiten; die nächste ist am {{day}}. Bitte wählen Sie einen "
-    "früheren letzten Tag.",
+    f"Es gibt mehr als {MAX_SHIFTS} verschiedene Dienstzeiten, am {{day}} die nächste. Bitte wählen Sie einen früheren "
+    "letzten Tag.",
 )
 
 
@@ -90,13 +90,13 @@ class Roster:
 
 
 def roster(duties: Iterable[Duty], first: int, last: int) -> Roster | None:
-    """The row for these days, since 1970; None if there is no duty in them. Raises RosterFault."""
+    """The row for these days, since 1970; None if no duty starts in them. Raises RosterFault."""
     near = [duty for duty in duties if first - BACK <= duty.start // DAY <= last or duty.start < first * DAY < duty.end]
     for duty in near:
         if duty.end - duty.start > DAY and duty.end > first * DAY:
             raise RosterFault(_LONG, duty.start // DAY)
     days = _by_day([duty for duty in near if duty.start // DAY >= first - BACK and duty.end - duty.start <= DAY])
-    if not any(duty.end > first * DAY for listed in days.values() for duty in listed):
+    if max(days, default=first - 1) < first:
         return None
     single = {day: _joined(listed, day) for day, listed in days.items()}
     names = _names(single)

@@ -37,10 +37,10 @@ def use(content: bytes, now: float = 1_795_639_200, own: str = "Europe/Berlin") 
         return
     row = rosters.read(rosters.written(found.row))
     assert row == found.row
-    assert today <= said.first <= today + AHEAD - 1
+    assert today <= said.first <= said.last <= today + AHEAD - 1
     first, last = rosters.bounds(row)
     assert (first, last) == (today, today + AHEAD - 1)
-    window = rosters.window(row, min(said.first, said.last), max(said.first, said.last), 30, 30)
+    window = rosters.window(row, said.first, said.last, 30, 30)
     table = compile_table(parse({"timezone": own, "windows": [window]}), now)
     assert isinstance(table, RestTable)
     low, high = said.first * DAY, (said.last + 1) * DAY

@@ -142,7 +142,7 @@ def test_what_is_over_or_later_than_the_last_day_does_not_matter() -> None:
 
 def test_no_duty_is_no_roster() -> None:
     assert roster([], TODAY, TODAY + 5) is None
-    assert roster([duty("23 06:00", "23 14:00")], TODAY, TODAY + 5) is None
+    assert roster([duty("23 06:00", "23 14:00"), duty("24 22:00", "25 06:00")], TODAY, TODAY + 5) is None
 
 
 # --- as a window

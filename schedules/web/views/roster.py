@@ -36,9 +36,9 @@ _ONE_BY_ONE: Final = trio.CapacityLimiter(1)
 
 _NO_FILE: Final = Text("Please choose a file.", "Bitte eine Datei wählen.")
 _NO_DUTIES: Final = Text(
-    f"There is no duty in this file for the next {AHEAD} days.",
-    f"In dieser Datei ist kein Dienst in den nächsten {AHEAD} Tagen.",
+    "There is no duty in this file from today to {last}.", "Von heute bis {last} ist in dieser Datei kein Dienst."
 )
+_NO_DUTY: Final = Text("There is no duty on these days.", "An diesen Tagen ist kein Dienst.")
 _NOT_AHEAD: Final = Text(
     f"Please choose a day within the next {AHEAD} days.", f"Bitte einen Tag in den nächsten {AHEAD} Tagen wählen."
 )
@@ -137,8 +137,8 @@ async def _uploaded(visit: Visit, fields: Fields, content: bytes) -> _Draft:
         return _Draft(blank, None, [FieldError("file", fault.text.filled(day=day))])
     left = {"left": [f"{note.value}={times}" for note, times in found.left_out.items()]}
     if made is None:
-        return _Draft({**blank, **left}, None, [FieldError("file", _NO_DUTIES)])
-    dates = (date_of(min(found.first, last)).isoformat(), date_of(last if wished else found.last).isoformat())
+        return _Draft({**blank, **left}, None, [FieldError("file", _NO_DUTIES.filled(last=_day(visit, last)))])
+    dates = (date_of(found.first).isoformat(), date_of(last if wished else found.last).isoformat())
     said = filled(
         first=dates[0], last=dates[1], found=dates[1], row=rosters.written(made.row), doubled=str(made.doubled)
     )
@@ -168,6 +168,8 @@ def _kept(visit: Visit, fields: Fields) -> _Draft:
             errors.append(FieldError(name, _NOT_READ.filled(**edges)))
     if not errors and days[1] < days[0]:
         errors.append(FieldError("last", _BACKWARDS))
+    elif not errors and not any(shifts.duties(row, *days)):
+        errors.append(FieldError("last", _NO_DUTY))
     return _Draft(fields, row, errors)
 
 
@@ -194,7 +196,7 @@ def _page(visit: Visit, draft: _Draft, document: Document | None = None, seen: O
 
 def _found(visit: Visit, fields: Fields, made: Document) -> Iterator[str]:
     """What the window holds, in sentences."""
-    first, last = (day_of(one(fields, name)) for name in ("first", "last"))
+    first, last = max(day_of(str(made["from"])), today(visit)), day_of(str(made["to"]))
     starts = [_day(visit, start // DAY) for _, start, _ in shifts.duties(made, first, last)]
     if starts:
         yield visit.ngettext(

@@ -210,9 +210,7 @@ class Browser:
     async def upload(self, file: bytes, button: str, **filled: str | list[str] | None) -> Shown:
         """Press a button with a file in its form."""
         self._file = file
-        shown = await self.press(button, **filled)
-        assert self._file is None
-        return shown
+        return await self.press(button, **filled)
 
     async def press(self, button: str, **filled: str | list[str] | None) -> Shown:
         """Press a button of the page, with some fields filled in otherwise; None: unticked.
