@@ -63,7 +63,7 @@ _NAME: Final = re.compile(r"([A-Za-z-]+)[;:]")
 _READ: Final = {
     "VEVENT": frozenset({
         "UID", "DTSTART", "DTEND", "DURATION", "RRULE", "RDATE", "EXDATE", "EXRULE", "RECURRENCE-ID", "SEQUENCE",
-        "STATUS", "TRANSP", "SUMMARY",
+        "STATUS", "TRANSP", "SUMMARY", "X-MICROSOFT-CDO-ALLDAYEVENT",
     }),
     "VTIMEZONE": frozenset({"TZID", "X-LIC-LOCATION"}),
 }  # fmt: skip
@@ -215,7 +215,7 @@ def event_of(entry: Entry, zones: Zones) -> Event:
 def _note(entry: Entry, start: Moment) -> Note | None:
     if said(entry, "STATUS").upper() == "CANCELLED":
         return Note.CANCELLED
-    if start.is_date:
+    if start.is_date or said(entry, "X-MICROSOFT-CDO-ALLDAYEVENT").upper() == "TRUE":
         return Note.ALL_DAY
     return Note.FREE if said(entry, "TRANSP").upper() == "TRANSPARENT" else None
 

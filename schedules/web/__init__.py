@@ -42,7 +42,7 @@ How to add a page. A module in `views/` has `PAGES`, a tuple of `Page`, and stan
   the language is what the browser asks for. Places in braces, `/rules/{where}/{index}`, are in `visit.places`.
 - A page is for officers who are signed in, unless `Page(…, public=True)`. `visit.secret` is their session, `visit.plan`
   their document with its version, rules and table, read once before the view is called (not for public pages).
-- `act` is asked by POST, with urlencoded forms; with `Page(…, takes_file=True)` also in parts, which are read only for a
+- `act` is asked by POST, with urlencoded forms; with `Page(…, takes_file=True)` also in parts, larger ones only in a
   session that is good, and `visit.form.files` has what was chosen. The form's first line is `{{ hidden() }}`: the CSRF
   token, checked before the view is called, and the version of the document, checked by `visit.save`.
 - Errors of the port may just be raised; app.py makes pages of them that keep what was typed. A view catches what it can

@@ -81,15 +81,13 @@ async def _answer(page: Page, visit: Visit) -> Response:
     try:
         if visit.is_act:
             assert page.act is not None
-            if page.takes_file:  # nobody else may send as much
-                visit = await visit.signed_in()
-            visit = replace(visit, form=await _form(visit.request, page))
+            visit = replace(visit, form=await _form(visit, page))
             refusal = _refusal(page, visit)
             if refusal is not None:
                 return refusal
         view = page.act if visit.is_act else page.show
         assert view is not None
-        if not page.public and visit.read is None:
+        if not page.public:
             visit = await visit.signed_in()
         return await view(visit)
     except SignedOut:
@@ -104,18 +102,34 @@ async def _answer(page: Page, visit: Visit) -> Response:
         return problems.unreadable(visit)
 
 
-async def _form(request: Request, page: Page) -> forms.Form:
-    """Raises BadForm, TooLarge."""
-    content_type = request.headers.get("content-type", "")
+async def _form(visit: Visit, page: Page) -> forms.Form:
+    """Raises BadForm, TooLarge; with a file SignedOut, RelayFault."""
+    content_type = visit.request.headers.get("content-type", "")
     media = content_type.partition(";")[0].strip().lower()
-    in_parts = media == forms.PARTS and page.takes_file
-    if media != forms.MEDIA and not in_parts:
+    if media == forms.MEDIA:
+        return forms.read(await _body(visit.request, LARGEST))
+    if media != forms.PARTS or not page.takes_file:
         raise forms.BadForm
-    most = LARGEST_WITH_FILE if in_parts else LARGEST
+    try:
+        await visit.signed_in()
+    except SignedOut:  # nobody else may send as much; what is small is kept for when they are signed in
+        try:
+            return forms.read_parts(await _body(visit.request, LARGEST), content_type)
+        except TooLarge:
+            raise SignedOut from None
+    return forms.read_parts(await _body(visit.request, LARGEST_WITH_FILE), content_type)
+
+
+async def _body(request: Request, most: int) -> bytes:
+    """Raises TooLarge."""
     if int(request.headers.get("content-length", "0")) > most:  # known before anything is read
         raise TooLarge
-    body = await request.body()
-    return forms.read_parts(body, content_type) if in_parts else forms.read(body)
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > most:
+            raise TooLarge
+    return bytes(body)
 
 
 def _refusal(page: Page, visit: Visit) -> Response | None:

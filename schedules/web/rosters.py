@@ -43,6 +43,7 @@ def read(text: str) -> Document | None:
     try:
         row = json.loads(text)
         parse({"windows": [row]})
+        written(row).encode()  # half a sign, which JSON lets through, has no place on a page
         return row if row.keys() == _ROW and is_import(row) and len(row["days"]) > BACK else None
     except (ValueError, RecursionError):  # RuleError is one
         return None

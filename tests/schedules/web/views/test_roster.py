@@ -11,7 +11,7 @@ import pytest
 
 from schedules.ics_import import MAX_BYTES
 from schedules.web import rosters
-from schedules.web.guard import LARGEST_WITH_FILE
+from schedules.web.guard import LARGEST, LARGEST_WITH_FILE
 from tests.schedules.calendars import NOW, OUTLOOK, ROSTER_SYSTEM, calendar, event
 from tests.schedules.web.browser import Browser, browser
 from tests.schedules.web.paper_relay import PaperRelay
@@ -29,6 +29,8 @@ IMPORTED = {
                "N": {"start": "21:30", "end": "06:30"}},
     "id": "ics", "lead_minutes": 30, "lag_minutes": 30, "from": "2026-11-25", "to": "2026-12-04",
 }  # fmt: skip
+
+ROW: dict[str, Any] = {name: IMPORTED[name] for name in ("kind", "anchor", "days", "shifts", "id")}
 
 
 @asynccontextmanager
@@ -239,6 +241,7 @@ async def test_too_many_shifts_end_with_an_earlier_day() -> None:
     "row",
     [
         "", "null", "[]", "1", '"x"', "{", "[" * 30_000, json.dumps(NIGHT), json.dumps({**IMPORTED, "label": "x"}),
+        json.dumps({**ROW, "shifts": {**ROW["shifts"], "\ud800": {"start": "06:00", "end": "14:30"}}}),
         json.dumps({"kind": "cycle", "id": "ics", "anchor": "2026-11-23", "days": 7, "shifts": {}}),
     ],
 )  # fmt: skip
@@ -287,6 +290,21 @@ async def test_a_form_of_another_session_is_sent_once_more_without_the_file() ->
         assert ("before", "50") in page.form("Vorschau").fields
 
 
+async def test_what_was_read_waits_for_who_was_signed_out() -> None:
+    async with door() as (made, relay):
+        await made.go("/de/roster")
+        await made.upload(ROSTER_SYSTEM, "Vorschau")
+        relay.good.clear()
+        page = await made.press("Speichern")
+        assert page.status == 401
+        made.show_session(relay.begin().session)
+        await made.press("Erneut senden")
+        await made.press("Erneut senden")
+        page = await made.press("Diese übernehmen")
+        await made.press("Speichern")
+        assert windows(relay) == [IMPORTED]
+
+
 async def test_only_officers_may_send_files_and_only_here() -> None:
     async with door() as (made, relay):
         fields = [(name, value) for name, value in (await made.go("/de/roster")).form("Vorschau").fields]
@@ -298,8 +316,8 @@ async def test_only_officers_may_send_files_and_only_here() -> None:
         page = await made.click("Andere Datei wählen")
         assert page.url.endswith("/de/roster")
         relay.good.clear()
-        page = await made.send_parts("/de/roster", fields, {"file": ROSTER_SYSTEM})
-        assert page.url.endswith("/de/login")
+        page = await made.send_parts("/de/roster", fields, {"file": b" " * LARGEST})
+        assert page.url.endswith("/de/login"), "not even read"
 
 
 async def test_without_the_extra_nothing_is_offered(monkeypatch: pytest.MonkeyPatch) -> None:
