@@ -1,5 +1,4 @@
-"""A form as it was sent: urlencoded, names with one value or many; with a file in it, in parts. Nothing of it is
-printed.
+"""A form as it was sent: urlencoded, names with one value or many; with a file, in parts. Nothing of it is printed.
 
 Parts are read as browsers write them (RFC 7578; WHATWG, multipart/form-data) and in no other way: a name in quotes, no
 encodings, nothing before the first boundary. A file's own name is not read. Rejected: the library that Starlette asks
@@ -22,7 +21,7 @@ MOST_FIELDS: Final = 1_000
 
 _BOUNDARY: Final = re.compile(r"[^;]*;\s*boundary=(\"?)([0-9A-Za-z'()+_,./:=?-]{1,70})\1\s*", re.ASCII | re.IGNORECASE)
 _NAMED: Final = re.compile(
-    r"^content-disposition: form-data; name=\"([^\"]*)\"(; filename=\"[^\"]*\")?$", re.IGNORECASE | re.MULTILINE
+    r"^content-disposition: form-data; name=\"([^\"]*)\"(; filename=.*)?$", re.IGNORECASE | re.MULTILINE
 )
 _ESCAPED: Final = {"%22": '"', "%0D": "\r", "%0A": "\n"}
 

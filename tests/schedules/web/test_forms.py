@@ -57,7 +57,7 @@ def in_parts(fields: dict[str, str], files: dict[str, bytes]) -> tuple[bytes, st
     return asked.read(), asked.headers["content-type"]
 
 
-plain = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters='"\\'), min_size=1, max_size=5)
+plain = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters='"\\%'), min_size=1, max_size=5)
 
 
 @given(st.dictionaries(plain, st.text(max_size=20)), st.dictionaries(plain, st.binary(max_size=50)))
