@@ -1,10 +1,10 @@
 """A second evaluator, which never makes an interval: is there rest at this instant, asked rule by rule.
 
-Law: of an instant only two readings of the wall clock matter, the latest it has shown up to then and the earliest it
-will show from then on; they are the same but where a clock goes back. A rest that opens at S has begun when the latest
-reading is S or later (R3: the first of two, or the jump), and one that closes at E goes on while the earliest is before
-E (R4: the second of two, or the jump). So a set of wall times, whatever its windows, holds at the instants between
-whose two readings it has a member.
+Law: of an instant only two readings of the wall clock matter, the latest it has shown up to then and the second before
+the earliest it will show afterwards; they are the same but where a clock goes back. A rest that opens at S has begun
+when the latest reading is S or later (R3: the first of two, or the jump), and one that closes at E goes on while the
+other is before E (R4: the second of two, or the jump; E may be the very reading that a clock goes back to). So a set of
+wall times, whatever its windows, holds at the instants between whose two readings it has a member.
 
 The table (table.py) merges, subtracts, caches and bisects; none of that is here, and no other module's walk over the
 days. It costs a hundred times as much, which is why the relay asks it of a sample of what it sends, and says how often
@@ -27,7 +27,7 @@ _AROUND: Final = 3 * 3600
 _STEP: Final = 900
 """Clocks change at whole quarters of an hour of UTC."""
 Readings = tuple[int, int]
-"""The earliest wall time that is still to be shown, and the latest that was."""
+"""The second before the earliest wall time that is still to be shown, and the latest that was."""
 
 
 def rests(rules: Rules, now: float, event_class: str = "", pierced: frozenset[str] = frozenset()) -> bool:
@@ -47,7 +47,7 @@ def _readings(zone: Zone, second: int) -> Readings:
     here = zone.wall(second)
     quarters = range(second - second % _STEP - _AROUND, second + _AROUND + _STEP, _STEP)
     latest = max([here, *(zone.wall(quarter - 1) for quarter in quarters if quarter <= second)])
-    earliest = min([here, *(zone.wall(quarter) for quarter in quarters if quarter > second)])
+    earliest = min([here, *(zone.wall(quarter) - 1 for quarter in quarters if quarter > second)])
     return earliest, latest
 
 

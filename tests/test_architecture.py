@@ -1,6 +1,6 @@
 """The shape of the code, enforced: layers, cages, one clock, purity. What a newcomer may rely on without reading.
 
-    bench, tests → relay → schedules → standard library, croniter, tzdata
+    bench, tests → relay → schedules → standard library, croniter, icalendar, tzdata
                           schedules.web → schedules
 
 Inside `relay` each part has a rank and imports only parts of a lower rank, or itself. The ranks are the table below.
@@ -83,6 +83,7 @@ RANKS = {
 
 CAGES = {
     "croniter": {"schedules/cron.py"},
+    "icalendar": {"schedules/ics_events.py"},
     "tzdata": {"schedules/walltime.py"},
     "zoneinfo": {"schedules/walltime.py"},
     "httpx": {"relay/client.py", "relay/cold_http.py", "relay/simulators/dev.py", "schedules/web/http.py"},

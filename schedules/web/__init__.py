@@ -21,6 +21,7 @@ itself, with the evaluator the relay uses. Nothing here imports `relay`; the rel
     choices.py    what "off duty now" offers; switch.py: everything off, and on again; memory.py: what Undo needs
     changes.py    edits of a document, as functions of values
     shapes.py     from a rule to the controls of a form and back, with rule_forms.py, rhythm_form.py and weekly_rows.py
+    rosters.py    a duty roster's place in a document, and on its way through a form
     faults.py     what is wrong with a document, in an officer's words
     outlook.py    what an edit would do, before it is saved; versions.py: two documents beside each other
     bands.py      days as pictures, and in words (looks.py: which look when); rule_words.py: rules in words
@@ -41,8 +42,9 @@ How to add a page. A module in `views/` has `PAGES`, a tuple of `Page`, and stan
   the language is what the browser asks for. Places in braces, `/rules/{where}/{index}`, are in `visit.places`.
 - A page is for officers who are signed in, unless `Page(…, public=True)`. `visit.secret` is their session, `visit.plan`
   their document with its version, rules and table, read once before the view is called (not for public pages).
-- `act` is asked by POST, with urlencoded forms. The form's first line is `{{ hidden() }}`: the CSRF token, checked
-  before the view is called, and the version of the document, checked by `visit.save`.
+- `act` is asked by POST, with urlencoded forms; with `Page(…, takes_file=True)` also in parts, larger ones only in a
+  session that is good, and `visit.form.files` has what was chosen. The form's first line is `{{ hidden() }}`: the CSRF
+  token, checked before the view is called, and the version of the document, checked by `visit.save`.
 - Errors of the port may just be raised; app.py makes pages of them that keep what was typed. A view catches what it can
   tell better, as `Rejected` beside a field, or `Changed` with both versions.
 - Texts are English in the source, `_("…")` in templates and `visit.gettext("…")` in Python, `ngettext` for numbers; the

@@ -17,20 +17,20 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from schedules.web import assets, failures, forms, legal, problems, sessions, texts
-from schedules.web.guard import LARGEST, App, Guard, TooLarge
+from schedules.web.guard import LARGEST, LARGEST_WITH_FILE, App, Guard, TooLarge
 from schedules.web.logins import logins
 from schedules.web.memory import Memory
 from schedules.web.oidc import Provider
 from schedules.web.port import Relay, RelayFault, SignedOut
 from schedules.web.sessions import Sender
 from schedules.web.settings import Settings
-from schedules.web.views import account, devices, login, overview, presets, preview, rhythm, rules, swap, waking
+from schedules.web.views import account, devices, login, overview, presets, preview, rhythm, roster, rules, swap, waking
 from schedules.web.views import legal as legal_pages
 from schedules.web.visit import Door, Page, Visit
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
-_GROUPS: Final = (login, overview, preview, devices, waking, rules, rhythm, presets, swap, account, legal_pages)
+_GROUPS: Final = (login, overview, preview, devices, waking, rules, rhythm, presets, roster, swap, account, legal_pages)
 PAGES: Final[tuple[Page, ...]] = tuple(page for group in _GROUPS for page in group.PAGES)
 """All there is, but files."""
 
@@ -81,7 +81,7 @@ async def _answer(page: Page, visit: Visit) -> Response:
     try:
         if visit.is_act:
             assert page.act is not None
-            visit = replace(visit, form=await _form(visit.request))
+            visit = replace(visit, form=await _form(visit, page))
             refusal = _refusal(page, visit)
             if refusal is not None:
                 return refusal
@@ -97,18 +97,39 @@ async def _answer(page: Page, visit: Visit) -> Response:
     except RelayFault as fault:
         return problems.relay(visit, fault)
     except TooLarge:
-        return problems.too_large(visit)
+        return problems.too_large(visit, page)
     except (forms.BadForm, ClientDisconnect):  # who has hung up reads nothing; anybody can do that, so nothing is told
         return problems.unreadable(visit)
 
 
-async def _form(request: Request) -> forms.Form:
-    """Raises BadForm, TooLarge."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != forms.MEDIA:
+async def _form(visit: Visit, page: Page) -> forms.Form:
+    """Raises BadForm, TooLarge; with a file SignedOut, RelayFault."""
+    content_type = visit.request.headers.get("content-type", "")
+    media = content_type.partition(";")[0].strip().lower()
+    if media == forms.MEDIA:
+        return forms.read(await _body(visit.request, LARGEST))
+    if media != forms.PARTS or not page.takes_file:
         raise forms.BadForm
-    if int(request.headers.get("content-length", "0")) > LARGEST:  # known before anything is read
+    try:
+        await visit.signed_in()
+    except SignedOut:  # nobody else may send as much; what is small is kept for when they are signed in
+        try:
+            return forms.read_parts(await _body(visit.request, LARGEST), content_type)
+        except TooLarge:
+            raise SignedOut from None
+    return forms.read_parts(await _body(visit.request, LARGEST_WITH_FILE), content_type)
+
+
+async def _body(request: Request, most: int) -> bytes:
+    """Raises TooLarge."""
+    if int(request.headers.get("content-length", "0")) > most:  # known before anything is read
         raise TooLarge
-    return forms.read(await request.body())
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > most:
+            raise TooLarge
+    return bytes(body)
 
 
 def _refusal(page: Page, visit: Visit) -> Response | None:

@@ -23,6 +23,7 @@ from schedules.rules import Rules, parse
 from schedules.table import DAY, compile_table
 from schedules.walltime import Zone
 from schedules.web import shifts
+from schedules.web.fields import shown
 from schedules.web.looks import DARK, Look, Looks, Stretch
 from schedules.web.switch import was_pressed
 
@@ -146,7 +147,7 @@ class _Duty(NamedTuple):
 def _duties(document: Mapping[str, object], zone: Zone, first: int, count: int) -> Iterator[_Duty]:
     for _, window in shifts.cycles(document):
         for name, start, end in shifts.duties(window, first - 2, first + count + 1):
-            yield _Duty(name, start // DAY, zone.opens(start), zone.closes(end))
+            yield _Duty(shown(name), start // DAY, zone.opens(start), zone.closes(end))
 
 
 @dataclass(frozen=True, slots=True, repr=False)

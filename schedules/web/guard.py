@@ -1,9 +1,9 @@
 """What holds for every request and answer, whichever page it is for: a layer around the app.
 
 Only requests to our own host are heard: a page that is reached by another name could be framed in somebody's trust. A
-body has at most `LARGEST` bytes. Every answer says what a browser may do with it: load from here and nowhere else, no
-frames, no sniffing, and no referrer, since a link that signs in stands in an address. Pages are not kept by anybody;
-files are (assets.py), and what has said so itself is left alone.
+body has at most `LARGEST` bytes, with a file in it `LARGEST_WITH_FILE`. Every answer says what a browser may do with
+it: load from here and nowhere else, no frames, no sniffing, and no referrer, since a link that signs in stands in an
+address. Pages are not kept by anybody; files are (assets.py), and what has said so itself is left alone.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Any, Final
 
 LARGEST: Final = 65_536
 """Bytes of a form."""
+LARGEST_WITH_FILE: Final = 5 * LARGEST
+"""Bytes of a form in parts; only officers who are signed in may send one (app.py)."""
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -35,7 +37,7 @@ _NO_STORE: Final = (b"cache-control", b"no-store")
 
 
 class TooLarge(Exception):
-    """The body has more than `LARGEST` bytes."""
+    """The body has more bytes than it may."""
 
 
 class Guard:
@@ -55,10 +57,16 @@ class Guard:
         if [host.lower() for host in hosts] != [self._host]:
             await _plain(_guarded(send), 421, b"This is not the address of this page.\n")
             return
-        await self._app(scope, _counted(receive), _guarded(send))
+        await self._app(scope, _counted(receive, _most(scope)), _guarded(send))
 
 
-def _counted(receive: Receive) -> Receive:
+def _most(scope: Scope) -> int:
+    """Bytes that a body may have."""
+    types = [value for name, value in scope["headers"] if name == b"content-type"]
+    return LARGEST_WITH_FILE if types and types[0].lower().startswith(b"multipart/") else LARGEST
+
+
+def _counted(receive: Receive, most: int) -> Receive:
     """Raises TooLarge in whoever reads the body, once it is."""
     taken = 0
 
@@ -66,7 +74,7 @@ def _counted(receive: Receive) -> Receive:
         nonlocal taken
         message = await receive()
         taken += len(message.get("body", b""))
-        if taken > LARGEST:
+        if taken > most:
             raise TooLarge
         return message
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from schedules.reader import Span, instant
-from schedules.web import switch
+from schedules.web import rosters, switch
 from schedules.web.rule_words import Words
 from schedules.web.shifts import Entry
 from schedules.web.visit import Visit
@@ -47,7 +47,7 @@ def _windows(visit: Visit, words: Words) -> Iterator[Listed]:
     for index, (entry, window) in enumerate(zip(_entries(visit, "windows"), visit.plan.rules.windows, strict=True)):
         is_cycle = entry["kind"] == "cycle"
         place = f"/rules/windows/{index}"
-        edit = "/rhythm" if is_cycle else "" if entry["kind"] == "cron" else place
+        edit = "/rhythm" if is_cycle and not rosters.is_import(entry) else "" if entry["kind"] == "cron" else place
         is_over = isinstance(window.times, Span) and instant(window.times.end, closes) <= visit.now
         yield Listed(
             "c" if is_cycle else "r", words.name(entry), words.times(entry), edit, f"{place}/delete", is_over

@@ -119,7 +119,12 @@ def foreign(visit: Visit) -> Response:
     )  # fmt: skip
 
 
-def too_large(visit: Visit) -> Response:
+def too_large(visit: Visit, page: Page) -> Response:
+    if page.takes_file:
+        sentence = visit.gettext("The file is too large. Please export fewer months.")
+        return _page(
+            visit, 413, visit.gettext("Too much"), sentence, leads=(page.path, visit.gettext("Choose another file"))
+        )
     return _page(visit, 413, visit.gettext("Too much"), visit.gettext("The form was too large."))
 
 

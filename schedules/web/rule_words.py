@@ -14,6 +14,7 @@ from datetime import date, timedelta
 from typing import Final, cast
 
 from schedules.holidays import LAENDER
+from schedules.web import rosters
 from schedules.web.dates import Dates
 from schedules.web.fields import shown, wall_time
 from schedules.web.shifts import Entry, date_of
@@ -40,6 +41,8 @@ class Words:
         """What it is, whatever it is called."""
         gettext = self.gettext
         kind = str(entry["kind"])
+        if rosters.is_import(entry):
+            return gettext("Duty roster")
         fixed = {
             "cycle": gettext("Rhythm"),
             "holidays": gettext("Public holidays"),
@@ -103,6 +106,8 @@ class Words:
 
     def _cycle(self, entry: Entry) -> str:
         row = cast("Sequence[str]", entry["days"])
+        if rosters.is_import(entry) and entry.keys() >= {"from", "to"}:
+            return self._dates(entry)
         if len(row) > _ROW:
             return self.gettext("%(days)s days in turn", days=len(row))
         return ", ".join(self.shift(name) for name in row)

@@ -241,5 +241,7 @@ class Page:
     """Also for who is not signed in."""
     button: str = field(default="", kw_only=True)
     """Where the button of an act without a draft stands. Such an act is not sent again in another session."""
+    takes_file: bool = field(default=False, kw_only=True)
+    """Its form may have a file in it."""
     bare: bool = field(default=False, kw_only=True)
     """The path has no language before it."""

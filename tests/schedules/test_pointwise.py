@@ -41,3 +41,23 @@ def test_an_instant_is_floored() -> None:
     night = parse({"windows": [{"kind": "weekly", "start": "22:00", "end": "06:00"}]})
     ten = datetime(2026, 11, 24, 21, tzinfo=UTC).timestamp()
     assert [rests(night, ten + by) for by in (-1, -0.001, 0, 0.999)] == [False, False, True, True]
+
+
+@pytest.mark.parametrize(
+    "window",
+    [
+        {"kind": "once", "start": "2026-10-25T01:00", "end": "2026-10-25T02:00"},
+        {"kind": "weekly", "start": "01:00", "end": "02:00"},
+        {
+            "kind": "cycle", "anchor": "2026-10-24", "days": ["N", "F"],
+            "shifts": {"N": {"start": "20:00", "end": "01:00"}, "F": {"start": "02:00", "end": "10:00"}},
+        },
+    ],
+)  # fmt: skip
+def test_what_ends_at_the_very_hour_that_is_shown_again_ends_the_second_time(window: dict[str, object]) -> None:
+    """02:00 in Berlin, R4; the clock goes back from 03:00 to it."""
+    rules = parse({"windows": [window]})
+    second = datetime(2026, 10, 25, 1, tzinfo=UTC).timestamp()
+    table = compile_table(rules, second)
+    for at in (second - 3601, second - 3600, second - 1, second, second + 1):
+        assert rests(rules, at) == table.at(at).resting == (at < second)

@@ -8,10 +8,10 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from schedules import policy
-from schedules.web import bands, choices, listing, switch
+from schedules.ics_events import is_available
+from schedules.web import bands, choices, listing, shifts, switch
 from schedules.web.port import Endless
 from schedules.web.sky import sky, title
-from schedules.web.views.saving import first_rhythm
 from schedules.web.visit import CONFIRM, Page, Visit
 
 SHOWN = 3
@@ -45,7 +45,8 @@ async def _page(visit: Visit, status: int = 200, *, wrong: str = "", field: str 
         proposed=visit.dates.date_of(now + 86_400).isoformat(),
         week=week,
         rules=listed,
-        has_rhythm=first_rhythm(visit) is not None,
+        takes_rosters=is_available,
+        has_rhythm=any(shifts.cycles(visit.plan.document)),
         bypasses=bypasses[:SHOWN],
         more=len(bypasses) > SHOWN,
         hints=[policy.hint(short, plan.rules, visit.language) for short in policy.short_rests(plan.rules, now, 14)],

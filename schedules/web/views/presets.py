@@ -1,7 +1,7 @@
 """Presets: rules to begin with, as windows that can be changed like all others. Shown first, then saved.
 
-Nights only and day duty have a form here; the rhythm and leave have theirs. A preset takes the place of the rules that
-recur, or is added to them, as its owner chooses; what comes once stays.
+Nights only and day duty have a form here; the rhythm, leave and a duty roster have theirs. A preset takes the place of
+the rules that recur, or is added to them, as its owner chooses; what comes once stays.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from starlette.responses import Response
 from schedules import policy
 from schedules.errors import Text
 from schedules.holidays import LAENDER
+from schedules.ics_events import is_available
 from schedules.web import changes
 from schedules.web.fields import NO_LAND, NO_TIME, FieldError, Fields, filled, gathered, is_clock, one
 from schedules.web.outlook import Outlook
@@ -60,11 +61,11 @@ _PRESETS: Final = {
         lambda fields: policy.day_duty(one(fields, "land"), one(fields, "from"), one(fields, "to")),
     ),
 }
-_ELSEWHERE: Final = {"rotating": "/rhythm", "leave": "/rules/new?kind=dated"}
+_ELSEWHERE: Final = {"rotating": "/rhythm", "leave": "/rules/new?kind=dated", "roster": "/roster"}
 
 
 async def choose(visit: Visit) -> Response:
-    return visit.render("presets.html")
+    return visit.render("presets.html", takes_rosters=is_available)
 
 
 async def show(visit: Visit) -> Response:

@@ -21,7 +21,7 @@ from starlette.responses import Response
 from schedules import Problem, RuleError
 from schedules.errors import Text
 from schedules.table import DAY
-from schedules.web import changes, faults, shifts, versions
+from schedules.web import changes, faults, rosters, shifts, versions
 from schedules.web.bands import Day, bands
 from schedules.web.changes import List, Place
 from schedules.web.fields import FieldError, Fields, one
@@ -101,7 +101,9 @@ def marks(visit: Visit, where: List) -> str:
 
 
 def first_rhythm(visit: Visit) -> Place | None:
-    return next((Place("windows", index) for index, _ in shifts.cycles(visit.plan.document)), None)
+    """The first that no file has made."""
+    cycles = shifts.cycles(visit.plan.document)
+    return next((Place("windows", index) for index, window in cycles if not rosters.is_import(window)), None)
 
 
 def unplaced(problems: Sequence[Problem]) -> list[FieldError]:

@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 from schedules.web.port import Secret
 from tests.e2e.web.exhibit import ANNA, Exhibit
 from tests.e2e.web.visitor import Visitor
+from tests.schedules.calendars import ROSTER_SYSTEM
 
 Show = Callable[[Exhibit, Visitor], None]
 
@@ -151,6 +152,23 @@ def preset_seen(made: Exhibit, window: Visitor) -> None:
     window.reads("Not saved yet.")
 
 
+def roster_seen(made: Exhibit, window: Visitor) -> None:
+    sign_in(made, window, ANNA, 1)
+    window.go("/roster")
+    window.choose("Calendar file (.ics)", ROSTER_SYSTEM)
+    window.press("Preview", exact=True)
+    window.reads("Not saved yet.")
+
+
+def roster_wrong(made: Exhibit, window: Visitor) -> None:
+    sign_in(made, window, None)
+    window.go("/roster")
+    window.choose("Calendar file (.ics)", ROSTER_SYSTEM[:-100])
+    window.page.locator("#f-last").fill("2026-12-31")
+    window.press("Preview", exact=True)
+    window.reads("Everything you have entered is still here.")
+
+
 def conflict(made: Exhibit, window: Visitor) -> None:
     user = sign_in(made, window, NIGHTS)
     window.go("/rules/windows/0")
@@ -238,6 +256,9 @@ VIEWS: Final[Mapping[str, tuple[str, Show]]] = {
     "presets": ("/presets", at("/presets")),
     "preset": ("/presets/{name}", at("/presets/nights_only")),
     "preset-seen": ("/presets/{name}", preset_seen),
+    "roster": ("/roster", at("/roster")),
+    "roster-seen": ("/roster", roster_seen),
+    "roster-wrong": ("/roster", roster_wrong),
     "conflict": ("/rules/{where}/{index}", conflict),
     "signed-out-while-writing": ("/rules/new", signed_out_while_writing),
     "preview": ("/preview", at("/preview")),

@@ -139,6 +139,10 @@ class Visitor:
     def field(self, message: str, *, exact: bool = False) -> Locator:
         return self.page.get_by_label(self.say(message), exact=exact)
 
+    def choose(self, message: str, content: bytes) -> None:
+        """Choose a file of a calendar."""
+        self.field(message).set_input_files({"name": "dienst.ics", "mimeType": "text/calendar", "buffer": content})
+
     @property
     def now(self) -> Locator:
         """What holds now, in words."""

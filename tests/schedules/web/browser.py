@@ -37,6 +37,8 @@ class HtmlForm:
     elsewhere: dict[str, str] = field(default_factory=dict)
     """Text of a button → where it sends the form instead."""
     names: set[str] = field(default_factory=set)
+    in_parts: bool = False
+    """As a form with a file is sent."""
 
 
 class _Reader(HTMLParser):
@@ -64,7 +66,8 @@ class _Reader(HTMLParser):
             self.ids.append(have["id"])
         form = self.by_id[have["form"]] if have.get("form") else self._form
         if tag == "form":
-            self._form = HtmlForm(have.get("action", ""), have.get("method", "get"))
+            in_parts = have.get("enctype") == "multipart/form-data"
+            self._form = HtmlForm(have.get("action", ""), have.get("method", "get"), in_parts=in_parts)
             self.forms.append(self._form)
             self.by_id[have.get("id", "")] = self._form
         elif tag == "a" and "href" in have:
@@ -88,7 +91,7 @@ class _Reader(HTMLParser):
         if not name:
             return
         form.names.add(name)
-        if kind not in ("checkbox", "radio") or "checked" in have:
+        if kind != "file" and (kind not in ("checkbox", "radio") or "checked" in have):
             form.fields.append((name, have.get("value", "on" if kind in ("checkbox", "radio") else "")))
 
     def handle_endtag(self, tag: str) -> None:
@@ -144,6 +147,7 @@ class Browser:
         self._http = httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=base)
         self._base = base
         self.at: Shown | None = None
+        self._file: bytes | None = None
         self.told: list[Mapping[str, object]] = []
         """Events for operators; a page that failed is one."""
 
@@ -187,6 +191,27 @@ class Browser:
         )  # fmt: skip
         return await self._follow(answer)
 
+    async def send_parts(self, path: str, fields: Sequence[tuple[str, str]], files: Mapping[str, bytes]) -> Shown:
+        """Send a form with files, in parts as Chromium writes them."""
+        listed = [(f'name="{name}"', value.encode()) for name, value in fields]
+        listed += [
+            (f'name="{name}"; filename="dienst plan.ics"\r\nContent-Type: text/calendar', content)
+            for name, content in files.items()
+        ]
+        boundary = "----WebKitFormBoundaryzPFZDjCwG5tNVIFi"
+        body = b"".join(
+            f"--{boundary}\r\nContent-Disposition: form-data; {head}\r\n\r\n".encode() + content + b"\r\n"
+            for head, content in listed
+        )
+        headers = {"content-type": f"multipart/form-data; boundary={boundary}", **OURS}
+        answer = await self.ask("POST", path, content=body + f"--{boundary}--\r\n".encode(), headers=headers)
+        return await self._follow(answer)
+
+    async def upload(self, file: bytes, button: str, **filled: str | list[str] | None) -> Shown:
+        """Press a button with a file in its form."""
+        self._file = file
+        return await self.press(button, **filled)
+
     async def press(self, button: str, **filled: str | list[str] | None) -> Shown:
         """Press a button of the page, with some fields filled in otherwise; None: unticked.
 
@@ -204,6 +229,9 @@ class Browser:
         action = urldefrag(urljoin(self.page.url, form.elsewhere.get(text, form.action))).url
         if form.method == "get":
             return await self.go(action + ("?" + urlencode(fields) if fields else ""))
+        if form.in_parts:
+            file, self._file = self._file or b"", None
+            return await self.send_parts(action, fields, {"file": file})
         return await self.send(action, fields)
 
     async def click(self, link: str) -> Shown:

@@ -112,7 +112,7 @@ def test_whatever_is_done_without_a_draft_has_a_page_for_its_button() -> None:
     drafts = {page.path for page in PAGES if page.act is not None and not page.button}
     assert {page.button for page in PAGES if page.button} <= shown
     assert drafts == {
-        "/link/{secret}", "/rules/new", "/rules/{where}/{index}", "/rhythm", "/presets/{name}", "/swap",
+        "/link/{secret}", "/rules/new", "/rules/{where}/{index}", "/rhythm", "/presets/{name}", "/roster", "/swap",
     }  # fmt: skip
 
 

@@ -367,3 +367,11 @@ async def test_other_presets_lead_to_their_forms() -> None:
         assert (await made.click("im eigenen Rhythmus")).url.endswith("/de/rhythm")
         assert (await made.go("/de/presets/leave")).url.endswith("/de/rules/new?kind=dated")
         assert (await made.go("/de/presets/nothing")).status == 404
+
+
+async def test_a_name_that_no_page_can_hold_fails_none() -> None:
+    """Half a surrogate pair, as JSON may bring it."""
+    odd = {**RHYTHM, "days": ["\ud800", "-"], "shifts": {"\ud800": SHIFTS["Früh"]}, "label": "\ud800"}
+    async with door(odd) as (made, _):
+        for path in ("/de/", "/de/swap", "/de/preview", "/de/roster"):
+            assert (await made.go(path)).status == 200
