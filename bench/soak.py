@@ -156,7 +156,9 @@ def feedback(node: stage.Node, rng: random.Random) -> Iterator[Callable[[], int]
                 told = client.feedback(after, POLL if after else 0)
                 after = told.after
                 for gone in told.devices:
-                    found += gone.why == "dead"
+                    if gone.why != "dead":
+                        continue  # an app that registered what was evicted or has moved would evict and move another
+                    found += 1
                     client.put_device(
                         gone.user, gone.device, platform="apns", app=node.app, token=stage.apns_token(rng)
                     )
@@ -229,7 +231,7 @@ def main() -> None:
         with (
             stage.sink(folder, "--dead-every", str(DEAD_EVERY), cpu=OTHERS_CPU) as (port, ca),
             stage.node(folder, database, port, ca, cpu=RELAY_CPU, more=roster) as node,
-            feedback(node, random.Random(options.seed)) as died,
+            feedback(node, random.Random(f"{options.seed} anew")) as died,
         ):
             record = soak(node, database, options)
         found = objections(record.samples, record.wrong, record.posted["alarms"])

@@ -35,6 +35,8 @@ RECORDS, RECORD = 50, 250_000
 """Records of bypasses, and bytes of the recipients of each: about 15,000 people."""
 OLD = range(1, VERSION)
 """The older versions."""
+MARKED = 4
+"""The version that put a byte before what had no mark of its form; files since then have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ def write(path: Path, version: int, tokens: stage.Tokens, rng: Random) -> str:
     """Write such a file; returns what its records of recipients should be afterwards."""
     stage.fill(path, tokens, pending=True, migrations=MIGRATIONS[:version])
     expected = hashlib.sha256()
+    mark = b"\x01"
     with closing(sqlite3.connect(path)) as db, db:
         for number in range(RECORDS):
             at = rows.instant(time.time())
@@ -84,8 +87,9 @@ def write(path: Path, version: int, tokens: stage.Tokens, rng: Random) -> str:
                 stage.TENANT, "alarm", time.time(), "backend", stage.ROLE, stage.REASON, RECORD // 16, False
             )
             db.execute("INSERT INTO bypass VALUES (?, ?, ?)", (key, at, rows.bypass(record)))
-            db.execute("INSERT INTO bypass_recipients VALUES (?, ?, ?)", (key, at, recipients))
-            expected.update(b"\x01" + recipients)
+            written = recipients if version < MARKED else mark + recipients
+            db.execute("INSERT INTO bypass_recipients VALUES (?, ?, ?)", (key, at, written))
+            expected.update(mark + recipients)
     return expected.hexdigest()
 
 
