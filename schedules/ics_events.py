@@ -159,6 +159,9 @@ class Moment(NamedTuple):
     zone: Zone
     is_date: bool
 
+    def __repr__(self) -> str:
+        return "<Moment>"  # of somebody's duty
+
     @property
     def key(self) -> Key:
         """Equal for the same start, however it is written."""

@@ -78,6 +78,9 @@ class Duty(NamedTuple):
     end: int
     name: str = ""
 
+    def __repr__(self) -> str:
+        return "<Duty>"  # personal
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Roster:

@@ -15,7 +15,8 @@ from bench.crash.sightings import Sightings
 
 FORGIVEN = {"token_refreshed_too_often", "too_many_connections"}
 """What the fakes object to in a relay that knows nothing of the one before: each fetches an access token and opens
-connections of its own, and on a fast disk sixty of them are not a minute's work."""
+connections of its own. Where the disk is fast forty of them live within a minute, and sixty connections are allowed in
+one; that a single relay keeps to that, tests/relay/lanes/test_link.py and `bench.faults` show."""
 VERDICTS_LOST = {"retry_of_refused"}
 """And where phones are dead, in one that does not know what the one before was told, and could not write down."""
 TOLD = 20

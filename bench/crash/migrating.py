@@ -1,7 +1,7 @@
 """A file of an older version, and a relay that is killed while it migrates it.
 
 The file is written by today's store as that version of it would have been, with people whose events are pending, and
-with records of bypasses in their old form, so many that the migration which rewrites them takes some time. The kill
+with records of bypasses in the form of then, so many that the migration which rewrites them takes some time. The kill
 comes when the log has grown by a part of that. Then another relay is started on the same file: it must have all of it,
 each record rewritten once, and everybody is woken who was pending; nobody had been before, so nobody is twice.
 """

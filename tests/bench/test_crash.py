@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from bench.crash import books, judge
+from bench.crash import books, judge, migrating
 from bench.crash.aims import SHARES, drawn
 from bench.crash.case import OVER, Case, Continued, Life
 from bench.crash.leavings import Place, moved, torn_frames
@@ -28,6 +29,7 @@ from bench.crash.sightings import Seen, Sightings
 from relay.core.books import Account
 from relay.journal import SETTLE_CHUNK
 from relay.store.schema import VERSION
+from relay.store.sqlite import SqliteStore
 
 ANNA, BERT = (("anna", "phone-0"), ("bert", "phone-0"))
 END = float("inf")
@@ -335,6 +337,20 @@ def test_whose_verdict_a_disruption_may_lose(story: Story, disruption: Disruptio
 def test_how_long_adopting_takes(story: Story, disruption: Disruption, seconds: float | None) -> None:
     """Until somebody whom the node had is woken by another process, or an edit is answered that was asked later."""
     assert evidence.adopted_within(story.case, disruption) == (seconds if seconds is None else pytest.approx(seconds))
+
+
+@pytest.mark.parametrize("version", migrating.OLD)
+def test_what_an_old_file_should_hold_afterwards_is_what_it_then_holds(
+    version: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrating, "RECORDS", 2)
+    monkeypatch.setattr(migrating, "RECORD", 100)
+    path = tmp_path / "old.db"
+    expected = migrating.write(path, version, [["f" * 64]], Random(1))
+    SqliteStore(path).close()
+    with closing(sqlite3.connect(path)) as db:
+        bodies = [body for (body,) in db.execute("SELECT body FROM bypass_recipients ORDER BY key")]
+    assert hashlib.sha256(b"".join(bodies)).hexdigest() == expected
 
 
 STARTED = '{"event": "relay_started"}\n'

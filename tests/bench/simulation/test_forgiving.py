@@ -9,7 +9,7 @@ from trio.testing import MockClock
 
 from bench.simulation.calm import Calm
 from bench.simulation.clock import Clocks, Times, TrueTime
-from bench.simulation.conduct import YOUNG, Conduct
+from bench.simulation.conduct import YOUNG
 from bench.simulation.force import KINDS
 from bench.simulation.frames import Departure
 from bench.simulation.judge import Judge
@@ -44,10 +44,10 @@ class Scene:
         self.user = self.ledger.users["u0"]
         self.register()
         clocks = Clocks([self.times])
-        self.conduct = Conduct(self.ledger, clocks, self.trace)
         self.judge = Judge(
             self.ledger, clocks, self.trace, Calm(), lambda: None, ALONE, echoes=False, registry=registry
         )
+        self.conduct = self.judge.conduct
         self.station = Station(self.judge, self.times)
 
     def register(self) -> None:
@@ -58,6 +58,14 @@ class Scene:
         notice = self.ledger.post(self.user, KINDS[name], self.world.now(), None, None)
         self.ledger.take(notice)
         return notice
+
+    async def refused(self, *, is_dead: bool) -> None:
+        """A wakeup is, and the relay hears of it; a second passes before that, and another one after it."""
+        await trio.sleep(1.0)
+        refusal = Departure("ios", 1, 1, TOKEN, trio.current_time(), trio.current_time())
+        self.conduct.refused(refusal, is_dead=is_dead)
+        self.conduct.heard(refusal)
+        await trio.sleep(1.0)
 
     def leaves(self, called: float) -> list[str]:
         """What is wrong with a wakeup whose write began then, and ends now."""
@@ -70,11 +78,7 @@ async def test_whoever_asks_again_is_forgiven_where_the_phone_was_registered_ane
 ) -> None:
     for is_registered in (False, True):
         scene = Scene()
-        await trio.sleep(1.0)
-        refusal = Departure("ios", 1, 1, TOKEN, trio.current_time(), trio.current_time())
-        scene.conduct.refused(refusal, is_dead=True)
-        scene.conduct.heard(refusal)
-        await trio.sleep(1.0)
+        await scene.refused(is_dead=True)
         scene.ledger.rests(scene.user, REACHABLE)
         if is_registered:
             scene.register()
@@ -89,11 +93,7 @@ async def test_an_alarm_of_a_node_that_has_lost_somebody_does_not_know_what_the_
     for is_lost in (False, True):
         scene = Scene(Lost(trio.current_time() + 1.5) if is_lost else None)
         scene.posted("alarm")
-        await trio.sleep(1.0)
-        refusal = Departure("ios", 1, 1, TOKEN, trio.current_time(), trio.current_time())
-        scene.judge.conduct.refused(refusal, is_dead=False)
-        scene.judge.conduct.heard(refusal)
-        await trio.sleep(1.0)
+        await scene.refused(is_dead=False)
         again = Departure("ios", 2, 1, TOKEN, trio.current_time(), trio.current_time())
         scene.judge.departed(again, scene.station)
         scene.judge.objected("ios", 2, 1, "retry_too_soon_after_5xx", trio.current_time())
@@ -102,11 +102,7 @@ async def test_an_alarm_of_a_node_that_has_lost_somebody_does_not_know_what_the_
 
 async def test_a_process_that_ended_later_is_no_reason_to_have_asked_again(autojump_clock: MockClock) -> None:
     scene = Scene()
-    await trio.sleep(1.0)
-    refusal = Departure("ios", 1, 1, TOKEN, trio.current_time(), trio.current_time())
-    scene.conduct.refused(refusal, is_dead=True)
-    scene.conduct.heard(refusal)
-    await trio.sleep(1.0)
+    await scene.refused(is_dead=True)
     again = Departure("ios", 1, 3, TOKEN, trio.current_time(), trio.current_time())
     await trio.sleep(1.0)
     scene.conduct.ended()
