@@ -13,7 +13,7 @@ import trio
 from relay.admissions import Admissions
 from relay.changing import change_rest
 from relay.core import editing, explaining, foretelling, receipts, settling, trying
-from relay.core.abroad import Moved
+from relay.core.abroad import Moved, post_confirmation
 from relay.core.batch import Bypass, Feedback
 from relay.core.devices import Device, Registration
 from relay.core.draft import Draft
@@ -122,7 +122,8 @@ class RelayEngine(Admissions):
     async def confirm(
         self, tenant: Tenant, user: UserKey, event_class: EventClass, device: DeviceKey | None, at: float
     ) -> None:
-        await self._journal.edit(tenant, lambda draft: settling.confirm(draft, tenant, user, event_class, device, at))
+        confirm = settling.confirm if self._neighbours is None else post_confirmation
+        await self._journal.edit(tenant, lambda draft: confirm(draft, tenant, user, event_class, device, at))
 
     async def feedback(self, tenant: Tenant, after: int | None, wait: float) -> Told:
         deadline = trio.current_time() + wait

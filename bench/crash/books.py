@@ -262,11 +262,22 @@ def _orders(case: Case) -> Iterator[str]:
             is_open = (officer.name, phone.device) in case.last.orders
             newest = max((post.at for post in orders if post.acked), default=None)
             if newest is not None and not is_open and all(c.at < newest for c in confirmed):
-                yield f"an order for {officer.name} is forgotten"
+                yield f"an order for {officer.name} is forgotten: {_history(orders, confirmed, newest)}"
             if is_open and any(
                 c.acked and all(post.acked and post.ended_at < c.sent_at for post in orders) for c in confirmed
             ):
                 yield f"an order for {officer.name} is open that was confirmed"
+
+
+def _history(orders: Sequence[Asked], confirmed: Sequence[Asked], newest: float) -> str:
+    """Milliseconds before and after the newest order of what was asked close to it; of each: said, sent, ended, how."""
+    told = [
+        f"{asked.do} {asked.number} of {round(1e3 * (asked.at - newest))} "
+        f"({round(1e3 * (asked.sent_at - newest))} to {round(1e3 * (asked.ended_at - newest))}: {asked.ends})"
+        for asked in sorted([*orders, *confirmed], key=lambda asked: asked.at)
+        if asked.at > newest - 10
+    ]
+    return ", ".join(told)
 
 
 def _metrics(case: Case) -> Iterator[str]:

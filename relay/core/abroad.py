@@ -7,8 +7,10 @@ people: whoever takes its partitions finds the rows.
 
 The node that takes an event answers for it: it looks up who has a device, counts `accepted`, gives the receipt, writes
 the record of a bypass. The owner books what becomes of it, and counts nothing as accepted again. A notice whose person
-or last phone has gone in between is undeliverable. Read marks and confirmations are posted too, and the news that a
-token was registered for somebody else's device.
+or last phone has gone in between is undeliverable. Read marks are posted too, and the news that a token was registered
+for somebody else's device. Confirmations always are, also for people of the node itself: an order that another node
+took before may not have been fetched yet, and would come after its own confirmation and be sent anew for weeks. A
+message that overtakes its read mark so costs one wakeup, which is not worth a row for each mark.
 
 Rejected: forwarding events to the owner (nobody takes them while it is down, and an event for people of two nodes would
 be two commits), and writing slots of people whom another node has in memory (its memory would be wrong).
@@ -22,9 +24,9 @@ from relay.core.batch import Posted, PostKind
 from relay.core.devices import Device
 from relay.core.draft import Draft
 from relay.core.errors import RelayError
-from relay.core.events import Event
+from relay.core.events import Event, EventClass
 from relay.core.orders import addressed
-from relay.core.private import ReceiptKey, UserKey
+from relay.core.private import DeviceKey, ReceiptKey, UserKey
 from relay.core.tenants import Tenant
 
 Abroad = Mapping[UserKey, Sequence[Device]]
@@ -56,3 +58,10 @@ def post_event(
         )
     )
     return 1
+
+
+def post_confirmation(
+    draft: Draft, tenant: Tenant, user: UserKey, event_class: EventClass, device: DeviceKey | None, at: float
+) -> None:
+    """Whoever has the user takes it after every order that was taken before it."""
+    draft.batch.posted.append(Posted(PostKind.CONFIRMED, tenant.name, user, event_class.name, at, device=device))

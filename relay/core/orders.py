@@ -38,11 +38,16 @@ def give(slot: Slot, event: Event, phones: Sequence[Device], before: int, now: f
     """An order was taken as the slot's newest notice. `before`: the slot's generation until then, 0 for a new slot."""
     order = Order(event.at, min(now + event.event_class.deadline, event.expires_at))
     named = {phone.key for phone in addressed(event, phones)}
-    slot.orders = {**slot.orders, **dict.fromkeys(named, order)}
+    slot.orders = {**slot.orders, **{key: _both(slot.orders.get(key, order), order) for key in named}}
     for phone in phones:
         is_done = phone.key not in slot.orders or slot.done.get(phone.key, 0) >= before
         if is_done and phone.key not in named:
             exempt(slot, phone.key)
+
+
+def _both(one: Order, other: Order) -> Order:
+    """What stays open until neither is: orders come in any order, also through another node."""
+    return Order(max(one.at, other.at), max(one.until, other.until))
 
 
 def exempt(slot: Slot, device: DeviceKey) -> None:

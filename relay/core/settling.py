@@ -186,8 +186,6 @@ def confirm(
 ) -> None:
     """The user's devices, or this one, have obeyed the orders of a class up to `at`: nothing is sent anew for them."""
     person = draft.find(user)
-    if person is None and not draft.people.owns(user):
-        draft.batch.posted.append(Posted(PostKind.CONFIRMED, tenant.name, user, event_class.name, at, device=device))
     slot = draft.slot(person, event_class.name) if person is not None and person.tenant is tenant else None
     if person is None or slot is None or not slot.orders:
         return

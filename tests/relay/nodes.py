@@ -67,6 +67,7 @@ SECRET: Final = "s" * 43
 KEYS: Final = {
     "backend": frozenset({Scope.EVENTS, Scope.ALARMS, Scope.DEVICES}),
     "settings": frozenset({Scope.REST}),
+    "admin": frozenset({Scope.EVENTS, Scope.ADMIN}),
 }
 WRITER: Final = "writer"
 SILENCE: Final = 4.0

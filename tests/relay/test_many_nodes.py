@@ -66,6 +66,23 @@ async def test_a_trace_is_with_the_node_that_has_its_person_and_any_node_tells_o
         await n.finish()
 
 
+@virtual
+async def test_a_confirmation_does_not_overtake_an_order_that_another_node_has_taken() -> None:
+    """Whoever has the person may not have fetched it yet; it would be open, and sent anew for weeks."""
+    async with nodes(2, *USERS) as n:
+        for number in range(10):
+            one, other = n.living
+            anna = n.of(other)[0]
+            body = {"user": anna, "class": "control", "role": "administration", "reason": "device_lost"}
+            taken = await n.ask(one, "POST", "/v1/events", body, key="admin", once=f"order-{number}")
+            assert taken is not None
+            assert json.loads(taken.body)["accepted"] == 1
+            assert await n.ask(other, "POST", "/v1/confirmed", {"user": anna}, key="admin") is not None
+            await n.pass_time(1)
+            assert n.database.snapshot().slots == {}
+        assert set(n.statuses) == {202}
+
+
 # --- random histories
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache, partial, wraps
 from itertools import count
@@ -319,9 +319,9 @@ CLASSES: Final = (
         name="alarm", pierces=True, cancellable=False, deadline=HOUR, roles=frozenset({"dispatch"}),
         reasons=frozenset({"incident"}),
     ),
-    DEFAULT_CLASSES[-1],
+    replace(DEFAULT_CLASSES[-1], roles=frozenset({"administration"}), reasons=frozenset({"device_lost"})),
 )  # fmt: skip
-"""The default classes, an alarm that somebody may send, and one class that is given up after ten minutes."""
+"""The default classes, alarms and orders that somebody may send, and one class that is given up after ten minutes."""
 
 
 def tenant(*apps: AnyAppConfig, name: str = TENANT, posts_seen: bool = False, jitter: float = 0.0) -> TenantConfig:

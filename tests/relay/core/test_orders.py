@@ -305,6 +305,26 @@ def test_a_confirmation_is_for_the_orders_up_to_its_instant() -> None:
     assert scene.person("anna").slots == {}
 
 
+def test_an_older_order_that_comes_later_makes_a_newer_one_no_older() -> None:
+    """As one does that another node has taken: what is confirmed up to an instant in between is not the newer one."""
+    scene = scene_of("phone")
+    scene.accept("anna", name="control", at=scene.now)
+    scene.accept("anna", name="control", at=scene.now - 2)
+    scene.confirm("anna", at=scene.now - 1)
+    assert rung(scene) == ["phone"]
+    scene.confirm("anna", at=scene.now)
+    assert scene.person("anna").slots == {}
+
+
+def test_an_order_that_ends_earlier_ends_no_other() -> None:
+    scene = scene_of("phone")
+    order(scene)
+    order(scene, ttl=3 * HOUR)
+    assert rung(scene) == ["phone"]
+    scene.now += DAY
+    assert rung(scene) == ["phone"]
+
+
 def test_a_confirmation_that_leaves_only_those_who_were_woken_sets_their_next_day() -> None:
     """The dispatcher must hear of it: no verdict is to come that would tell it."""
     scene = scene_of()
@@ -381,14 +401,20 @@ class Orders(RuleBasedStateMachine):
         self.there = {"phone", "tablet", "new"}
         self.clerk = Clerk()
 
-    @rule(device=st.sampled_from(["phone", "tablet", "new", None]), ttl=st.sampled_from([NEVER, NEVER, 3 * DAY]))
-    def order(self, device: str | None, ttl: float) -> None:
-        scene = self.scene
+    @rule(
+        device=st.sampled_from(["phone", "tablet", "new", None]), ttl=st.sampled_from([NEVER, NEVER, 3 * DAY]),
+        back=st.sampled_from([0.0, 0.0, MINUTE, 2 * HOUR]),
+    )  # fmt: skip
+    def order(self, device: str | None, ttl: float, back: float) -> None:
+        """Also one that has been on its way for a while."""
+        scene, owed = self.scene, self.clerk.owed
         named = self.there & ({device} if device else self.there)
-        taken = scene.accept("anna", name="control", device=device, ttl=ttl)
+        taken = scene.accept("anna", name="control", at=scene.now - back, device=device, ttl=ttl)
         assert taken.accepted == bool(named)
+        new = Owed(scene.now - back, min(scene.now + WEEKS, scene.now - back + ttl), scene.now)
         for name in named:
-            self.clerk.owed[name] = Owed(scene.now, min(scene.now + WEEKS, scene.now + ttl), scene.now)
+            old = owed.get(name, new)
+            owed[name] = Owed(max(old.at, new.at), max(old.until, new.until), new.rings_by)
         self.look(must=named)
 
     @rule()
