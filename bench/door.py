@@ -1,9 +1,13 @@
-"""The event door from outside: requests built beforehand, and a loop that sends each at its instant.
+"""The event door from outside: requests built beforehand, and two loops that send them.
 
-The loop is open: what is sent when does not depend on the answers. Where a closed loop waits for a slow answer it does
-not ask meanwhile, and so leaves out of its figures the very requests that would have waited ("coordinated omission").
-Here an instant that finds all connections busy still counts from itself. One thread with `select`, whose timeout has
-the resolution of the kernel's timers (`epoll` in Python rounds up to milliseconds); so a few dozen connections at most.
+One sends each at its instant (`play`). It is open: what is sent when does not depend on the answers. Where a closed
+loop waits for a slow answer it does not ask meanwhile, and so leaves out of its figures the very requests that would
+have waited ("coordinated omission"). Here an instant that finds all connections busy still counts from itself. One
+thread with `select`, whose timeout has the resolution of the kernel's timers (`epoll` in Python rounds up to
+milliseconds); so a few dozen connections at most.
+
+The other one asks again as soon as it is answered, on each connection (`repeat`): how much the door can take. It shares
+a core with others, so it is as short as it can be; a loop of trio tasks would cost as much as the door itself does.
 """
 
 from __future__ import annotations
@@ -13,8 +17,10 @@ import select
 import socket
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import cycle
 from urllib.parse import urlsplit
 
 PATIENCE = 30.0
@@ -76,15 +82,56 @@ def play(door: tuple[str, int], requests: Sequence[bytes], instants: Sequence[in
 
     Raises OSError when the door closes a connection, or does not answer any more.
     """
-    free = deque(socket.create_connection(door, PATIENCE) for _ in range(connections))
-    for each in free:
-        each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    every = tuple(free)
+    with _connected(door, connections) as every:
+        return _play(deque(every), requests, instants)
+
+
+def repeat(door: tuple[str, int], requests: Sequence[bytes], connections: int, seconds: float) -> list[float]:
+    """Send them again and again, on each connection the next one after an answer; milliseconds from request to 202.
+
+    Raises OSError when the door closes a connection, or gives another answer.
+    """
+    with _connected(door, connections) as every:
+        return _repeat({each.fileno(): each for each in every}, requests, time.perf_counter() + seconds)
+
+
+@contextmanager
+def _connected(door: tuple[str, int], connections: int) -> Iterator[list[socket.socket]]:
+    every = [socket.create_connection(door, PATIENCE) for _ in range(connections)]
     try:
-        return _play(free, requests, instants)
+        for each in every:
+            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        yield every
     finally:
         for each in every:
             each.close()
+
+
+def _repeat(every: Mapping[int, socket.socket], requests: Sequence[bytes], until: float) -> list[float]:
+    took: list[float] = []
+    began: dict[int, float] = {}
+    received = dict.fromkeys(every, b"")
+    following = cycle(requests)
+    with select.epoll() as poll:
+        for number, each in every.items():
+            poll.register(number, select.EPOLLIN)
+            began[number] = time.perf_counter()
+            each.sendall(next(following))
+        while (now := time.perf_counter()) < until:
+            for number, _ in poll.poll(until - now):
+                each = every[number]
+                data = each.recv(65_536)
+                answer = received[number] + data
+                status = status_of(answer)
+                if not data or status not in (0, 202):
+                    raise OSError(f"not accepted: {answer[:80]!r}")
+                received[number] = b"" if status else answer
+                if status:
+                    now = time.perf_counter()
+                    took.append((now - began[number]) * 1000)
+                    began[number] = now
+                    each.sendall(next(following))
+    return took
 
 
 def _play(free: deque[socket.socket], requests: Sequence[bytes], instants: Sequence[int]) -> list[Answer]:

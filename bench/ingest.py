@@ -6,8 +6,8 @@ fsync, and the wakeups that follow. Each answer is awaited before the next reque
 
 And a stream: messages of 500 user ids, acknowledged by the commit that holds them; beside it, and before, alarms over
 HTTP, 20 in a second, each timed from its instant to its 202. Of a relay that runs already both are left out.
-`stream_us` and `batch_us` are the relay's own CPU for each event, its wakeups included: where others share the core,
-that says more than the clock.
+`single_us`, `batch_us` and `stream_us` are the relay's own CPU for each event, its wakeups included: where
+others share the core, that says more than the clock.
 
     python -m bench.ingest [--seconds 10] [--connections 64] [--users 23000] [--store postgres] [--json]
     python -m bench.ingest --url http://127.0.0.1:8080 --key … --ops http://127.0.0.1:9090   # nobody rests there
@@ -21,8 +21,6 @@ import secrets
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-
-import trio
 
 from bench import door, running, stage
 from bench.report import in_ms, say, surroundings
@@ -47,30 +45,11 @@ def batches(key: str, users: int, rng: random.Random) -> list[bytes]:
     return [door.request(key, {"events": [event(users, rng) for _ in range(BATCH)]}) for _ in range(200)]
 
 
-async def load(
+def load(
     address: tuple[str, int], requests: list[bytes], connections: int, seconds: float
 ) -> tuple[float, list[float]]:
     """(answers per second, milliseconds from request to answer of each)."""
-    took: list[float] = []
-
-    async def talk(first: int) -> None:
-        stream = await trio.open_tcp_stream(*address)
-        number = first
-        while True:
-            began = time.perf_counter()
-            await stream.send_all(requests[number % len(requests)])
-            answer = await stream.receive_some(4096)
-            while not answer.endswith(b"}"):
-                answer += await stream.receive_some(4096)
-            if not answer.startswith(b"HTTP/1.1 202"):
-                raise SystemExit(f"not accepted: {bytes(answer[:80])!r}")
-            took.append((time.perf_counter() - began) * 1000)
-            number += connections
-
-    with trio.move_on_after(seconds):
-        async with trio.open_nursery() as nursery:
-            for index in range(connections):
-                nursery.start_soon(talk, index)
+    took = door.repeat(address, requests, connections, seconds)
     return len(took) / seconds, took
 
 
@@ -137,11 +116,12 @@ def main() -> None:
         node = place.node
         one, many = singles(node.key, options.users, rng), batches(node.key, options.users, rng)
         address = door.address(node.url)
-        trio.run(load, address, one, options.connections, min(2.0, options.seconds))
-        single, took = trio.run(load, address, one, options.connections, options.seconds)
-        spent = node.cpu_seconds() or 0.0
-        batch, _ = trio.run(load, address, many, 8, options.seconds / 2)
-        batch_cpu = (node.cpu_seconds() or 0.0) - spent
+        load(address, one, options.connections, min(2.0, options.seconds))
+        spent = [node.cpu_seconds() or 0.0]
+        single, took = load(address, one, options.connections, options.seconds)
+        spent.append(node.cpu_seconds() or 0.0)
+        batch, _ = load(address, many, 8, options.seconds / 2)
+        spent.append(node.cpu_seconds() or 0.0)
         alone = alarms(node, options.users, options.seconds / 2) if place.is_ours else []
         streamed = stream(node, options.users, options.seconds / 2, rng) if place.is_ours else None
         rss = node.rss_mb()
@@ -151,8 +131,11 @@ def main() -> None:
         "connections": options.connections,
         "store": options.store if place.is_ours else None,
         "single_per_s": round(single),
+        "single_us": round((spent[1] - spent[0]) / len(took) * 1e6, 1) if place.is_ours else None,
         "batch_per_s": round(batch * BATCH),
-        "batch_us": round(batch_cpu / (batch * BATCH * options.seconds / 2) * 1e6, 1) if place.is_ours else None,
+        "batch_us": round((spent[2] - spent[1]) / (batch * BATCH * options.seconds / 2) * 1e6, 1)
+        if place.is_ours
+        else None,
         "stream_per_s": round(streamed.per_second) if streamed else None,
         "stream_us": round(streamed.cost, 1) if streamed else None,
         "stream_to_batch": round(streamed.per_second / (batch * BATCH), 1) if streamed else None,

@@ -29,8 +29,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 
-import trio
-
 from bench import door, ingest, slow_disk, stage
 from bench.flood import REFUSALS, Flood, Tally, flood
 from bench.latency import ALARM_USERS, Measured, alarm, measured
@@ -192,8 +190,8 @@ class Bench:
         """Requests per second in a closed loop, when everybody was woken before."""
         connections = 32 if series.weight > 1 else 64
         address = door.address(self._place.node.url)
-        trio.run(ingest.load, address, requests, connections, self._options.seconds)
-        found, _ = trio.run(ingest.load, address, requests, connections, self._options.seconds)
+        ingest.load(address, requests, connections, self._options.seconds)
+        found, _ = ingest.load(address, requests, connections, self._options.seconds)
         wait_until_done(self._place.node)
         return found
 

@@ -26,8 +26,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import trio
-
 from bench import door, force, ingest, stage
 from bench.report import say, surroundings
 from bench.scene import POSTGRES, RELAY_CPU, SQLITE, STORES, Scene, scene, stored
@@ -153,12 +151,12 @@ class Used:
 def through_the_door(place: Scene, users: int, seconds: float, rng: random.Random, found: Figures, kind: str) -> None:
     one, many = ingest.singles(place.node.key, users, rng), ingest.batches(place.node.key, users, rng)
     address = door.address(place.node.url)
-    trio.run(ingest.load, address, one, 64, min(1.0, seconds))
+    ingest.load(address, one, 64, min(1.0, seconds))
     used = Used(place)
-    single, _ = trio.run(ingest.load, address, one, 64, seconds)
+    single, _ = ingest.load(address, one, 64, seconds)
     used.note(found, kind, "single", single * seconds)
     used = Used(place)
-    batches, _ = trio.run(ingest.load, address, many, 8, seconds)
+    batches, _ = ingest.load(address, many, 8, seconds)
     used.note(found, kind, "event", batches * ingest.BATCH * seconds)
     found[f"{kind}_single_per_s"].append(single)
     found[f"{kind}_per_s"].append(batches * ingest.BATCH)

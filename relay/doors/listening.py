@@ -15,23 +15,26 @@ from typing import Final
 
 import trio
 
+from relay.doors.sockets import CallersSocket
+
 AT_ONCE: Final = 64
 """Connections taken in one pass: some 20 µs each."""
 
 
-class CrowdListener(trio.abc.Listener[trio.SocketStream]):
+class CrowdListener(trio.abc.Listener[CallersSocket]):
     """A listener whose `accept` returns at once as long as somebody of the last crowd is left."""
 
     def __init__(self, listener: trio.SocketListener) -> None:
         self._listener = listener
         self._socket = socket.socket(fileno=os.dup(listener.socket.fileno()))
         """The same one, to be asked without waiting: it does not block, as the first does not."""
-        self._crowd: deque[trio.SocketStream] = deque()
+        self._crowd: deque[CallersSocket] = deque()
 
-    async def accept(self) -> trio.SocketStream:
+    async def accept(self) -> CallersSocket:
         """Raises OSError, trio.ClosedResourceError."""
         if not self._crowd:
-            self._crowd.append(await self._listener.accept())
+            first = await self._listener.accept()
+            self._crowd.append(CallersSocket(socket.socket(fileno=first.socket.detach())))
             self._gather()
         return self._crowd.popleft()
 
@@ -41,7 +44,7 @@ class CrowdListener(trio.abc.Listener[trio.SocketStream]):
                 accepted, _ = self._socket.accept()
             except OSError:
                 return  # nobody is there, or it is told by the next one that is waited for
-            self._crowd.append(trio.SocketStream(trio.socket.from_stdlib_socket(accepted)))
+            self._crowd.append(CallersSocket(accepted))
 
     async def aclose(self) -> None:
         self._socket.close()

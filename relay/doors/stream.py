@@ -43,6 +43,7 @@ from relay.doors.keys import ApiKey, Keys, Scope
 from relay.doors.port import Engine
 from relay.doors.problems import problem
 from relay.doors.reading import MOST_RECIPIENTS
+from relay.doors.sockets import CallersSocket
 from relay.doors.stream_intake import RECIPIENTS, Intake, Keyed
 from relay.doors.stream_words import Broken, Frames
 
@@ -151,10 +152,10 @@ class _Line:
     def __init__(self, transport: trio.abc.Stream) -> None:
         self._transport = transport
         self._writing = trio.Lock()
-        if isinstance(transport, trio.SocketStream) and transport.socket.family != socket.AF_UNIX:
-            transport.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if isinstance(transport, CallersSocket) and transport.socket.family != socket.AF_UNIX:
+            transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             for option, value in _KEEPALIVE:
-                transport.setsockopt(socket.IPPROTO_TCP, option, value)
+                transport.socket.setsockopt(socket.IPPROTO_TCP, option, value)
 
     async def receive(self) -> bytes:
         return bytes(await self._transport.receive_some(READ))

@@ -1,4 +1,4 @@
-"""The open loop: every request at its instant or late, never left out; and what it makes of answers."""
+"""The open loop: every request at its instant or late, never left out; the closed one; and what they make of answers."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.door import Answer, address, play, request, schedule, status_of
+from bench.door import Answer, address, play, repeat, request, schedule, status_of
 
 
 def test_instants_are_evenly_spaced() -> None:
@@ -75,8 +75,9 @@ class Slow:
             while data := connection.recv(65_536):
                 self.received.append(data)
                 self.may_answer.acquire()
-                connection.sendall(ANSWERS[202][:30])
-                connection.sendall(ANSWERS[202][30:])
+                with suppress(OSError):  # it was asked once too often
+                    connection.sendall(ANSWERS[202][:30])
+                    connection.sendall(ANSWERS[202][30:])
 
 
 @contextmanager
@@ -124,4 +125,32 @@ def test_a_door_that_hangs_up_is_said() -> None:
     thread.start()
     with pytest.raises(OSError, match="closed a connection"):
         play(listener.getsockname(), [request("k", {})], [0], connections=1)
+    thread.join()
+
+
+@pytest.mark.sockets
+def test_the_closed_loop_asks_the_next_one_after_each_answer_until_its_time_is_over() -> None:
+    requests = [request("k", {"user": str(number)}) for number in range(3)]
+    with slow_door() as (door, where):
+        door.may_answer.release(100_000)
+        took = repeat(where, requests, connections=1, seconds=0.2)
+    assert len(took) in (len(door.received), len(door.received) - 1)
+    assert 0 < sum(took) < 201
+    assert door.received == [requests[number % 3] for number in range(len(door.received))]
+
+
+@pytest.mark.sockets
+@pytest.mark.parametrize("answer", [ANSWERS[429], b""])
+def test_the_closed_loop_counts_nothing_that_was_not_taken(answer: bytes) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def refuse() -> None:
+        with listener, listener.accept()[0] as connection:
+            connection.recv(65_536)
+            connection.sendall(answer)
+
+    thread = threading.Thread(target=refuse)
+    thread.start()
+    with pytest.raises(OSError, match="not accepted"):
+        repeat(listener.getsockname(), [request("k", {})], connections=1, seconds=5)
     thread.join()

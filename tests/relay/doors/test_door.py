@@ -12,6 +12,7 @@ import trio
 from trio.testing import MockClock
 
 from relay.doors.http1 import Limits, Server
+from relay.doors.listening import CrowdListener
 from relay.doors.problems import refusal
 from tests.relay.doors.bare_server import USUAL
 from tests.relay.doors.house import (
@@ -143,7 +144,7 @@ async def on_loopback(house: House, limits: Limits = USUAL) -> AsyncIterator[tup
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     server = Server(house.router, refusal, limits)
     async with trio.open_nursery() as nursery:
-        await nursery.start(server.run, listeners)
+        await nursery.start(server.run, [CrowdListener(listener) for listener in listeners])
         yield server, f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
         server.drain()
 
