@@ -19,6 +19,13 @@ from typing import Final
 
 import trio
 
+UNSENT: Final = 16_384
+"""Bytes that the kernel keeps, beyond what is on its way, for a caller who does not read his answers."""
+_OPTIONS: Final = [
+    (getattr(socket, name), value)
+    for name, value in (("TCP_NODELAY", 1), ("TCP_NOTSENT_LOWAT", UNSENT))
+    if hasattr(socket, name)
+]
 READ: Final = 65_536
 """Bytes read at a time by one who does not care."""
 _GONE: Final = (OSError, ValueError)
@@ -31,8 +38,8 @@ class CallersSocket(trio.abc.HalfCloseableStream):
     def __init__(self, accepted: socket.socket) -> None:
         accepted.setblocking(False)
         self.socket = accepted
-        if accepted.family != socket.AF_UNIX:
-            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for option, value in _OPTIONS if accepted.family != socket.AF_UNIX else ():
+            accepted.setsockopt(socket.IPPROTO_TCP, option, value)
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Waits before it reads. Raises as `trio.SocketStream` does."""

@@ -35,6 +35,17 @@ async def test_what_is_said_arrives_both_ways(pair: tuple[CallersSocket, socket.
     assert ours.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
+async def test_little_is_kept_for_who_reads_nothing(pair: tuple[CallersSocket, socket.socket]) -> None:
+    ours, caller = pair
+    caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    taken = 0
+    with trio.move_on_after(0.05):
+        while True:
+            await ours.send_all(bytes(4096))
+            taken += 4096
+    assert taken < 1_000_000
+
+
 async def test_no_more_is_read_than_asked_for(pair: tuple[CallersSocket, socket.socket]) -> None:
     ours, caller = pair
     caller.sendall(b"question")
