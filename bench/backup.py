@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import door, stage
+from bench.ports import free_port
 from bench.report import in_ms, say, surroundings
 from bench.scene import RELAY_CPU, pinned
 
@@ -70,7 +71,7 @@ def measured(folder: Path, options: argparse.Namespace) -> dict[str, object]:
     database = folder / "backup.db"
     tokens = stage.new_tokens([3] * options.users, random.Random(options.seed))
     stage.fill(database, tokens, rest_end=tomorrow)
-    with stage.node(folder, database, stage.free_port(), stage_ca(folder), cpu=RELAY_CPU, sends=False) as node:
+    with stage.node(folder, database, free_port(), stage_ca(folder), cpu=RELAY_CPU, sends=False) as node:
         count = round(options.rate * options.seconds)
         posts = [door.request(node.key, {"user": stage.user_id(number % options.users)}) for number in range(count)]
         start = time.monotonic_ns() + LEAD

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import psycopg
 
-from bench.stage import free_port
+from bench.ports import free_port
 
 DEBIAN: Final = Path("/usr/lib/postgresql")
 SETTINGS: Final = {

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import stage
+from bench.ports import free_port
 from bench.report import say, surroundings
 from bench.scene import OTHERS_CPU, RELAY_CPU
 from bench.stamps import Arrivals
@@ -38,7 +39,7 @@ class Restart:
 
 def crash(folder: Path, database: Path, ca: Path, users: int) -> None:
     """Leave a slot for everybody behind, in a database that nobody has closed."""
-    with stage.node(folder, database, stage.free_port(), ca, cpu=RELAY_CPU, sends=False) as node:
+    with stage.node(folder, database, free_port(), ca, cpu=RELAY_CPU, sends=False) as node:
         with Client(node.url, node.key, timeout=30) as client:
             taken = client.wake([stage.user_id(number) for number in range(users)])
         assert taken.accepted == users, taken

@@ -21,6 +21,7 @@ import psycopg
 
 from bench import stage
 from bench.backup import stage_ca, tomorrow
+from bench.ports import free_port
 from bench.report import say, surroundings
 from bench.scene import RELAY_CPU, add_store, pinned, stored
 from relay.client import Client
@@ -50,7 +51,7 @@ def measure(users: int, devices: int, store: str, seed: int) -> Cost:
         ca = stage_ca(folder)
         filled = _megabytes(place)
         began = time.perf_counter()
-        with stage.node(folder, place, stage.free_port(), ca, cpu=RELAY_CPU, sends=False) as node, pinned():
+        with stage.node(folder, place, free_port(), ca, cpu=RELAY_CPU, sends=False) as node, pinned():
             start, rss = time.perf_counter() - began, node.rss_mb()
             with Client(node.url, node.key, timeout=60) as client:
                 for first in range(0, users, PIECE):
@@ -58,7 +59,7 @@ def measure(users: int, devices: int, store: str, seed: int) -> Cost:
             pending_rss = node.rss_mb()
         pending = _megabytes(place)
         began = time.perf_counter()
-        with stage.node(folder, place, stage.free_port(), ca, cpu=RELAY_CPU, sends=False):
+        with stage.node(folder, place, free_port(), ca, cpu=RELAY_CPU, sends=False):
             again = time.perf_counter() - began
     assert rss is not None
     assert pending_rss is not None

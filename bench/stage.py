@@ -11,7 +11,6 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from pathlib import Path
 
 import httpx
 
+from bench.ports import free_port
 from relay.core.batch import Batch, PersonRecord
 from relay.core.books import Account
 from relay.core.devices import Device, Platform, RestRecord
@@ -299,15 +299,3 @@ endpoint = "127.0.0.1:{sink_port}"
 ca_file = "{ca_file}"
 {more}""")
     return path
-
-
-def free_port() -> int:
-    """A port nobody listens on, below those the kernel hands out to clients: what is started again finds it free."""
-    while True:
-        port = random.SystemRandom().randrange(20_000, 32_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port

@@ -37,6 +37,7 @@ import trio
 
 from bench import latency, stage
 from bench.officers import Page
+from bench.ports import free_port
 from bench.report import in_ms, say, surroundings
 from bench.scene import OTHERS_CPU, Scene, scene
 from relay.doors.keys import digest_of
@@ -235,7 +236,7 @@ def measured(place: Scene, port: int, options: argparse.Namespace) -> dict[str, 
 
 def main() -> None:
     options = arguments()
-    port = stage.free_port()
+    port = free_port()
     phones = [1] * (3 * options.users + options.officers)
     with scene(options, phones, options.seed, stamps=True, dead_every=0, more=configuration(port)) as place:
         figures = measured(place, port, options)

@@ -36,7 +36,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
-from bench import stage
 from bench.crash.aims import SHARES, drawn
 from bench.crash.case import OVER
 from bench.crash.figures import Missing, case_of, violations
@@ -48,6 +47,7 @@ from bench.crash.relays import Relays
 from bench.crash.shared.shares import SHARES as SHARED
 from bench.crash.sightings import Sightings
 from bench.crash.trial import Client, Trial
+from bench.ports import free_port
 from bench.report import say, surroundings
 
 PATIENCE = 30.0
@@ -60,7 +60,7 @@ def run(folder: Path, options: argparse.Namespace) -> dict[str, object]:
     rng = Random(options.seed)
     aims = drawn(options.rounds, rng, options.only or ())
     with providers(folder, options.seed) as fakes:
-        installation = Installation(folder, fakes, stage.free_port(), stage.free_port())
+        installation = Installation(folder, fakes, free_port(), free_port())
         with (
             Relays(installation, options.launcher) as relays,
             Client(installation, len(aims), options.crowd, options.seed) as client,

@@ -1,4 +1,4 @@
-"""The open loop: every request at its instant or late, never left out; the closed one; and what they make of answers."""
+"""The open loop: every request at its instant or late, never left out; the closed one; what they make of answers."""
 
 from __future__ import annotations
 

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from bench.ports import free_port
 from relay.doors.keys import new_key
 from relay.simulators.commands import KEY_ID, TEAM_ID, TOPIC
 from tests.e2e.client import Client, client
 from tests.e2e.phones import Provider
-from tests.e2e.processes import Child, free_port, running
+from tests.e2e.processes import Child, running
 
 MASTER = bytes(range(32))
 TENANT = "force"

@@ -7,9 +7,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.ports import free_port
 from tests.e2e.client import Client, client
 from tests.e2e.installation import Installation
-from tests.e2e.processes import Child, free_port, running
+from tests.e2e.processes import Child, running
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import trio
 
-from tests.e2e.processes import PATIENCE, free_port, running
+from bench.ports import free_port
+from tests.e2e.processes import PATIENCE, running
 
 POLL = 0.02
 """Seconds between two looks at a file that another process writes."""

@@ -15,8 +15,6 @@ from pathlib import Path
 
 import trio
 
-from bench.stage import free_port as free_port
-
 PATIENCE = 60.0
 """Seconds after which something that must happen is taken for missing; nothing here waits so long when all is well."""
 ROOT = Path(__file__).parents[2]

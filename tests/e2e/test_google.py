@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from bench.ports import free_port
 from tests.e2e.client import Client
 from tests.e2e.installation import install, post
 from tests.e2e.phones import Sightings, fake_fcm
-from tests.e2e.processes import free_port
 
 pytestmark = pytest.mark.processes
 

@@ -25,12 +25,13 @@ from schemathesis.checks import (
     status_code_conformance,
 )
 
+from bench.ports import free_port
 from relay.client import Call, Client
 from relay.config_reader import master_line
 from relay.doors.keys import new_key
 from relay.doors.openapi import document
 from relay.simulators.certificates import provider_key
-from tests.e2e.processes import ROOT, free_port
+from tests.e2e.processes import ROOT
 
 pytestmark = pytest.mark.processes
 

@@ -18,6 +18,7 @@ import pytest
 import structlog
 import trio
 
+from bench.ports import free_port
 from relay import cold_http, serving
 from relay.clock import WallClock
 from relay.config_file import read
@@ -33,7 +34,7 @@ from relay.simulators.provider_token import TeamKey
 from relay.simulators.proxy import FakeProxy, Fault, Faults, open_on_loopback
 from relay.wire import ConnectionLost
 from tests.e2e.client import client
-from tests.e2e.processes import PATIENCE, free_port, running
+from tests.e2e.processes import PATIENCE, running
 from tests.listening import LOOPBACK, listen
 
 pytestmark = pytest.mark.sockets

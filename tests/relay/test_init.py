@@ -20,6 +20,7 @@ import pytest
 import trio
 from click.testing import CliRunner, Result
 
+from bench.ports import free_port
 from relay.cli import main
 from relay.client import AsyncClient
 from relay.config import Address, AppConfig, Config, ConfigError, FcmAppConfig, StreamConfig
@@ -29,7 +30,7 @@ from relay.doors.keys import Scope, digest_of
 from relay.simulators.certificates import Authority, account_key, provider_key
 from relay.simulators.commands import ACCOUNT, ACCOUNT_KEY_ID, PROJECT
 from relay.simulators.oauth import Account, account_file
-from tests.e2e.processes import free_port, running
+from tests.e2e.processes import running
 
 UNKNOWN = "what-nobody-knows"
 IN_PLACE_OF_PATH = ("postgresql", "password_file")

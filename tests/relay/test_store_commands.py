@@ -16,6 +16,7 @@ import psycopg
 import pytest
 from click.testing import CliRunner, Result
 
+from bench.ports import free_port
 from bench.postgres import Cluster
 from relay import cli_store
 from relay.cli import main
@@ -27,7 +28,6 @@ from relay.store.postgres_schema import VERSION
 from relay.store.schema import VERSION as FILE_VERSION
 from relay.store.sqlite import SqliteStore
 from tests.e2e.installation import Installation, install
-from tests.e2e.processes import free_port
 from tests.relay.store.batches import a_full_batch
 
 HERE = r"127\.0\.0\.1:\d+"

@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 from random import Random
 
-from bench import stage
 from bench.crash.aims import drawn
 from bench.crash.figures import FORGIVEN, VERDICTS_LOST, Missing, case_of, figures, violations
 from bench.crash.installation import Installation, providers
@@ -26,6 +25,7 @@ from bench.crash.shared.nodes import Nodes
 from bench.crash.shared.shares import SHARES
 from bench.crash.shared.trial import SharedTrial
 from bench.crash.sightings import Sightings
+from bench.ports import free_port
 from bench.postgres import cluster
 from bench.report import percentile
 
@@ -53,14 +53,14 @@ def put_up(folder: Path, options: argparse.Namespace, aims: Sequence[str], rng: 
         database = Database(server)
         stack.callback(database.close)
         database.prepare()
-        ports = [stage.free_port() for _ in range(NODES)]
+        ports = [free_port() for _ in range(NODES)]
         ways = stack.enter_context(Helper("bench.crash.shared.ways", *map(str, (server.port, *ports))))
         ways.hear()
         installations = []
         for node in range(NODES):
             (mine := folder / f"node-{node}").mkdir()
             fakes = stack.enter_context(providers(mine, options.seed + node))
-            installations.append(Installation(mine, fakes, *(stage.free_port() for _ in range(3))))
+            installations.append(Installation(mine, fakes, *(free_port() for _ in range(3))))
         nodes = stack.enter_context(Nodes(installations, folder, options.launcher))
         client = stack.enter_context(SharedClient(installations, len(aims), options.crowd, options.seed))
         force = Force(len(aims), crowd=options.crowd, pace=ROUND)

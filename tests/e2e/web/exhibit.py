@@ -18,6 +18,7 @@ from typing import Final, cast
 import trio
 from hypercorn.typing import ASGIFramework
 
+from bench.ports import free_port
 from relay.core.batch import Bypass
 from relay.core.devices import Platform
 from schedules.web.app import application
@@ -25,7 +26,7 @@ from schedules.web.port import Secret
 from schedules.web.relay_client import RelayClient
 from schedules.web.server import Address, serve
 from schedules.web.settings import Settings
-from tests.e2e.processes import PATIENCE, free_port
+from tests.e2e.processes import PATIENCE
 from tests.relay.world import World, app, tenant, world
 from tests.schedules.web.wired import door_of, link_for
 

@@ -21,10 +21,11 @@ from typing import Any, Final, ParamSpec, TypeVar
 import httpx
 import trio
 
+from bench.ports import free_port
 from tests.e2e.client import Answer, Client, NoAnswer
 from tests.e2e.installation import Installation, install
 from tests.e2e.phones import Sightings, fake_apns, fake_fcm, token
-from tests.e2e.processes import PATIENCE, free_port
+from tests.e2e.processes import PATIENCE
 
 P = ParamSpec("P")
 T = TypeVar("T")

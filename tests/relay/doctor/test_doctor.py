@@ -18,6 +18,7 @@ import pytest
 import trio
 from click.testing import CliRunner, Result
 
+from bench.ports import free_port
 from relay import cli_doctor
 from relay.cli import main
 from relay.cli_doctor import MADE_UP
@@ -40,7 +41,7 @@ from relay.simulators.oauth import Account, FakeOauth
 from relay.simulators.oauth_server import OauthServer
 from relay.simulators.provider_token import TeamKey
 from relay.simulators.proxy import FakeProxy, Faults, open_on_loopback
-from tests.e2e.processes import PATIENCE, free_port
+from tests.e2e.processes import PATIENCE
 from tests.listening import LOOPBACK, listen
 
 pytestmark = pytest.mark.sockets

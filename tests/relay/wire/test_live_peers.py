@@ -18,10 +18,11 @@ import pytest
 import trio
 import trustme
 
+from bench.ports import free_port
 from relay.config import Address
 from relay.journal import inline
 from relay.service import Relay, Seams
-from tests.e2e.processes import PATIENCE, Child, free_port, started
+from tests.e2e.processes import PATIENCE, Child, started
 from tests.relay.world import World, app, tenant, world
 
 pytestmark = pytest.mark.processes

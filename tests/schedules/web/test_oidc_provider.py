@@ -17,12 +17,12 @@ from urllib.parse import parse_qs, urlencode, urljoin, urlsplit
 import httpx
 import pytest
 
+from bench.ports import free_port
 from schedules.web.app import application
 from schedules.web.guard import App
 from schedules.web.logins import providers
 from schedules.web.settings import Provider as ProviderSettings
 from schedules.web.settings import Settings
-from tests.e2e.processes import free_port
 from tests.needs import MODULES, ROOT
 from tests.schedules.web.browser import Browser, HtmlForm, Shown, read
 from tests.schedules.web.test_login import WatchedRelay
