@@ -18,6 +18,7 @@ NOT_SCRIPTS = {
     "mixture",
     "officers",
     "plot",
+    "ports",
     "postgres",
     "report",
     "running",
