@@ -22,19 +22,16 @@ from tests.needs import require
 
 _SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
-settings.register_profile("default", derandomize=True, deadline=None, suppress_health_check=_SLOW_IS_FINE)
-settings.register_profile(
-    "hunt", parent=settings.get_profile("default"), derandomize=False, max_examples=1000, print_blob=True
-)
-settings.load_profile("default")
+_EXAMPLES: Final = 100
+"""Of a search that does not say how many."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--thorough",
         action="store_true",
-        help="what takes long too: tests/e2e/web in every look, not in two of them; all bench scripts; twice as many "
-        "examples",
+        help="what takes long too: tests/e2e/web in every look, not in one or two; all bench scripts; three times as "
+        "many examples",
     )
 
 
@@ -43,6 +40,14 @@ _WATCH: Final = pytest.StashKey[Watch]()
 
 def pytest_configure(config: pytest.Config) -> None:
     effort.is_thorough = config.getoption("thorough")
+    settings.register_profile(
+        "default", derandomize=True, deadline=None, suppress_health_check=_SLOW_IS_FINE,
+        max_examples=effort.examples(_EXAMPLES),
+    )  # fmt: skip
+    settings.register_profile(
+        "hunt", parent=settings.get_profile("default"), derandomize=False, max_examples=10 * _EXAMPLES, print_blob=True
+    )
+    settings.load_profile(config.getoption("--hypothesis-profile") or "default")
     config.stash[_WATCH] = watch()
 
 

@@ -1,4 +1,4 @@
-"""How far the dear searches go: half the way in everybody's run, and all of it with --thorough, as in CI."""
+"""How far searches go: a third of the way in everybody's run, and all of it with --thorough, as in CI."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ is_thorough = False
 
 def examples(count: int) -> int:
     """How many examples to try, of so many in a thorough run."""
-    return count if is_thorough else max(1, count // 2)
+    return count if is_thorough else max(1, count // 3)

@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 
 from tests.bench.test_scripts import SURROUNDINGS
+from tests.effort import examples
 
 pytestmark = pytest.mark.processes
 SEEDS = 24
-OF_TWO = 12
+OF_TWO = examples(24)
 """Seeds of two nodes: each takes three times as long."""
 CASES = {
     71: "planted: a commit that fails forgets the verdicts that were in it",
@@ -71,7 +72,7 @@ def test_dozens_of_seeds_hold() -> None:
     assert figures["seconds"] > 0
 
 
-def test_a_dozen_seeds_of_two_nodes_hold() -> None:
+def test_some_seeds_of_two_nodes_hold() -> None:
     figures = simulated("--nodes", "2", "--seeds", str(OF_TWO))
     assert (figures["nodes"], figures["seeds"], figures["failed"], figures["failures"]) == (2, OF_TWO, 0, {})
     assert figures["events"] > 10 * OF_TWO

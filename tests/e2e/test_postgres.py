@@ -107,6 +107,7 @@ def own_server() -> Iterator[Cluster]:
         yield server
 
 
+@pytest.mark.thorough
 async def test_the_server_goes_away_under_load_and_comes_back(tmp_path: Path, own_server: Cluster) -> None:
     """503 with Retry-After meanwhile and nothing acknowledged falsely; then all goes on, in the same process.
 

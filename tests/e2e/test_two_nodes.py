@@ -202,6 +202,7 @@ async def test_a_node_that_was_stopped_wakes_nobody_who_rests_by_now_and_ends(tm
         assert other.process.returncode is None
 
 
+@pytest.mark.thorough
 async def test_both_live_through_a_restart_of_the_database(tmp_path: Path, server: Cluster) -> None:
     async with pair(tmp_path, server) as two:
         server.stop("immediate")
@@ -221,6 +222,7 @@ async def test_both_live_through_a_restart_of_the_database(tmp_path: Path, serve
         assert [child.process.returncode for child in two.children] == [None, None]
 
 
+@pytest.mark.thorough
 async def test_a_rolling_restart_fails_no_request(tmp_path: Path, server: Cluster) -> None:
     """Each node in turn ends and starts again, while both kinds of requests go to whichever is open."""
     async with pair(tmp_path, server) as two, trio.open_nursery() as nodes:

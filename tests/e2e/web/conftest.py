@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from zlib import crc32
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
@@ -40,16 +41,17 @@ def visit(windows: Windows, place: Premises) -> Iterator[Visit]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """`look` is for the acts by which rest is made, `either` for what is around them.
 
-    With `--thorough` all are done in every look, else in as few as each language and size, and script or none, needs;
-    and every view is looked at, else one of each page.
+    With `--thorough` all are done in every look, and every view is looked at. Else each is done in one: some in one look
+    and others in its opposite; and one view of each page is looked at.
     """
     thorough = metafunc.config.getoption("thorough")
-    looks: tuple[Look, ...] = LOOKS if thorough else OPPOSITES
-    if "look" in metafunc.fixturenames:
-        scripted = tuple(one for one in LOOKS if one.script)
-        metafunc.parametrize("look", scripted if metafunc.definition.get_closest_marker("scripted") else looks, ids=str)
-    if "either" in metafunc.fixturenames:
-        metafunc.parametrize("either", looks, ids=str)
+    looks = LOOKS if thorough else OPPOSITES
+    if metafunc.definition.get_closest_marker("scripted"):
+        looks = tuple(one for one in LOOKS if one.script)
+    if not thorough:
+        looks = (looks[crc32(metafunc.definition.name.encode()) % len(looks)],)
+    for name in {"look", "either"} & {*metafunc.fixturenames}:
+        metafunc.parametrize(name, looks, ids=str)
     if "view" in metafunc.fixturenames:
         one_of_each_page = {page: name for name, (page, _) in reversed([*VIEWS.items()])}.values()
         metafunc.parametrize("view", VIEWS if thorough else one_of_each_page)
