@@ -20,7 +20,7 @@ from tests.effort import examples
 
 pytestmark = pytest.mark.processes
 SEEDS = 24
-OF_TWO = examples(24)
+OF_TWO = examples(18)
 """Seeds of two nodes: each takes three times as long."""
 CASES = {
     71: "planted: a commit that fails forgets the verdicts that were in it",

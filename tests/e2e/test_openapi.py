@@ -32,6 +32,7 @@ from relay.doors.keys import new_key
 from relay.doors.openapi import document
 from relay.simulators.certificates import provider_key
 from tests.e2e.processes import ROOT
+from tests.effort import examples
 
 pytestmark = pytest.mark.processes
 
@@ -151,7 +152,7 @@ def _wait_for(log: Path) -> None:
 
 
 @SCHEMA.parametrize()
-@hypothesis.settings(max_examples=8, deadline=None, derandomize=True)
+@hypothesis.settings(max_examples=examples(9), deadline=None, derandomize=True)
 def test_every_answer_is_one_that_is_described(relay: Running, case: schemathesis.Case[Any]) -> None:
     raw = case.operation.definition.raw
     authorization = relay.authorization(case.method, case.path, raw.get("description", ""))

@@ -27,7 +27,7 @@ class Backend:
 
     def __init__(self, address: str, key: str) -> None:
         self._address, self._key = address, key
-        self._end = threading.Event()
+        self._end, self._ended = threading.Event(), threading.Event()
         self.sent = self.acknowledged = 0
 
     def run(self) -> None:
@@ -37,15 +37,18 @@ class Backend:
                     relay.send(BATCH)
                     self.sent += len(BATCH)
                 self.acknowledged += relay.flush().accepted
-
-    def end(self) -> None:
-        self._end.set()
+        self._ended.set()
 
     async def until(self, acknowledged: int) -> None:
         """What a thread counts is told to nobody: look."""
         with trio.fail_after(PATIENCE):
             while self.acknowledged < acknowledged:  # noqa: ASYNC110
                 await trio.sleep(0.01)
+
+    async def end(self) -> None:
+        """Send nothing more, and wait for the last acknowledgement."""
+        self._end.set()
+        await trio.to_thread.run_sync(self._ended.wait, PATIENCE)
 
 
 async def accepted(relay: Installation) -> float:
@@ -73,8 +76,7 @@ async def test_every_acknowledged_event_is_there_after_a_kill(tmp_path: Path) ->
             async with relay.serving() as process:
                 assert await accepted(relay) >= acknowledged
                 await backend.until(acknowledged + 20_000)
-                backend.end()
-                await backend.until(backend.sent)
+                await backend.end()
                 assert await accepted(relay) >= backend.sent
                 assert backend.acknowledged == backend.sent
                 await seen.of(token(2))

@@ -140,6 +140,7 @@ def audited(two: Pair) -> dict[str, Tally]:
         return verify(found, read(two.nodes[0].config).store.masters.notary(), WallClock().now())
 
 
+@pytest.mark.thorough
 async def test_a_token_that_moves_to_somebody_of_another_node_is_told_to_the_backend(
     tmp_path: Path, server: Cluster
 ) -> None:

@@ -41,11 +41,11 @@ def visit(windows: Windows, place: Premises) -> Iterator[Visit]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """`look` is for the acts by which rest is made, `either` for what is around them.
 
-    With `--thorough` all are done in every look, and every view is looked at. Else each is done in one: some in one look
-    and others in its opposite; and one view of each page is looked at.
+    With `--thorough` all are done in every look, and every view is looked at. Else each is done in one, some in one
+    look and others in its opposite; and one view of each page is looked at.
     """
     thorough = metafunc.config.getoption("thorough")
-    looks = LOOKS if thorough else OPPOSITES
+    looks: tuple[Look, ...] = LOOKS if thorough else OPPOSITES
     if metafunc.definition.get_closest_marker("scripted"):
         looks = tuple(one for one in LOOKS if one.script)
     if not thorough:

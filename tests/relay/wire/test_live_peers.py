@@ -23,11 +23,12 @@ from relay.config import Address
 from relay.journal import inline
 from relay.service import Relay, Seams
 from tests.e2e.processes import PATIENCE, Child, started
+from tests.effort import examples
 from tests.relay.world import World, app, tenant, world
 
 pytestmark = pytest.mark.processes
 SERVER = Path(__file__).parent / "peers/http2_server.mjs"
-WAKEUPS = 2_000
+WAKEUPS = max(1_000, examples(2_000))
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,7 @@ async def test_a_night_ends_with_nobody_woken_in_rest_and_nothing_lost(tmp_path:
     assert not simulators.apns.journal.violations
 
 
+@pytest.mark.thorough
 @pytest.mark.sockets
 async def test_a_gate_that_lets_everybody_through_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Tables, "__call__", lambda *_: None)
