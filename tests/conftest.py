@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, settings
 from bench.postgres import Cluster, cluster
 from relay import process
 from tests import effort
+from tests.bytecode import Kept, kept
 from tests.hanging import Watch, watch
 from tests.needs import require
 
@@ -36,6 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 _WATCH: Final = pytest.StashKey[Watch]()
+_KEPT: Final = pytest.StashKey[Kept]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -49,10 +51,12 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     settings.load_profile(config.getoption("--hypothesis-profile") or "default")
     config.stash[_WATCH] = watch()
+    config.stash[_KEPT] = kept()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     config.stash[_WATCH].end()
+    config.stash[_KEPT].end()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
