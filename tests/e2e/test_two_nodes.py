@@ -179,6 +179,7 @@ async def test_who_dies_is_replaced_and_nothing_acknowledged_is_lost(tmp_path: P
         await post(two.clients[1], USERS[0])
 
 
+@pytest.mark.thorough
 async def test_a_node_that_was_stopped_wakes_nobody_who_rests_by_now_and_ends(tmp_path: Path, server: Cluster) -> None:
     async with pair(tmp_path, server) as two:
         await two.each_has_half()
