@@ -49,7 +49,10 @@ def load(
     address: tuple[str, int], requests: list[bytes], connections: int, seconds: float
 ) -> tuple[float, list[float]]:
     """(answers per second, milliseconds from request to answer of each)."""
-    took = door.repeat(address, requests, connections, seconds)
+    try:
+        took = door.repeat(address, requests, connections, seconds)
+    except OSError as error:
+        raise SystemExit(str(error)) from None
     return len(took) / seconds, took
 
 

@@ -15,6 +15,7 @@ its connection ends, and what waits for more than a commit would need another wa
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 from typing import Final
 
 import trio
@@ -38,8 +39,9 @@ class CallersSocket(trio.abc.HalfCloseableStream):
     def __init__(self, accepted: socket.socket) -> None:
         accepted.setblocking(False)
         self.socket = accepted
-        for option, value in _OPTIONS if accepted.family != socket.AF_UNIX else ():
-            accepted.setsockopt(socket.IPPROTO_TCP, option, value)
+        with suppress(OSError):  # not of TCP, or gone already: that is for who reads to find
+            for option, value in _OPTIONS:
+                accepted.setsockopt(socket.IPPROTO_TCP, option, value)
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Waits before it reads. Raises as `trio.SocketStream` does."""

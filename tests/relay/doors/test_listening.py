@@ -49,6 +49,20 @@ async def test_one_who_is_not_there_is_waited_for() -> None:
     await crowd.aclose()
 
 
+async def test_who_has_left_before_he_was_let_in_ends_nothing() -> None:
+    crowd, address = await listening()
+    for _ in range(2):
+        gone = socket.create_connection(address)
+        gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        gone.close()  # a reset
+    for _ in range(2):
+        stream = await crowd.accept()
+        with pytest.raises(trio.BrokenResourceError):
+            await stream.receive_some()
+        await stream.aclose()
+    await crowd.aclose()
+
+
 async def test_closed_it_listens_no_more_and_hangs_up_on_who_waits() -> None:
     crowd, address = await listening()
     clients = [socket.create_connection(address) for _ in range(3)]
