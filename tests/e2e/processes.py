@@ -27,6 +27,8 @@ class Child:
         self.process = process
         self.lines: list[str] = []
         self._news = trio.Event()
+        self._open = 0
+        """Streams on which it may still say something: what it said last may be read after it has ended."""
 
     async def line(self, words: str) -> str:
         """The first line that holds `words`, now or later."""
@@ -35,7 +37,7 @@ class Child:
                 for line in self.lines:
                     if words in line:
                         return line
-                assert self.process.returncode is None, f"ended before it said {words!r}"
+                assert self._open, f"ended before it said {words!r}"
                 await self._news.wait()
 
     def terminate(self) -> None:
@@ -58,8 +60,12 @@ class Child:
         assert self.process.stderr is not None
         await self.process.stderr.aclose()
 
-    async def listen(self, stream: trio.abc.ReceiveStream) -> None:
+    async def listen(
+        self, stream: trio.abc.ReceiveStream, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
         rest = b""
+        self._open += 1
+        task_status.started()
         try:
             async for data in stream:
                 *lines, rest = (rest + bytes(data)).split(b"\n")
@@ -69,9 +75,7 @@ class Child:
             pass
         if rest:
             self.lines.append(rest.decode())
-
-    async def watch(self) -> None:
-        await self.process.wait()
+        self._open -= 1
         self._tell()
 
     def _tell(self) -> None:
@@ -97,9 +101,8 @@ async def started(*command: str | Path, zone: str = "UTC") -> AsyncIterator[Chil
     child = Child(process)
     try:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(child.listen, process.stdout)
-            nursery.start_soon(child.listen, process.stderr)
-            nursery.start_soon(child.watch)
+            await nursery.start(child.listen, process.stdout)
+            await nursery.start(child.listen, process.stderr)
             try:
                 yield child
             finally:
