@@ -134,7 +134,7 @@ def main() -> None:
         "connections": options.connections,
         "store": options.store if place.is_ours else None,
         "single_per_s": round(single),
-        "single_us": round((spent[1] - spent[0]) / len(took) * 1e6, 1) if place.is_ours else None,
+        "single_us": round((spent[1] - spent[0]) / max(1, len(took)) * 1e6, 1) if place.is_ours else None,
         "batch_per_s": round(batch * BATCH),
         "batch_us": round((spent[2] - spent[1]) / (batch * BATCH * options.seconds / 2) * 1e6, 1)
         if place.is_ours

@@ -1,9 +1,9 @@
 """Ports for servers that scripts and tests start, and start again.
 
 They lie below those that the kernel hands out to clients, so that what is started again finds its port free. And nobody
-else gets one meanwhile: ports drawn at random met twice in some hundred, and a relay found its door taken by the fake
-that was to be its provider. So each process leases a block of them, and hands these out in turn. A lease is an abstract
-Unix socket of the block's name: the kernel gives it to one process, and takes it back when that ends, however it does.
+else gets one meanwhile: when they were drawn at random, a relay once found its door taken by the fake that was to be
+its provider. So each process leases a block of them, and hands these out in turn. A lease is an abstract Unix socket of
+the block's name (Linux only): the kernel gives it to one process, and takes it back when that ends, however it does.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _leased: dict[int, Iterator[int]] = {}
 
 
 def free_port() -> int:
-    """A port on which nobody listens; no other process here gets it, and this one only when it has had all others.
+    """A port on which nobody listens; no other process gets it, and this one only after all others of its block.
 
     Raises RuntimeError when none is left.
     """

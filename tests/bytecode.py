@@ -1,7 +1,7 @@
 """What the many processes of a run compile is kept for the run, where Python is told to keep nothing.
 
-Images of containers often set PYTHONDONTWRITEBYTECODE. Then each of some three hundred processes compiles the relay
-anew, a third of a second each. So those that are started find, and leave, what is compiled in a folder of this run.
+Images of containers often set PYTHONDONTWRITEBYTECODE. Then each process compiles the relay anew, for some 0.3 s of
+CPU. So those that are started find, and leave, what is compiled in a folder of this run.
 """
 
 from __future__ import annotations

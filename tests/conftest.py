@@ -31,8 +31,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--thorough",
         action="store_true",
-        help="what takes long too: tests/e2e/web in every look, not in one or two; all bench scripts; three times as "
-        "many examples",
+        help="what takes long too: tests/e2e/web in every look, not in one; all bench scripts; three times as many "
+        "examples",
     )
 
 

@@ -188,6 +188,8 @@ class Server:
             while parser.ready:
                 if not await self._answer(stream, place, parser):
                     return None
+                if parser.ready:  # nobody is waited for: neither by a handler that need not, nor by the write
+                    await trio.lowlevel.checkpoint()
             if parser.refusal is not None:
                 place.deadline, place.phase = trio.current_time() + limits.answer_seconds, ANSWER
                 return await self._part(stream, self._refuse(*parser.refusal))

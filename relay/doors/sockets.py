@@ -6,7 +6,7 @@ against two readers, of which a door has one. Measured alone (64 connections tha
 49-57 µs a request with `trio.SocketStream`, 38 with this.
 
 It differs from the contract of `trio.abc.Stream` in one point: `send_all` lets others run only while the caller takes
-nothing. Whoever sends without end must give the loop up by himself; a door reads after each answer, and that waits.
+nothing. Whoever sends again and again must give the loop up by himself; a door reads after an answer, and that waits.
 
 Rejected: one task and one epoll for all connections (29 µs). No request would have a task then, by whose cancellation
 its connection ends, and what waits for more than a commit would need another way beside it.

@@ -152,7 +152,7 @@ class _Line:
     def __init__(self, transport: trio.abc.Stream) -> None:
         self._transport = transport
         self._writing = trio.Lock()
-        if isinstance(transport, CallersSocket) and transport.socket.family != socket.AF_UNIX:
+        if isinstance(transport, CallersSocket):  # over TCP
             transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             for option, value in _KEEPALIVE:
                 transport.socket.setsockopt(socket.IPPROTO_TCP, option, value)

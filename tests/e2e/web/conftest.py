@@ -39,10 +39,9 @@ def visit(windows: Windows, place: Premises) -> Iterator[Visit]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """`look` is for the acts by which rest is made, `either` for what is around them.
+    """With `--thorough` all is done in every look, and every view is looked at.
 
-    With `--thorough` all are done in every look, and every view is looked at. Else each is done in one, some in one
-    look and others in its opposite; and one view of each page is looked at.
+    Else each act is done in one look, some in one and others in its opposite; and one view of each page is looked at.
     """
     thorough = metafunc.config.getoption("thorough")
     looks: tuple[Look, ...] = LOOKS if thorough else OPPOSITES
@@ -50,8 +49,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         looks = tuple(one for one in LOOKS if one.script)
     if not thorough:
         looks = (looks[crc32(metafunc.definition.name.encode()) % len(looks)],)
-    for name in {"look", "either"} & {*metafunc.fixturenames}:
-        metafunc.parametrize(name, looks, ids=str)
+    if "look" in metafunc.fixturenames:
+        metafunc.parametrize("look", looks, ids=str)
     if "view" in metafunc.fixturenames:
         one_of_each_page = {page: name for name, (page, _) in reversed([*VIEWS.items()])}.values()
         metafunc.parametrize("view", VIEWS if thorough else one_of_each_page)

@@ -14,10 +14,10 @@ from tests.e2e.web.visitor import Look
 pytestmark = [pytest.mark.processes, pytest.mark.needs("chromium")]
 
 
-def test_other_sessions_are_seen_and_ended(place: Premises, visit: Visit, either: Look) -> None:
+def test_other_sessions_are_seen_and_ended(place: Premises, visit: Visit, look: Look) -> None:
     anna = place.officer(NIGHTS)
     other = anna.session()
-    window, session = open_page(visit, either, anna)
+    window, session = open_page(visit, look, anna)
     window.follow("Sign-ins and help desk")
     expect(window.page.get_by_text(window.say("Browser"), exact=True)).to_have_count(2)
     window.press("End all others")
@@ -26,9 +26,9 @@ def test_other_sessions_are_seen_and_ended(place: Premises, visit: Visit, either
     anna.ask(session, "GET", "/v1/me/state")
 
 
-def test_a_support_code_is_read_out_and_each_look_is_told(place: Premises, visit: Visit, either: Look) -> None:
+def test_a_support_code_is_read_out_and_each_look_is_told(place: Premises, visit: Visit, look: Look) -> None:
     anna = place.officer(NIGHTS)
-    window, _ = open_page(visit, either, anna, "/account")
+    window, _ = open_page(visit, look, anna, "/account")
     window.press("New code")
     code = window.page.locator(".code").inner_text()
     place.as_support("GET", f"/v1/users/{anna.user}/rest", code, status=200)
@@ -39,9 +39,9 @@ def test_a_support_code_is_read_out_and_each_look_is_told(place: Premises, visit
     place.as_support("GET", f"/v1/users/{anna.user}/rest", code, status=403)
 
 
-def test_what_is_kept_is_taken_along(place: Premises, visit: Visit, either: Look) -> None:
+def test_what_is_kept_is_taken_along(place: Premises, visit: Visit, look: Look) -> None:
     anna = place.officer(NIGHTS)
-    window, session = open_page(visit, either, anna)
+    window, session = open_page(visit, look, anna)
     with window.page.expect_download() as data:
         window.follow("My data (file)")
     kept = json.loads(data.value.path().read_text())
@@ -52,17 +52,17 @@ def test_what_is_kept_is_taken_along(place: Premises, visit: Visit, either: Look
     assert calendar.value.path().read_text().startswith("BEGIN:VCALENDAR")
 
 
-def test_deleting_everything_ends_rules_and_sessions(place: Premises, visit: Visit, either: Look) -> None:
+def test_deleting_everything_ends_rules_and_sessions(place: Premises, visit: Visit, look: Look) -> None:
     anna = place.officer(NIGHTS)
     other = anna.session()
-    window, session = open_page(visit, either, anna)
+    window, session = open_page(visit, look, anna)
     window.follow("Delete everything")
     window.reads(
         "All rest times, sign-ins, codes for the help desk and the record of who has looked are deleted. "
         "You are always reachable then. This cannot be undone."
     )
     window.press("Delete everything")
-    expect(window.page).to_have_url(f"{place.url}/{either.language}/deleted")
+    expect(window.page).to_have_url(f"{place.url}/{look.language}/deleted")
     assert window.context.cookies(place.url) == []
     for secret in (session, other):
         anna.ask(secret, "GET", "/v1/me/state", status=401)

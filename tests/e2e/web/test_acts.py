@@ -88,8 +88,8 @@ def test_one_tap_turns_everything_off_and_one_turns_it_on_again(place: Premises,
     assert not anna.document(session).get("overrides")
 
 
-def test_who_has_no_rule_yet_is_told_that_nothing_is_a_must(place: Premises, visit: Visit, either: Look) -> None:
-    window, _ = open_page(visit, either, place.officer())
+def test_who_has_no_rule_yet_is_told_that_nothing_is_a_must(place: Premises, visit: Visit, look: Look) -> None:
+    window, _ = open_page(visit, look, place.officer())
     expect(window.now).to_contain_text(window.say("You have no rest time yet."))
     window.reads("Nothing is compulsory.")
     window.press_count("%(num)s hour", "%(num)s hours", 11)

@@ -16,9 +16,9 @@ def of(window: Visitor, device: str) -> Locator:
     return window.page.get_by_role("form", name=device, exact=True)
 
 
-def test_each_device_does_in_rest_what_it_is_told(place: Premises, visit: Visit, either: Look) -> None:
+def test_each_device_does_in_rest_what_it_is_told(place: Premises, visit: Visit, look: Look) -> None:
     anna = place.officer(resting(), phones=3)
-    window, session = open_page(visit, either, anna)
+    window, session = open_page(visit, look, anna)
     window.follow("Devices and test wakeup")
     for device, words in (("phone 1", "Always rings"), ("phone 2", "Rings for alarms only")):
         button = of(window, device).get_by_role("button", name=window.say(words))
@@ -36,10 +36,10 @@ def test_each_device_does_in_rest_what_it_is_told(place: Premises, visit: Visit,
 
 
 def test_a_wakeup_to_try_reaches_apple_and_google_in_rest_too_and_three_are_enough(
-    place: Premises, visit: Visit, either: Look
+    place: Premises, visit: Visit, look: Look
 ) -> None:
     anna = place.officer(resting(), android=True)
-    window, _ = open_page(visit, either, anna, "/devices")
+    window, _ = open_page(visit, look, anna, "/devices")
     window.press("Wake my devices now")
     expect(window.page.locator(".tag.handed_over")).to_have_count(2)
     anna.rang("phone")

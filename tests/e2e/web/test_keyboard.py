@@ -35,9 +35,9 @@ def press(window: Visitor, key: str, times: int = 1) -> None:
         window.page.keyboard.press(key)
 
 
-def test_off_duty_and_back_and_a_rule_with_the_keyboard_alone(place: Premises, visit: Visit, either: Look) -> None:
+def test_off_duty_and_back_and_a_rule_with_the_keyboard_alone(place: Premises, visit: Visit, look: Look) -> None:
     anna = place.officer(NIGHTS)
-    window, session = open_page(visit, either, anna)
+    window, session = open_page(visit, look, anna)
     tab_to(window, window.page.get_by_role("link", name=window.say("Skip to content")))
     press(window, "Enter")
     tab_to(window, window.page.get_by_role("button", name=window.count("%(num)s hour", "%(num)s hours", 11)))
@@ -62,9 +62,9 @@ def test_off_duty_and_back_and_a_rule_with_the_keyboard_alone(place: Premises, v
     assert (rule["label"], rule["days"], rule["end"]) == ("Dienstsport", [2, 3, 4, 5, 6, 7], "24:00")
 
 
-def test_enter_in_a_field_saves_as_the_button_does(place: Premises, visit: Visit, either: Look) -> None:
+def test_enter_in_a_field_saves_as_the_button_does(place: Premises, visit: Visit, look: Look) -> None:
     anna = place.officer(NIGHTS)
-    window, session = open_page(visit, either, anna, "/rules/windows/0")
+    window, session = open_page(visit, look, anna, "/rules/windows/0")
     tab_to(window, window.field("Name"))
     window.page.keyboard.type("Nachts")
     press(window, "Enter")
@@ -73,12 +73,12 @@ def test_enter_in_a_field_saves_as_the_button_does(place: Premises, visit: Visit
 
 
 def test_a_shift_is_swapped_and_a_device_told_with_the_keyboard_alone(
-    place: Premises, visit: Visit, either: Look
+    place: Premises, visit: Visit, look: Look
 ) -> None:
     shifts = {"F": {"start": "06:00", "end": "14:00"}}
     cycle = {"kind": "cycle", "anchor": "2026-01-05", "days": ["F", "-"], "shifts": shifts}
     anna = place.officer({"windows": [cycle]})
-    window, session = open_page(visit, either, anna, "/swap")
+    window, session = open_page(visit, look, anna, "/swap")
     tab_to(window, window.page.locator("#f-day"))
     press(window, "ArrowDown", 2)
     day = window.page.locator("#f-day").input_value()

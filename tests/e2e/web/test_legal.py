@@ -12,18 +12,18 @@ from tests.e2e.web.visitor import Look
 pytestmark = [pytest.mark.processes, pytest.mark.needs("chromium")]
 
 
-def test_the_footer_of_the_sign_in_leads_to_what_the_operator_says(place: Premises, visit: Visit, either: Look) -> None:
-    window = visit(either)
+def test_the_footer_of_the_sign_in_leads_to_what_the_operator_says(place: Premises, visit: Visit, look: Look) -> None:
+    window = visit(look)
     window.go("/login")
     window.follow("Rest and recovery")
-    expect(window.page).to_have_url(f"{place.url}/{either.language}/rest")
+    expect(window.page).to_have_url(f"{place.url}/{look.language}/rest")
     expect(window.page.get_by_role("heading", level=1)).to_have_text("Unsere Ruhe")
     expect(window.page.get_by_role("heading", level=2)).to_have_text("Vereinbart")
     expect(window.page.locator(".prose b")).to_have_count(0)
     link = window.page.get_by_role("link", name="rat@example.org")
     expect(link).to_have_attribute("href", "mailto:rat@example.org")
     expect(link).to_have_attribute("rel", "noreferrer")
-    expect(window.page.locator(".prose[lang=de]")).to_have_count(0 if either.language == "de" else 1)
+    expect(window.page.locator(".prose[lang=de]")).to_have_count(0 if look.language == "de" else 1)
     window.follow("Imprint")
-    expect(window.page).to_have_url(f"{place.url}/{either.language}/imprint")
+    expect(window.page).to_have_url(f"{place.url}/{look.language}/imprint")
     expect(window.page.get_by_role("heading", level=1)).to_have_text(window.say("Imprint"))

@@ -41,15 +41,15 @@ def test_a_link_survives_its_preview_and_is_good_for_one_press_of_its_button(
     assert other.context.cookies(place.url) == []
 
 
-def test_who_signs_out_is_out(place: Premises, visit: Visit, either: Look) -> None:
-    window = visit(either)
+def test_who_signs_out_is_out(place: Premises, visit: Visit, look: Look) -> None:
+    window = visit(look)
     window.sign_in(place.officer().session())
     window.go()
     window.press("Sign out")
-    expect(window.page).to_have_url(f"{place.url}/{either.language}/login")
+    expect(window.page).to_have_url(f"{place.url}/{look.language}/login")
     assert window.context.cookies(place.url) == []
     window.go()
-    expect(window.page).to_have_url(f"{place.url}/{either.language}/login")
+    expect(window.page).to_have_url(f"{place.url}/{look.language}/login")
 
 
 # --- by the account of the organisation
@@ -78,26 +78,26 @@ def provider(place: Premises) -> Iterator[str]:
 
 
 @pytest.mark.needs("node", "oidc-provider")
-def test_with_the_account_in_and_out_again(place: Premises, visit: Visit, either: Look, provider: str) -> None:
+def test_with_the_account_in_and_out_again(place: Premises, visit: Visit, look: Look, provider: str) -> None:
     anna = place.officer()
-    window = visit(either)
+    window = visit(look)
     window.elsewhere = provider
     window.go("/account")  # what was asked for is shown after the login
     window.follow("Sign in with %(name)s", name="Dienstkonto")
     window.page.get_by_label("Name").fill(anna.user)
     window.page.get_by_role("button", name="Sign in").click()
-    expect(window.page).to_have_url(f"{place.url}/{either.language}/account")
+    expect(window.page).to_have_url(f"{place.url}/{look.language}/account")
     window.reads("Where you are signed in")
     window.press("Sign out")
     window.page.get_by_role("button", name="Sign out").click()  # the provider asks whether that is meant there too
-    expect(window.page).to_have_url(f"{place.url}/{either.language}/login")
+    expect(window.page).to_have_url(f"{place.url}/{look.language}/login")
     assert window.context.cookies(place.url) == []
 
 
 @pytest.mark.needs("node", "oidc-provider")
-def test_without_the_second_factor_nobody_is_let_in(place: Premises, visit: Visit, either: Look, provider: str) -> None:
+def test_without_the_second_factor_nobody_is_let_in(place: Premises, visit: Visit, look: Look, provider: str) -> None:
     anna = place.officer()
-    window = visit(either)
+    window = visit(look)
     window.elsewhere = provider
     window.go("/login")
     window.follow("Sign in with %(name)s", name="Dienstkonto")

@@ -80,9 +80,9 @@ def test_leave_and_time_on_call(place: Premises, visit: Visit, look: Look) -> No
     window.reads("On call")
 
 
-def test_a_preset_is_seen_before_it_is_saved(place: Premises, visit: Visit, either: Look) -> None:
+def test_a_preset_is_seen_before_it_is_saved(place: Premises, visit: Visit, look: Look) -> None:
     anna = place.officer()
-    window, session = open_page(visit, either, anna)
+    window, session = open_page(visit, look, anna)
     window.page.get_by_role("link", name=window.say("Nights only")).click()
     window.press("Preview", exact=True)
     window.reads("Not saved yet.")
@@ -93,9 +93,9 @@ def test_a_preset_is_seen_before_it_is_saved(place: Premises, visit: Visit, eith
     assert (rule["start"], rule["end"]) == ("22:00", "06:00")
 
 
-def test_a_plan_without_a_reachable_minute_is_asked_about(place: Premises, visit: Visit, either: Look) -> None:
+def test_a_plan_without_a_reachable_minute_is_asked_about(place: Premises, visit: Visit, look: Look) -> None:
     anna = place.officer(NIGHTS)
-    window, session = open_page(visit, either, anna, "/rules/new?kind=weekly")
+    window, session = open_page(visit, look, anna, "/rules/new?kind=weekly")
     window.field("Whole day").first.check()
     window.press("Save", exact=True)
     window.reads("After this you are not reachable for a single minute in the next five weeks.")

@@ -12,9 +12,9 @@ from tests.e2e.web.visitor import Look
 pytestmark = [pytest.mark.processes, pytest.mark.needs("chromium")]
 
 
-def test_what_wakes_the_devices_is_shown_from_one_tap_to_another(place: Premises, visit: Visit, either: Look) -> None:
+def test_what_wakes_the_devices_is_shown_from_one_tap_to_another(place: Premises, visit: Visit, look: Look) -> None:
     anna = place.officer({**resting(), "devices": {"pixel": {"wake": "never"}}}, android=True)
-    window, session = open_page(visit, either, anna)
+    window, session = open_page(visit, look, anna)
     window.follow("Who may wake you, and for what")
     window.press("Show what woke my devices")
     window.reads("Nothing has happened since.")
@@ -28,7 +28,7 @@ def test_what_wakes_the_devices_is_shown_from_one_tap_to_another(place: Premises
         if noted.count() == 3:
             break
     expect(noted).to_have_count(3)
-    german = either.language == "de"
+    german = look.language == "de"
     for device, provider in (("phone", "Apple"), ("pixel", "Google")):
         one = noted.filter(has_text=device)
         expect(one).to_contain_text(window.say("Alarm"))

@@ -9,7 +9,11 @@ import pytest
 import trio
 import trio.testing
 
+from relay.doors.http1 import Limits, Request, Response, Server
+from relay.doors.listening import CrowdListener
+from relay.doors.problems import refusal
 from relay.doors.sockets import CallersSocket
+from relay.doors.stream import _Line
 
 pytestmark = pytest.mark.sockets
 
@@ -165,3 +169,34 @@ async def test_over_a_unix_socket_it_is_the_same() -> None:
         other.sendall(b"question")
         assert await ours.receive_some() == b"question"
         await ours.aclose()
+
+
+async def test_between_the_answers_to_pipelined_requests_others_run() -> None:
+    """Neither a handler that waits for nothing nor the write lets them."""
+    turns = 0
+    seen: list[int] = []
+
+    async def handler(_: Request) -> Response:
+        seen.append(turns)
+        return Response(204)
+
+    [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with trio.open_nursery() as nursery:
+        server = Server(handler, refusal, Limits())
+        await nursery.start(server.run, [CrowdListener(listener)])
+        async with await trio.open_tcp_stream(*listener.socket.getsockname()) as client:
+            await client.send_all(b"GET / HTTP/1.1\r\nhost: relay\r\n\r\n" * 20)
+            while len(seen) < 20:
+                turns += 1
+                await trio.lowlevel.checkpoint()
+        server.drain()
+    assert all(before < after for before, after in zip(seen, seen[2:], strict=False)), (
+        "a pass has its tasks in any order"
+    )
+
+
+async def test_a_backend_that_vanished_is_asked_for_on_its_stream(pair: tuple[CallersSocket, socket.socket]) -> None:
+    ours, _ = pair
+    _Line(ours)
+    assert ours.socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    assert ours.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
