@@ -30,7 +30,7 @@ from relay.core.people import Person
 from relay.core.private import UserKey
 from relay.core.tables import Tables
 
-CHUNK: Final = 500
+CHUNK: Final = 100
 """Persons whose wakeups are shuffled together, and handed over."""
 STEP: Final = 50
 """Persons considered between two checkpoints: about half a millisecond, for which others may wait, alarms too."""

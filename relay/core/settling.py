@@ -30,6 +30,7 @@ NOBODY: Final[Mapping[UserKey, float]] = MappingProxyType({})
 def settle_accepted(draft: Draft, flights: Sequence[Flight]) -> None:
     """The provider took these wakeups: book what they stood for, at the first device of each user."""
     draft.landed += flights
+    booked: dict[int, tuple[Person, str, Slot]] = {}
     for flight in flights:
         person = flight.person
         if person.gone:
@@ -53,7 +54,9 @@ def settle_accepted(draft: Draft, flights: Sequence[Flight]) -> None:
                 account = draft.account((person.tenant.name, name))
                 account.woken += 1
                 account.merged += newly - 1
-            close_if_done(draft, person, name, slot)
+            booked[id(slot)] = (person, name, slot)
+    for person, name, slot in booked.values():  # once, however many of a person's devices are in this batch
+        close_if_done(draft, person, name, slot)
 
 
 def settle(draft: Draft, settlements: Iterable[Settlement]) -> None:

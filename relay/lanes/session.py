@@ -31,8 +31,8 @@ GATE_TO_SOCKET: Final = 10.0
 """Seconds from the last look to the end of the write."""
 ANSWER: Final = 30.0
 """Seconds to wait for an answer; then its outcome is unknown."""
-PER_WRITE: Final = 64
-"""Most requests looked at for one write; a session learns how many fit into its 16,384 bytes."""
+PER_WRITE: Final = 256
+"""Most requests looked at for one write; a session learns how many fit into its records (wire/transport.py)."""
 SETTINGS: Final = 10.0
 """Seconds for the provider's first SETTINGS; without them nothing may be sent (rule 9)."""
 STARVED: Final = 1.0

@@ -17,6 +17,9 @@ from relay.ops.metrics import Sources, exposition
 
 PART: Final = 500
 """People looked at between two checkpoints: less than a millisecond."""
+FRESH: Final = 1.0
+"""Seconds for which what a look has found is told again: a look at 23,000 people costs 8 ms, and is told in steps of
+20 seconds anyway."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +57,7 @@ class Ops:
         self._holds = holds
         self._now = now
         self._providers = json.dumps({"providers": [destination.told() for destination in destinations]}).encode()
+        self._oldest, self._looked_at = Oldest(), float("-inf")
         self.ready = False
         self.clock_is_wrong = False
         self.server = Server(self._answer, refusal, Limits(body=1024, connections=50))
@@ -71,10 +75,14 @@ class Ops:
 
     async def _overdue(self) -> Oldest:
         """Everybody is looked at, a part at a time: alarms leave in between."""
+        if abs(self._now() - self._looked_at) < FRESH:
+            return self._oldest
+        self._looked_at = self._now()
         persons, oldest = list(self._sources.people.by_key.values()), Oldest()
         for first in range(0, len(persons), PART):
             measure(persons[first : first + PART], self._now(), oldest)
             await trio.lowlevel.checkpoint()
+        self._oldest = oldest
         return oldest
 
     async def _answer(self, request: Request) -> Response:

@@ -24,6 +24,9 @@ from relay.wire.errors import ConnectionLost, WireError
 from relay.wire.template import Request
 
 READ: Final = 262_144
+RECORDS: Final = 4
+"""TLS records of one write, each of whole requests: a system call, and the tasks that wait for it, cost as much as the
+requests of one record."""
 GOODBYE: Final = 1.0
 """Seconds for the last frames of a connection that is closed in order."""
 UNSENT: Final = 65_536
@@ -49,13 +52,27 @@ class Beneath(trio.abc.Stream):
     def __init__(self, stream: trio.abc.Stream) -> None:
         self.transport_stream = stream
         self._early = b""
+        self._held: list[bytes | bytearray | memoryview] | None = None
         self.may_leave: Callable[[], bool] = always
+
+    def hold(self) -> None:
+        """Keep what TLS hands down until `release`: several of its records then leave by one system call."""
+        self._held = []
+
+    async def release(self) -> None:
+        """Send what was held, in its order."""
+        held, self._held = self._held, None
+        if held:
+            await self.send_all(b"".join(held))
 
     def unread(self, data: bytes) -> None:
         """What was read before its reader came: it is received first."""
         self._early = data + self._early
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        if self._held is not None:
+            self._held.append(data)
+            return
         if not self.may_leave():
             raise trio.BrokenResourceError
         await self.transport_stream.send_all(data)
@@ -134,12 +151,24 @@ class Transport:
             await self._send_control()
             if self._broken:
                 raise ConnectionLost("connection_reset")
-            count, data = self._connection.take(compose())
+            records, count = self._records(compose())
             if count:
                 leaving(count)
-                await self._send_while(may_leave, data)
+                await self._send_while(may_leave, records)
             await self._send_control()
         return count
+
+    def _records(self, requests: Sequence[Request]) -> tuple[list[bytes], int]:
+        """As many of the requests as one write may hold, in pieces of one TLS record; and their number."""
+        records: list[bytes] = []
+        taken = 0
+        while len(records) < RECORDS:
+            count, data = self._connection.take(requests[taken:])
+            if not count:
+                break
+            records.append(data)
+            taken += count
+        return records, taken
 
     async def flush(self) -> None:
         """Send control frames that are due."""
@@ -163,27 +192,34 @@ class Transport:
         async with self._writing:
             await self._send_locked(data)
 
-    async def _send_while(self, may_leave: Callable[[], bool], data: bytes) -> None:
+    async def _send_while(self, may_leave: Callable[[], bool], records: list[bytes]) -> None:
         if not may_leave():
             self._broken = True  # the peer would miss what it has not been sent
             raise ConnectionLost("too_late")
         if self._beneath is None:
-            await self._send_locked(data)
+            await self._send_locked(*records)
             return
         self._beneath.may_leave = may_leave
         try:
-            await self._send_locked(data)
+            await self._send_locked(*records)
         except ConnectionLost:
             raise ConnectionLost("connection_reset" if may_leave() else "too_late") from None
         finally:
             self._beneath.may_leave = always
 
-    async def _send_locked(self, data: bytes) -> None:
+    async def _send_locked(self, *records: bytes) -> None:
         if self._broken:
             raise ConnectionLost("connection_reset")
         self._broken = True
         try:
-            await self._stream.send_all(data)
+            if self._beneath is None or len(records) == 1:
+                for data in records:
+                    await self._stream.send_all(data)
+            else:
+                self._beneath.hold()
+                for data in records:
+                    await self._stream.send_all(data)
+                await self._beneath.release()
         except _GONE:
             raise ConnectionLost("connection_reset") from None
         self._broken = False

@@ -292,3 +292,18 @@ async def test_commits_are_counted() -> None:
         after = await operator.metrics()
         assert after[("feierabend_commits_total",)] == before + 1
         assert after[("feierabend_commit_waiting",)] == after[("feierabend_verdicts_waiting",)] == 0
+
+
+@virtual
+async def test_everybody_is_looked_at_once_a_second_at_most() -> None:
+    """However often the metrics are asked for."""
+    async with world() as w, operator_of(w) as operator:
+        await w.register("anna")
+        await w.network.unplug()
+        await w.post("anna")
+        await w.pass_time(50)
+        assert oldest(await operator.metrics()) == 40
+        await w.forget("anna")
+        assert oldest(await operator.metrics()) == 40
+        await w.pass_time(1.1)
+        assert oldest(await operator.metrics()) == 0
