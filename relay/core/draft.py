@@ -48,8 +48,8 @@ class Draft:
         self.tables = tables
         self.batch = Batch(now, generation=people.generation, revision=people.revision)
         self.tokens: dict[TokenHash, tuple[UserKey, DeviceKey] | None] = {}
-        self.landed: list[Flight] = []
-        """Flights whose verdict is in this batch."""
+        self.landed: list[tuple[Person, list[Flight]]] = []
+        """Flights whose verdict is in this batch, by person; one may stand here more than once."""
         self.read: list[Person] = []
         """Persons whose `seen` is in this batch."""
         self.active: list[tuple[Person, float]] = []
@@ -249,8 +249,8 @@ class Draft:
             person.active_until = max(person.active_until, until)
         for trial in self.trials:
             self._try(trial)
-        for flight in self.landed:
-            self._land(flight)
+        for person, flights in self.landed:
+            self._land(person, flights)
         if batch.released:
             people.release(batch.released)
         return list(self._touched.values())
@@ -262,16 +262,14 @@ class Draft:
         if person is not None:
             person.left_generation = max(person.left_generation, trial.generation)
 
-    def _land(self, flight: Flight) -> None:
-        """Mostly nothing is owed to its device any more."""
-        person, device = flight.person, flight.device.key
-        person.landed(flight)
-        for slot in person.slots.values():
-            if slot.owed(device):
-                self._touch_living(person)
-                return
+    def _land(self, person: Person, flights: list[Flight]) -> None:
+        """Mostly nothing is owed to their devices any more."""
+        for flight in flights:
+            person.landed(flight)
         if not person.slots:
             person.wake_at = NEVER
+        elif any(slot.owed(flight.device.key) for slot in person.slots.values() for flight in flights):
+            self._touch_living(person)
 
     def _touch_living(self, person: Person) -> None:
         """One who was deleted meanwhile must not take the place of the one who came after."""

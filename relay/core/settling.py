@@ -8,6 +8,7 @@ that is gone or younger than the verdict books nothing.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
@@ -28,41 +29,59 @@ NOBODY: Final[Mapping[UserKey, float]] = MappingProxyType({})
 
 
 def settle_accepted(draft: Draft, flights: Sequence[Flight]) -> None:
-    """The provider took these wakeups: book what they stood for, at the first device of each user."""
-    draft.landed += flights
-    booked: dict[int, tuple[Person, str, Slot]] = {}
+    """The provider took these wakeups: book what they stood for, at the first device of each user.
+
+    Person by person: mostly all devices of one are in the same batch, and their slot is then looked for and closed once.
+    """
+    by_person: defaultdict[Person, list[Flight]] = defaultdict(list)
     for flight in flights:
-        person = flight.person
-        if person.gone:
-            continue
-        # A token registered while this wakeup was on its way was woken for nothing yet.
-        device = _same_token(draft, flight)
+        by_person[flight.person].append(flight)
+    draft.landed += by_person.items()
+    for person, some in by_person.items():
+        if not person.gone:
+            _book(draft, person, some)
+
+
+def _book(draft: Draft, person: Person, flights: list[Flight]) -> None:
+    devices = draft.devices_of(person)
+    slots: dict[str, Slot | None] = {}
+    for flight in flights:
+        asked = flight.device
+        key, device = asked.key, devices.get(asked.key)
+        if device is not asked:  # a token registered while this wakeup was on its way was woken for nothing yet
+            device = _same_token(draft, flight)
         if device is not None and device.attempt:
             draft.put_device(person, device.backed_off(0, 0.0))
         for name, generation, total in flight.claims:
-            slot = draft.slot(person, name)
+            if name not in slots:
+                slots[name] = draft.slot(person, name)
+            slot = slots[name]
             if slot is None or generation < slot.born:
                 continue  # cancelled meanwhile: books nothing
-            if device is not None and slot.done.get(device.key, 0) < generation:
-                slot.done[device.key] = generation
+            if device is not None and slot.done.get(key, 0) < generation:
+                slot.done[key] = generation
                 if flight.echo_at is not None and generation == slot.generation:
                     slot.cut(flight.echo_at)
-            if slot.stubs:
-                credit(draft, slot, total, Outcome.HANDED_OVER)
-            newly = slot.book_up_to(total)
-            if newly:
-                account = draft.account((person.tenant.name, name))
-                account.woken += 1
-                account.merged += newly - 1
-            booked[id(slot)] = (person, name, slot)
-    for person, name, slot in booked.values():  # once, however many of a person's devices are in this batch
-        close_if_done(draft, person, name, slot)
+            if total > slot.booked:
+                _hand_over(draft, person, name, slot, total)
+    for name, slot in slots.items():
+        if slot is not None:
+            close_if_done(draft, person, name, slot)
+
+
+def _hand_over(draft: Draft, person: Person, name: str, slot: Slot, total: int) -> None:
+    """The first device was woken for the notices of a slot up to number `total`."""
+    if slot.stubs:
+        credit(draft, slot, total, Outcome.HANDED_OVER)
+    account = draft.account((person.tenant.name, name))
+    account.woken += 1
+    account.merged += slot.book_up_to(total) - 1
 
 
 def settle(draft: Draft, settlements: Iterable[Settlement]) -> None:
     """Verdicts that were not "accepted"."""
     for settlement in settlements:
-        draft.landed.append(settlement.flight)
+        draft.landed.append((settlement.flight.person, [settlement.flight]))
         if settlement.flight.person.gone:
             continue
         _FATES[settlement.fate](draft, settlement)
