@@ -122,30 +122,31 @@ class Connection:
         if not room or self._writer is None:
             return 0, b""
         block_of, open_, credit, window = self._writer.block, self._streams.open, self._credit, self._stream_window
-        stream, size = self._streams.next, 0
-        out: list[bytes] = []
+        first = stream = self._streams.next
+        size = 0
+        parts: list[bytes] = []
         for request in requests[:room]:
             tag, _path, _varying, body = request
             length = len(body)
             if length > credit or length > window:
-                self._has_window = bool(out)
+                self._has_window = stream != first
                 break
             block = block_of(request)
             size += len(block) + length + 18
             if size > WRITE:
-                if not out:
+                if stream == first:
                     raise ValueError("a request larger than one write")
                 break
             identifier = stream.to_bytes(4, "big")
-            out.append(
-                len(block).to_bytes(3, "big") + b"\x01\x04" + identifier + block
-                + length.to_bytes(3, "big") + b"\x00\x01" + identifier + body
+            parts += (
+                len(block).to_bytes(3, "big"), b"\x01\x04", identifier, block,
+                length.to_bytes(3, "big"), b"\x00\x01", identifier, body,
             )  # fmt: skip
             open_[stream] = tag
             stream += 2
             credit -= length
         self._streams.next, self._credit = stream, credit
-        return len(out), b"".join(out)
+        return (stream - first) // 2, b"".join(parts)
 
     def control(self) -> bytes:
         """Acknowledgements, window updates and resets that are due."""
