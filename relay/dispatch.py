@@ -24,7 +24,7 @@ import trio
 
 from relay.clock import Clock
 from relay.core.events import NEVER
-from relay.core.fanout import ask_again, consider
+from relay.core.fanout import ask_again, consider, table_for
 from relay.core.flight import Flight
 from relay.core.people import Person
 from relay.core.private import UserKey
@@ -200,7 +200,7 @@ class Dispatcher:
             if not person.slots:
                 person.wake_at = NEVER
                 continue
-            considered = consider(person, now, self._tables(person, now))
+            considered = consider(person, now, table_for(person, now, self._tables))
             flights += considered.flights
             if considered.expired:
                 self._expired(person, considered.expired)

@@ -27,6 +27,7 @@ import trio
 
 from relay import trust, unix
 from relay.clock import Clock
+from relay.compiling import compile_ahead
 from relay.config import Address, AnyAppConfig, AppConfig, Config, FcmAppConfig
 from relay.config_reader import key_id_of, read_provider_key, read_service_account
 from relay.config_web import document
@@ -317,6 +318,7 @@ class Relay:
             core.start_soon(self._note_uses)
             core.start_soon(self.trust.run)
             core.start_soon(self.dispatcher.ask_again, self.people.by_key.values())
+            core.start_soon(compile_ahead, self.people.by_key.values, self.tables, self._clock)
             async with trio.open_nursery() as lanes:
                 await lanes.start(self.pool.run)
                 self.dispatcher.touched(list(self.people.by_key.values()))

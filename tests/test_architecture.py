@@ -33,6 +33,7 @@ RANKS = {
     "relay.waiting": 2,
     "relay.unix": 2,
     "relay.journal": 3,
+    "relay.compiling": 3,
     "relay.dispatch": 3,
     "relay.changing": 3,
     "relay.trust": 3,

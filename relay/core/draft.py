@@ -38,14 +38,16 @@ class Draft:
     """One batch in the making."""
 
     __slots__ = (
-        "_devices", "_feedback_seq", "_persons", "_touched", "active", "batch", "landed", "now", "people", "read",
-        "tables", "tokens", "trials",
+        "_devices", "_feedback_seq", "_persons", "_touched", "active", "batch", "compiled", "landed", "now", "people",
+        "read", "tables", "tokens", "trials",
     )  # fmt: skip
 
     def __init__(self, people: People, now: float, tables: Tables) -> None:
         self.people = people
         self.now = now
         self.tables = tables
+        self.compiled = 0
+        """Rests that accepting has compiled for this batch."""
         self.batch = Batch(now, generation=people.generation, revision=people.revision)
         self.tokens: dict[TokenHash, tuple[UserKey, DeviceKey] | None] = {}
         self.landed: list[tuple[Person, list[Flight]]] = []

@@ -19,6 +19,7 @@ from relay.core.life import NOW_OR_NEVER
 from relay.core.pacing import LONGEST_RETRY
 from relay.core.people import Person
 from relay.core.slots import RETENTION, Slot
+from relay.core.tables import Tables
 
 LONGEST_ACTIVE: Final = 120.0
 """Seconds for which a user can be said to go on reading elsewhere."""
@@ -31,6 +32,17 @@ class Considered(NamedTuple):
     """Classes whose slot is past its deadline."""
     again_at: float
     """When to consider the person next, if nothing else happens; infinite when only events or verdicts can."""
+
+
+def table_for(person: Person, now: float, tables: Tables) -> RestTable | None:
+    """What the gate is to be asked with.
+
+    Rest that is not compiled yet is not for what pierces it: an alarm for everybody does not wait for 23,000 tables.
+    """
+    if person.is_compiled(now):
+        return person.table
+    classes = map(person.tenant.class_of, person.slots)
+    return None if all(c.pierces and not c.is_trial for c in classes) else tables(person, now)
 
 
 def consider(person: Person, now: float, table: RestTable | None) -> Considered:

@@ -71,6 +71,10 @@ class Person:
         self.wake_at = NEVER
         """Instant for which the person stands in the due heap."""
 
+    def is_compiled(self, now: float) -> bool:
+        """The gate can be asked at once: the rest is compiled, or there is none."""
+        return self.rest is None or (self.table is not None and now < self.table.stale_at)
+
     def landed(self, flight: Flight) -> None:
         """It is not under way any more."""
         key = flight.device.key

@@ -31,7 +31,7 @@ NOBODY: Final[Mapping[UserKey, float]] = MappingProxyType({})
 def settle_accepted(draft: Draft, flights: Sequence[Flight]) -> None:
     """The provider took these wakeups: book what they stood for, at the first device of each user.
 
-    Person by person: mostly all devices of one are in the same batch, and their slot is then looked for and closed once.
+    Person by person: mostly all devices of one are in the same batch; their slot is then looked for and closed once.
     """
     by_person: defaultdict[Person, list[Flight]] = defaultdict(list)
     for flight in flights:

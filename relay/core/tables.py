@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from relay.core.devices import FOLLOW, Wakes
+from relay.core.devices import FOLLOW, RestRecord, Wakes
 from relay.core.errors import RelayError
 from relay.core.gate import Rest, RestTable
 from relay.core.people import Person
@@ -73,7 +73,12 @@ class Tables:
             return None
         table = person.table
         if table is None or now >= table.stale_at:
-            table = person.table = self._make(person, person.rest.sealed, now)
+            return self.renew(person, person.rest, now)
+        return table
+
+    def renew(self, person: Person, rest: RestRecord, now: float) -> RestTable:
+        """Make the table anew, though it may be good yet."""
+        table = person.table = self._make(person, rest.sealed, now)
         return table
 
     def _make(self, person: Person, sealed: bytes, now: float) -> RestTable:

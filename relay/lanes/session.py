@@ -21,7 +21,7 @@ from typing import Final
 import structlog
 import trio
 
-from relay.core.fanout import depart, left
+from relay.core.fanout import depart, left, table_for
 from relay.core.flight import Flight
 from relay.core.seal import SealBroken
 from relay.lanes.lane import Lane
@@ -348,7 +348,7 @@ class Session:
             flights = [flight for flight in flights if flight.urgent]
         for flight in flights:
             person = flight.person
-            leaves = depart(flight, now, None if person.rest is None else tables(person, now))
+            leaves = depart(flight, now, None if person.rest is None else table_for(person, now, tables))
             if not leaves or (only_alarms and not flight.is_alarm):  # an alarm that waited for too long is none
                 refused.append(flight)
                 continue

@@ -11,7 +11,7 @@ import trio
 import trio.testing
 
 from relay.clock import SLICE, Clock
-from relay.core.devices import Device, Platform
+from relay.core.devices import Device, Platform, RestRecord
 from relay.core.events import HOUR, NEVER, EventClass
 from relay.core.flight import Flight
 from relay.core.people import Person
@@ -257,7 +257,8 @@ async def test_who_stands_in_line_is_not_entered_again() -> None:
     dispatcher._tables = lambda person, _now: looked.append(person)  # type: ignore[assignment]  # None: no rest
     people = _people(CHUNK + 100)
     alarmed, others = people[:100], people[100:]
-    for person in others:
+    for person in people:
+        person.rest = RestRecord(b"", 1)
         _owe(person, due=0.0)
     for person in alarmed:
         _owe(person, due=0.0, name="alarm")

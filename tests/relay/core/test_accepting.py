@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from relay.core.accepting import accept
+from relay.core.accepting import COMPILED, accept
 from relay.core.batch import Bypass
 from relay.core.books import Account
 from relay.core.draft import Draft
@@ -12,6 +12,7 @@ from relay.core.errors import IdempotencyMismatch
 from relay.core.events import HOUR, NEVER, Accepted, Event, EventClass, Request
 from relay.core.flight import Fate
 from relay.core.gate import jitter
+from relay.core.slots import RETENTION
 from tests.relay.core.scene import DAY, DISPATCH, NOON, Scene, endless, nightly, rest_between, tenant
 
 NIGHT = NOON + 10 * HOUR
@@ -113,6 +114,33 @@ def test_a_slot_made_in_rest_is_due_at_its_end() -> None:
     scene.accept("anna")
     release = MORNING + jitter(scene.key("anna"), MORNING, 300.0)
     assert (scene.slot("anna").due_at, scene.slot("anna").reachable_at) == (release, release)
+
+
+def test_a_commit_compiles_the_rest_of_some_and_the_dispatcher_that_of_the_others() -> None:
+    """For them the slot is due now, whereupon the gate is asked; what it says is as if it had been asked at once."""
+    scene = Scene(tenant(jitter=300.0), now=NIGHT)
+    users = [f"user-{number}" for number in range(COMPILED + 2)]
+    for user in users:
+        scene.register(user)
+        scene.rest(user, nightly())
+    scene.table(users[-1])
+    scene.accept(*users)
+    assert scene.tables.compiled == COMPILED + 1
+    release = {user: MORNING + jitter(scene.key(user), MORNING, 300.0) for user in users}
+    late = users[-2]
+    for user in users:
+        found = (scene.slot(user).due_at, scene.slot(user).reachable_at)
+        assert found == ((NIGHT, NIGHT + RETENTION) if user == late else (release[user], release[user]))
+    assert scene.consider(late).again_at == release[late]
+    assert (scene.slot(late).due_at, scene.slot(late).reachable_at) == (release[late], release[late])
+
+
+def test_an_alarm_compiles_nobodys_rest() -> None:
+    scene = scene_of(now=NIGHT)
+    scene.rest("anna", nightly())
+    scene.accept("anna", name="alarm")
+    assert scene.tables.compiled == 0
+    assert (scene.slot("anna", "alarm").due_at, scene.slot("anna", "alarm").reachable_at) == (NIGHT, NIGHT)
 
 
 def test_a_slot_made_in_a_rest_without_end_is_due_never() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from relay.core.editing import delete_device
 from relay.core.events import NEVER
-from relay.core.fanout import consider, depart, left
+from relay.core.fanout import consider, depart, left, table_for
 from relay.core.flight import Fate
 from relay.core.gate import jitter
 from tests.relay.core.scene import DAY, HOUR, MINUTE, NOON, Scene, endless, nightly, phones, rest_between, tenant
@@ -20,6 +20,33 @@ def scene_of(*devices: str, now: float = NOON) -> Scene:
     for device in devices or ("phone",):
         scene.register("anna", device)
     return scene
+
+
+# --- which table
+
+
+def test_an_alarm_for_people_whose_rest_is_not_compiled_waits_for_no_table() -> None:
+    scene = scene_of(now=NIGHT)
+    scene.rest("anna", nightly())
+    scene.accept("anna", name="alarm")
+    person = scene.person("anna")
+    (flight,) = consider(person, scene.now, table_for(person, scene.now, scene.tables)).flights
+    assert depart(flight, scene.now, table_for(person, scene.now, scene.tables))
+    assert scene.tables.compiled == 0
+    scene.accept("anna")
+    assert table_for(person, scene.now, scene.tables) is person.table is not None
+
+
+def test_rest_that_is_compiled_is_asked_and_rest_that_is_stale_compiled_anew() -> None:
+    scene = scene_of()
+    scene.rest("anna", nightly())
+    scene.accept("anna")
+    person = scene.person("anna")
+    table = table_for(person, scene.now, scene.tables)
+    assert table is not None
+    assert table_for(person, scene.now, scene.tables) is table
+    assert table_for(person, table.stale_at, scene.tables) is not table
+    assert scene.tables.compiled == 2
 
 
 # --- consider: when
