@@ -23,7 +23,7 @@ from trio.testing import (
 )
 
 from relay.wire import Connection, ConnectionLost, Received, Request, Transport, connect, resolve
-from relay.wire.transport import GOODBYE, Beneath
+from relay.wire.transport import GOODBYE, RECORDS, Beneath
 from tests.relay.wire import by_hand
 from tests.relay.wire.by_hand import OK, STREAMS
 from tests.relay.wire.h2_server import Server
@@ -562,8 +562,9 @@ async def test_a_connection_is_tls_of_a_known_authority_with_http2_agreed(
 
 
 @pytest.mark.sockets
+@pytest.mark.parametrize("size", [1, 200], ids=["one record", "several records"])
 @pytest.mark.parametrize(("answers", "reason"), [([True, False, False], "too_late"), ([True, True], "")])
-async def test_it_is_asked_beneath_tls_too(authority: trustme.CA, answers: list[bool], reason: str) -> None:
+async def test_it_is_asked_beneath_tls_too(authority: trustme.CA, answers: list[bool], reason: str, size: int) -> None:
     """Where others may have run since the write was composed."""
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     left, received, over = answers[::-1], bytearray(), trio.Event()
@@ -582,7 +583,7 @@ async def test_it_is_asked_beneath_tls_too(authority: trustme.CA, answers: list[
         stream = await connect("127.0.0.1", listeners[0].socket.getsockname()[1], client_context(authority))
         found = ""
         try:
-            await Transport(stream, proven()).write(composing(requests(1)), lambda _: None, left.pop)
+            await Transport(stream, proven()).write(composing(requests(size)), lambda _: None, left.pop)
         except ConnectionLost as error:
             found = error.reason
             await trio.aclose_forcefully(stream)
@@ -591,6 +592,50 @@ async def test_it_is_asked_beneath_tls_too(authority: trustme.CA, answers: list[
         await trio.aclose_forcefully(stream)
         nursery.cancel_scope.cancel()
     assert (found, left, bool(received)) == (reason, [], not reason)
+
+
+async def test_a_write_is_four_records_of_whole_requests_in_one_piece(
+    authority: trustme.CA, autojump_clock: MockClock
+) -> None:
+    """One system call where it is TCP; each record holds whole requests, 16,384 bytes at most (rule 14)."""
+    ours, theirs = memory_stream_pair()
+    pieces = _Pieces(ours)
+    client = trio.SSLStream(Beneath(pieces), client_context(authority), server_hostname="127.0.0.1")
+    server = trio.SSLStream(theirs, server_context(authority, ["h2"]), server_side=True)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(server.do_handshake)
+        await client.do_handshake()
+    pieces.sizes.clear()
+    count = await Transport(client, proven({STREAMS: 1000})).write(composing(requests(900)), lambda _: None)
+    with trio.fail_after(60):
+        records = [bytes(await server.receive_some(100_000)) for _ in range(RECORDS)]
+    assert len(pieces.sizes) == 1
+    assert 15_000 < min(map(len, records)) <= max(map(len, records)) <= 16_384
+    assert sum(len(by_hand.split(record)) for record in records) == 2 * count
+    with trio.move_on_after(1) as scope:
+        await server.receive_some(1)
+    assert scope.cancelled_caught
+
+
+class _Pieces(trio.abc.Stream):
+    """Notes the size of each piece that is sent."""
+
+    def __init__(self, inner: AnyStream) -> None:
+        self._inner = inner
+        self.sizes: list[int] = []
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        self.sizes.append(len(data))
+        await self._inner.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._inner.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        return await self._inner.receive_some(max_bytes)
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
 
 
 @pytest.mark.sockets
