@@ -31,7 +31,8 @@ from relay.core.private import UserKey
 from relay.core.tables import Tables
 
 CHUNK: Final = 100
-"""Persons whose wakeups are shuffled together, and handed over."""
+"""Persons whose wakeups are shuffled together, and handed over: 200 to 300 wakeups. Of 500 persons the phones of one
+person came back so far apart that each was booked by a commit of its own, and wakeups cost a quarter more."""
 STEP: Final = 50
 """Persons considered between two checkpoints: about half a millisecond, for which others may wait, alarms too."""
 FOREVER: Final = 3600.0
