@@ -64,6 +64,11 @@ class Health:
             return "up"
         return "stopped" if self._is_stopped else "paused"
 
+    @property
+    def is_stopped(self) -> bool:
+        """It waits because we are wrong: what is said of single devices meanwhile may be our fault too."""
+        return self._is_stopped and self._is_open()
+
     # --- may it send
 
     def allowance(self) -> int | None:
@@ -139,7 +144,7 @@ class Health:
 
     def mended(self) -> bool:
         """What may have been wrong with us was replaced. True: the lane was stopped, and a probe may go at once."""
-        was_stopped = self._is_stopped and self._is_open()
+        was_stopped = self.is_stopped
         if was_stopped:
             self._breaker.pause(self._breaker.opened_for, self._clock.now())
         return was_stopped
@@ -156,7 +161,7 @@ class Health:
         """The provider wants us to wait so long."""
         until = self._clock.now() + seconds
         self._ahead = max(PAUSE, seconds)
-        if self._is_open() and self._is_stopped:  # it takes more than waiting; but no probe before that either
+        if self.is_stopped:  # it takes more than waiting; but no probe before that either
             self._breaker.pause(self._breaker.opened_for, max(self._breaker.probe_at, until))
             return
         if not self._is_open():

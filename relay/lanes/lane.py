@@ -271,7 +271,7 @@ class Lane:
             elif action in _FATES:
                 flight.answered = True
                 settlements.append(self._settlement(flight, judgement, _FATES[action]))
-            elif action is Action.SUSPECT and self.health.state is State.OPEN:
+            elif action is Action.SUSPECT and self.health.is_stopped:
                 again.append(flight)  # it was under way when the lane was stopped for many like it: asked again later
                 unjudged += 1
             elif action is Action.SUSPECT:

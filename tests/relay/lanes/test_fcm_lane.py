@@ -127,6 +127,24 @@ async def test_a_quota_that_is_used_up_stops_the_bucket_and_not_the_item() -> No
 
 
 @virtual
+async def test_a_token_that_is_gone_is_buried_also_while_the_quota_is_used_up() -> None:
+    """The lane waits then, but not because we are wrong; asked again after the wait, Google would object."""
+    async with google() as (w, g):
+        users = await _crowd(w, 40)
+        await w.post(users[0])
+        await w.pass_time(1)
+        gone = fcm_error(404, "UNREGISTERED", "Requested entity was not found.")
+        g.fcm.injections.answers = [Answer(429, b"", reason="QUOTA_EXCEEDED"), gone]
+        await w.post(*users[1:])
+        await w.pass_time(50)
+        assert [(f.parting, f.reason) for f in w.store.feedback(w.tenant.name, 0, 10)] == [
+            (Parting.DEAD, "UNREGISTERED")
+        ]
+        await w.pass_time(60)
+        assert (len(g.requests), _accepted(g)) == (41, 39)
+
+
+@virtual
 async def test_retry_after_is_the_least_that_is_waited() -> None:
     async with google() as (w, g):
         (anna,) = await _crowd(w, 1)
