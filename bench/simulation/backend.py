@@ -76,6 +76,8 @@ class Backend:
         answer, attempts = await self._asker.insist(
             "POST", "/v1/events", content, once=once, repeats=lambda: self._ledger.doubt(kind, len(users))
         )
+        for notice in notices:
+            notice.answered = self._clocks.true()
         if answer.status != 202:
             is_wrong_clock = self._clocks.set_at >= notices[0].posted or not self._clocks.are_right
             if not (dated and answer.status == 422 and is_wrong_clock):  # it says that this is tomorrow

@@ -109,11 +109,11 @@ class Judge:
         """A node that has lost somebody, and perhaps does not know, rings for an alarm that was open then: rather twice
         than not at all."""
         for user in self._ledger.holders(departure.token):
-            lost = self._registry.until(station, user)
+            lost, now = self._registry.until(station, user), self._clocks.true()
             if lost < departure.called and any(
                 notice.kind.pierces
                 and notice.is_open(lost)
-                and self._clocks.true() - notice.written < notice.life + self._clocks.spread
+                and now - min(now, notice.answered) < notice.life + self._clocks.spread
                 and (notice.kind.renewal or not notice.is_settled(departure.token, lost))
                 for notice in user.notices
             ):

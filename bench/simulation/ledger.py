@@ -40,7 +40,9 @@ class Notice:
     device: str | None
     """Of an order for one device."""
     written: float = 0.0
-    """When it was posted, by true time."""
+    """When it was posted, by true time, …"""
+    answered: float = float("inf")
+    """… and when that was answered at last: by then a relay had taken it, at some time since."""
     addressed: frozenset[str] = frozenset()
     """Of an order: devices that have it for sure."""
     state: Answered = Answered.UNKNOWN

@@ -155,10 +155,14 @@ async def test_who_has_lost_somebody_may_ring_for_an_alarm_that_was_taken_and_ca
         (1.0, 0.0, Answered.TAKEN, 0),
         (-1.0, 0.0, Answered.TAKEN, 1),
         (1.0, HOUR + 1.0, Answered.TAKEN, 1),
+        (1.0, HOUR + 1.0, Answered.UNKNOWN, 0),  # it may have been taken just now
         (1.0, 0.0, Answered.REFUSED, 1),
     ):
         scene = Scene(Lost(trio.current_time() + lost))
-        scene.posted("alarm").state = state
+        alarm = scene.posted("alarm")
+        alarm.state = state
+        if state is not Answered.UNKNOWN:
+            alarm.answered = alarm.written
         scene.posted("message")
         await trio.sleep(2.0)
         scene.world.leap(leap)
