@@ -1,7 +1,7 @@
 """A session: one connection, from its first bytes to its end.
 
 Three tasks share it, and the first that ends takes the others along: one reads, one writes what the lane has (`_pump`),
-one watches the time (`_watch`). One write is whole requests of at most 16,384 bytes with one look at the gate; a write
+one watches the time (`_watch`). One write is up to four records of whole requests with one look at the gate; a write
 that is not finished ten seconds after that look drops the connection, so a wakeup cannot leave long after it was
 allowed to. If the process was stopped between that look and the write, so that ten seconds are over or the store is
 another node's by now, the write does not begin: its requests cannot be taken back, so that too drops the connection. A

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 import trio
@@ -55,15 +56,20 @@ class Beneath(trio.abc.Stream):
         self._held: list[bytes | bytearray | memoryview] | None = None
         self.may_leave: Callable[[], bool] = always
 
-    def hold(self) -> None:
+    @contextmanager
+    def together(self) -> Iterator[None]:
         """Keep what TLS hands down until `release`: several of its records then leave by one system call."""
         self._held = []
+        try:
+            yield
+        finally:
+            self._held = None
 
     async def release(self) -> None:
-        """Send what was held, in its order."""
-        held, self._held = self._held, None
-        if held:
-            await self.send_all(b"".join(held))
+        """Send what was kept, in its order. What TLS hands down meanwhile, for its reader perhaps, follows."""
+        while self._held:
+            held, self._held = self._held, []
+            await self._send(b"".join(held))
 
     def unread(self, data: bytes) -> None:
         """What was read before its reader came: it is received first."""
@@ -72,7 +78,10 @@ class Beneath(trio.abc.Stream):
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         if self._held is not None:
             self._held.append(data)
-            return
+        else:
+            await self._send(data)
+
+    async def _send(self, data: bytes | bytearray | memoryview) -> None:
         if not self.may_leave():
             raise trio.BrokenResourceError
         await self.transport_stream.send_all(data)
@@ -216,10 +225,10 @@ class Transport:
                 for data in records:
                     await self._stream.send_all(data)
             else:
-                self._beneath.hold()
-                for data in records:
-                    await self._stream.send_all(data)
-                await self._beneath.release()
+                with self._beneath.together():
+                    for data in records:
+                        await self._stream.send_all(data)
+                    await self._beneath.release()
         except _GONE:
             raise ConnectionLost("connection_reset") from None
         self._broken = False

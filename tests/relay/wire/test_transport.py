@@ -617,6 +617,42 @@ async def test_a_write_is_four_records_of_whole_requests_in_one_piece(
     assert scope.cancelled_caught
 
 
+async def test_what_tls_has_to_say_meanwhile_follows_the_records(autojump_clock: MockClock) -> None:
+    """The reader may answer its peer's TLS while a write is stuck half way, and TCP takes one sender at a time."""
+    ours, theirs = lockstep_stream_pair()
+    beneath = Beneath(ours)
+    async with trio.open_nursery() as nursery:
+
+        async def write() -> None:
+            with beneath.together():
+                await beneath.send_all(b"one ")
+                await beneath.send_all(b"two ")
+                await beneath.release()
+            await beneath.send_all(b"four")
+
+        nursery.start_soon(write)
+        await wait_all_tasks_blocked()
+        await beneath.send_all(b"three ")
+        found = b""
+        with trio.fail_after(60):
+            while not found.endswith(b"four"):
+                found += await theirs.receive_some(1000)
+    assert found == b"one two three four"
+
+
+async def test_a_write_that_failed_keeps_nothing_back_from_whoever_comes_next(autojump_clock: MockClock) -> None:
+    ours, theirs = memory_stream_pair()
+    beneath = Beneath(ours)
+    beneath.may_leave = lambda: False
+    with beneath.together():
+        await beneath.send_all(b"one")
+        with pytest.raises(trio.BrokenResourceError):
+            await beneath.release()
+    with pytest.raises(trio.BrokenResourceError):
+        await beneath.send_all(b"two")
+    assert await read_all(theirs) == b""
+
+
 class _Pieces(trio.abc.Stream):
     """Notes the size of each piece that is sent."""
 
