@@ -50,7 +50,7 @@ class Backend:
         self._plans: defaultdict[str, trio.Lock] = defaultdict(trio.Lock)
         self._cursor = 0
         self._receipts: dict[str, float] = {}
-        """And when they were given, by true time."""
+        """And when they were asked for, by true time."""
 
     # --- events
 
@@ -102,7 +102,7 @@ class Backend:
     def _taken(self, notices: Sequence[Notice], before: Sequence[tuple[bool, bool]], content: dict[str, Any]) -> None:
         """Work out whose notices were taken; where that cannot be known they stay in doubt."""
         if receipt := content.get("receipt"):
-            self._receipts[receipt] = self._clocks.true()
+            self._receipts[receipt] = notices[0].written  # it may have been taken then, and answered after a sleep
         self._judge.news()
         self._ledger.told += content["accepted"]
         now = [self._has_phone(notice) for notice in notices]
@@ -165,6 +165,7 @@ class Backend:
         """Hand in a plan, or take it back."""
         async with self._plans[user.name]:
             target = f"/v1/users/{quote(user.name)}/rest"
+            self._judge.news()  # what has died until now did so under the plan before
             self._ledger.may_rest(user, plan or REACHABLE)
             if plan is None:
                 answer, _ = await self._asker.insist("DELETE", target, key="rest")

@@ -113,7 +113,10 @@ class Judge:
             if lost < departure.called and any(
                 notice.kind.pierces
                 and notice.is_open(lost)
-                and now - min(now, notice.answered) < notice.life + self._clocks.spread
+                and (
+                    now - min(now, notice.answered) < notice.life + self._clocks.spread
+                    or self._registry.was_posted(user, notice.posted)  # then it is as old as it was fetched
+                )
                 and (notice.kind.renewal or not notice.is_settled(departure.token, lost))
                 for notice in user.notices
             ):

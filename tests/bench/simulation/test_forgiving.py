@@ -24,10 +24,14 @@ HOUR = 3600.0
 
 
 class Lost(Alone):
-    """A node that lost everybody, and when (trio's clock)."""
+    """A node that lost everybody, and when (trio's clock); and whether there was post for them since."""
 
-    def __init__(self, at: float) -> None:
+    def __init__(self, at: float, *, posted: bool = False) -> None:
         self._at = at
+        self._posted = posted
+
+    def was_posted(self, _user: User, _since: float) -> bool:
+        return self._posted
 
     def until(self, _station: Station, _user: User) -> float:
         return self._at
@@ -166,6 +170,17 @@ async def test_who_has_lost_somebody_may_ring_for_an_alarm_that_was_taken_and_ca
         scene.posted("message")
         await trio.sleep(2.0)
         scene.world.leap(leap)
+        assert len(scene.leaves(trio.current_time())) == expected
+
+
+async def test_an_alarm_that_one_node_posted_for_another_is_as_old_as_it_was_fetched(autojump_clock: MockClock) -> None:
+    """The machine may sleep in between; by then it has its whole life before it."""
+    for posted, expected in ((True, 0), (False, 1)):
+        scene = Scene(Lost(trio.current_time() + 1.0, posted=posted))
+        alarm = scene.posted("alarm")
+        alarm.answered = alarm.written
+        await trio.sleep(2.0)
+        scene.world.leap(HOUR + 1.0)
         assert len(scene.leaves(trio.current_time())) == expected
 
 
