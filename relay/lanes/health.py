@@ -158,11 +158,14 @@ class Health:
         return True
 
     def wait(self, reason: str, seconds: float = PAUSE) -> None:
-        """The provider wants us to wait so long."""
-        until = self._clock.now() + seconds
-        self._ahead = max(PAUSE, seconds)
-        if self.is_stopped:  # it takes more than waiting; but no probe before that either
-            self._breaker.pause(self._breaker.opened_for, max(self._breaker.probe_at, until))
+        """The provider wants us to wait so long; if it has told us more before, so long."""
+        now = self._now()
+        until = now + seconds
+        if self._is_open():
+            until = max(until, self._breaker.probe_at)
+        self._ahead = max(PAUSE, until - now)
+        if self.is_stopped:  # it takes more than waiting
+            self._breaker.pause(self._breaker.opened_for, until)
             return
         if not self._is_open():
             log.warning("lane_paused", app=self._app, reason=reason)

@@ -91,6 +91,29 @@ def test_who_waits_and_is_stopped_sends_no_probe_before_the_wait_is_over() -> No
     assert health.allowance() == 1
 
 
+@pytest.mark.parametrize("longer", [60.0, 2 * PAUSE])
+def test_a_short_wait_does_not_shorten_a_longer_one(longer: float) -> None:
+    """Answers of one flight: the quota is used up, which takes a minute, and one says "in two seconds"."""
+    clock = _Hand()
+    health = Health("android", clock)
+    health.wait("QUOTA_EXCEEDED", longer)
+    health.wait("QUOTA_EXCEEDED", 2.0)
+    clock.at += longer - 1
+    assert (health.allowance(), health.word) == (0, "paused")
+    clock.at += 1
+    assert health.allowance() == 1
+
+
+def test_nor_does_a_wait_that_a_clock_ahead_has_planned_lengthen_another() -> None:
+    clock = _Hand()
+    health = Health("android", clock)
+    health.wait("QUOTA_EXCEEDED", 60.0)
+    clock.at -= 86400.0
+    health.wait("QUOTA_EXCEEDED", 60.0)
+    clock.at += 60.0
+    assert health.allowance() == 1
+
+
 def test_a_probe_without_an_answer_is_followed_by_another_after_a_pause() -> None:
     health, clock = _stopped()
     _probe(health, clock)
