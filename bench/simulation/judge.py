@@ -306,9 +306,11 @@ class Judge:
             told = f"{name}: {(accepted, woken, merged, cancelled, expired, undeliverable)} of {taken} to {most}"
             if not taken <= accepted <= most:
                 self._trace.fail("the books have another number of notices than were taken", told)
+            # A phone that is registered anew with the token it had when it died, or by a clock that was ahead, is not
+            # believed to be dead: what waits for it waits until its life is over.
             for what, count, why in (
                 ("cancelled", cancelled, {"read", "confirmed", "deleted"}),
-                ("expired", expired, {"over"}),
+                ("expired", expired, {"over", "no phone"}),
                 ("undeliverable", undeliverable, {"no phone"}),
             ):
                 if count > extra + sum(1 for n in mine if n.excuses & why):
@@ -316,8 +318,6 @@ class Judge:
             surely = sum(1 for n in mine if n.state is Answered.TAKEN and not n.excuses)
             if woken + merged < surely:
                 self._trace.fail("the books call fewer notices woken than must be", told)
-            # A phone that is registered anew with the token it had when it died, or by a clock that was ahead, is not
-            # believed to be dead: what waits for it waits until its life is over.
             unbelieved = sum(1 for n in mine if "no phone" in n.excuses)
             if self.books.pending(name) > unbelieved:
                 self._trace.fail("something is pending that should not be", told)
