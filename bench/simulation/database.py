@@ -219,8 +219,10 @@ class NodeStore(MemoryNode):
             self._trip("renewed")
         if errand.error is None and not (await self._answers(errand, has_committed) and restarts == server.restarts):
             self.is_outdated = self.is_outdated or has_committed
-            # The store forgives itself what else its writer does, and that it cannot tell that it leaves.
-            if has_committed or not (errand.name == WRITER or errand.work == self.retire):
+            # The store forgives itself what else its writer does, and that it cannot tell that it leaves (meanwhile a
+            # commit that nobody waits for any more may be written).
+            is_farewell = errand.work in (self.retire, self.leave)
+            if not is_farewell and (has_committed or errand.name != WRITER):
                 errand.error = StoreError("the database cannot be reached")
         errand.done.set()
 
