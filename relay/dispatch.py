@@ -34,7 +34,8 @@ CHUNK: Final = 100
 """Persons whose wakeups are shuffled together, and handed over: 200 to 300 wakeups. Of 500 persons the phones of one
 person came back so far apart that each was booked by a commit of its own, and wakeups cost a quarter more."""
 STEP: Final = 50
-"""Persons considered between two checkpoints: about half a millisecond, for which others may wait, alarms too."""
+"""Persons considered between two checkpoints: about half a millisecond, for which others may wait, alarms too; up to
+twelve where all their rest has to be compiled first."""
 FOREVER: Final = 3600.0
 """Longest sleep, in seconds, when nothing is due: the clock may be stepped meanwhile."""
 SETTLED: Final = 60.0
@@ -180,7 +181,7 @@ class Dispatcher:
     def _take_due(self, now: float) -> list[Person]:
         """Up to CHUNK persons who were touched, as many of each tenant, or whose instant has come."""
         persons: list[Person] = []
-        share = CHUNK // max(1, len(self._touched))
+        share = max(1, CHUNK // max(1, len(self._touched)))
         for tenant, line in list(self._touched.items()):
             persons += line.take(share)
             if not line:

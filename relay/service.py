@@ -318,7 +318,7 @@ class Relay:
             core.start_soon(self._note_uses)
             core.start_soon(self.trust.run)
             core.start_soon(self.dispatcher.ask_again, self.people.by_key.values())
-            core.start_soon(compile_ahead, self.people.by_key.values, self.tables, self._clock)
+            core.start_soon(compile_ahead, self.people.by_key.values(), self.tables, self._clock)
             async with trio.open_nursery() as lanes:
                 await lanes.start(self.pool.run)
                 self.dispatcher.touched(list(self.people.by_key.values()))

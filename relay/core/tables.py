@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from relay.core.devices import FOLLOW, RestRecord, Wakes
+from relay.core.devices import FOLLOW, Wakes
 from relay.core.errors import RelayError
 from relay.core.gate import Rest, RestTable
 from relay.core.people import Person
@@ -69,16 +69,12 @@ class Tables:
         """Documents that could not be read; an alarm for operators."""
 
     def __call__(self, person: Person, now: float) -> RestTable | None:
-        if person.rest is None:
-            return None
-        table = person.table
-        if table is None or now >= table.stale_at:
-            return self.renew(person, person.rest, now)
-        return table
+        return person.table if person.is_compiled(now) else self.renew(person, now)
 
-    def renew(self, person: Person, rest: RestRecord, now: float) -> RestTable:
-        """Make the table anew, though it may be good yet."""
-        table = person.table = self._make(person, rest.sealed, now)
+    def renew(self, person: Person, now: float) -> RestTable:
+        """Make the table of somebody with rules anew, though it may be good yet."""
+        assert person.rest is not None
+        table = person.table = self._make(person, person.rest.sealed, now)
         return table
 
     def _make(self, person: Person, sealed: bytes, now: float) -> RestTable:

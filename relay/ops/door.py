@@ -75,14 +75,14 @@ class Ops:
 
     async def _overdue(self) -> Oldest:
         """Everybody is looked at, a part at a time: alarms leave in between."""
-        if abs(self._now() - self._looked_at) < FRESH:
+        began = self._now()
+        if abs(began - self._looked_at) < FRESH:
             return self._oldest
-        self._looked_at = self._now()
         persons, oldest = list(self._sources.people.by_key.values()), Oldest()
         for first in range(0, len(persons), PART):
             measure(persons[first : first + PART], self._now(), oldest)
             await trio.lowlevel.checkpoint()
-        self._oldest = oldest
+        self._oldest, self._looked_at = oldest, began
         return oldest
 
     async def _answer(self, request: Request) -> Response:

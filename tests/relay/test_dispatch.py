@@ -199,6 +199,20 @@ async def test_many_touched_people_are_taken_in_chunks_with_room_for_others_betw
 
 
 @virtual
+async def test_more_tenants_than_people_in_a_pass_have_one_each() -> None:
+    """A share of nobody would be asked for without end, and without letting anybody else run."""
+    clock, lanes = _Stopped(0.0), _Lanes()
+    dispatcher = _dispatcher(clock, lanes)
+    people = _people(CHUNK * 2 + 2)
+    for number, person in enumerate(people):
+        person.tenant = Tenant(name=f"t{number // 2}", pseudonyms=TENANT.pseudonyms, apps=TENANT.apps)
+        _owe(person, due=0.0)
+    dispatcher.touched(people)
+    await _let_run(dispatcher)
+    assert [len(batch) for batch in lanes.batches] == [CHUNK + 1, CHUNK + 1]
+
+
+@virtual
 async def test_an_alarm_does_not_wait_until_everybody_else_is_considered() -> None:
     clock, lanes = _Stopped(0.0), _Lanes()
     dispatcher = _dispatcher(clock, lanes)
