@@ -20,7 +20,7 @@ from bench.scene import add_store, scene
 from relay.client import Client
 
 LOOK = 0.05
-"""Seconds between two looks at the metrics, each of which costs the relay about 3 ms; five times as long at first."""
+"""Seconds between two looks at the metrics, each of which costs the relay about 1.5 ms; five times as long at first."""
 LATE = 0.75
 """Part of the answers that have come by the end of that."""
 

@@ -2,8 +2,8 @@
 
 A table takes 30 to 240 µs. Made when first asked for they came all at once: with the first event for everybody after a
 start, and again when all of those went stale in the same minute a week later; with 23,000 people the whole relay stood
-still for 0.6 s and more. So they are made ahead, a few at a time, and anew half an hour before they are stale. Whoever is
-asked about earlier is compiled then, by the dispatcher or a door (core/tables.py).
+still for 0.6 s and more. So they are made ahead, a few at a time, and anew half an hour before they are stale. Whoever
+is asked about earlier is compiled then, by the dispatcher or a door (core/tables.py).
 
 Rejected: tables in the store (zone data, and so their content, change with the machine's packages), and a thread (it
 would share the interpreter with the loop, and the working set has one owner).
